@@ -1,0 +1,157 @@
+"""Equivariant graph attention (EquiformerV2, arXiv:2306.12059, section 4)."""
+
+import math
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from mlff.equiformer.config import EquiformerConfig
+from mlff.equiformer.context import GraphContext
+from mlff.equiformer.radial import RadialFunction
+from mlff.equiformer.softmax import envelope_softmax, segment_softmax
+from mlff.irreps import (
+    GateActivation,
+    SeparableS2Activation,
+    SO2Convolution,
+    SO3Linear,
+    SphereGrid,
+    SwiGLUS2Activation,
+    edge_degrees,
+    m_major_pairs,
+    node_degrees,
+    num_edge_rows,
+)
+
+
+def _edge_activation(config: EquiformerConfig, mmax: int) -> nn.Module:
+    if config.edge_activation == "gate":
+        return GateActivation(config.lmax, mmax, config.hidden_channels)
+    resolution = None if config.grid_resolution is None else (config.grid_resolution, config.grid_resolution)
+    grid = SphereGrid(config.lmax, mmax, resolution, rescale=config.rescale_orders)
+    if config.edge_activation == "swiglu_s2":
+        return SwiGLUS2Activation(grid, config.hidden_channels)
+    return SeparableS2Activation(grid, config.hidden_channels)
+
+
+class EdgeMerge(nn.Module):
+    """Source and target features, weighted by radial functions, in the edge frame."""
+
+    def __init__(self, config: EquiformerConfig, num_species: int, mmax: int) -> None:
+        super().__init__()
+        self.add = config.merge == "add"
+        self.by_order = config.radial_weights == "order"
+        self.channels = config.channels
+        self.out_channels = config.channels if self.add else 2 * config.channels
+        if self.by_order:  # one weight per (l, |m|), numbered as m-major order meets them
+            pairs = m_major_pairs(config.lmax, mmax)
+            known = [pair for pair in pairs if pair[1] >= 0]
+            index = torch.tensor([known.index((degree, abs(m))) for degree, m in pairs])
+        else:
+            known = [(degree, 0) for degree in range(config.lmax + 1)]
+            index = node_degrees(config.lmax)
+        self.num_weights = len(known)
+        self.register_buffer("weight_of_row", index, persistent=False)
+        self.radial = RadialFunction(
+            config.num_radial, num_species, config.edge_channels, self.num_weights * 2 * config.channels
+        )
+
+    def forward(self, x: Tensor, graph: GraphContext, wigner: Tensor) -> Tensor:
+        """Node features [N,(lmax+1)²,C] to edge features [E,T,out_channels]."""
+        weights = self.radial(graph).view(graph.source.shape[0], self.num_weights, 2 * self.channels)
+        weights = weights.index_select(1, self.weight_of_row)
+        source, target = x.index_select(0, graph.source), x.index_select(0, graph.target)
+        if self.add:
+            merged = source * weights[:, :, : self.channels] + target * weights[:, :, self.channels :]
+            return torch.bmm(wigner, merged)
+        both = torch.cat([source, target], dim=2)
+        if self.by_order:
+            return torch.bmm(wigner, both) * weights
+        return torch.bmm(wigner, both * weights)
+
+
+class GraphAttention(nn.Module):
+    """Messages by two SO(2) convolutions in the edge frame, weighted by attention, summed at the target.
+
+    Args:
+        config: hyper-parameters.
+        num_species: rows of the element embeddings.
+        out_channels: C for a layer, 1 for a vector head.
+        scalars_only: compute the l = 0 output only. With gates scalars read nothing but the m = 0 rows, so the
+            rotation, both convolutions and the projection shrink accordingly.
+    """
+
+    def __init__(
+        self, config: EquiformerConfig, num_species: int, out_channels: int, scalars_only: bool = False
+    ) -> None:
+        super().__init__()
+        lmax = config.lmax
+        mmax = 0 if scalars_only and config.edge_activation == "gate" else config.mmax
+        self.num_heads, self.alpha_channels = config.num_heads, config.alpha_channels
+        self.value_channels = config.value_channels
+        self.scalars_only = scalars_only
+        self.num_rows = num_edge_rows(lmax, mmax)
+        self.envelope = config.attention == "envelope"
+
+        self.merge = EdgeMerge(config, num_species, mmax)
+        self.activation = _edge_activation(config, mmax)
+        self.num_logits = config.num_heads * config.alpha_channels
+        self.conv1 = SO2Convolution(
+            self.merge.out_channels,
+            int(self.activation.in_channels),
+            lmax,
+            mmax,
+            num_extra=self.num_logits + int(self.activation.num_scalars),
+            parity=config.parity,
+        )
+        values = config.num_heads * config.value_channels
+        self.conv2 = SO2Convolution(
+            config.hidden_channels, values, lmax, mmax, parity=config.parity, scalars_only=scalars_only
+        )
+        self.projection = SO3Linear(values, out_channels, 0 if scalars_only else lmax)
+        self.alpha_norm = nn.LayerNorm(config.alpha_channels)
+        bound = 1.0 / math.sqrt(config.alpha_channels)
+        self.alpha_dot = nn.Parameter(torch.empty(config.num_heads, config.alpha_channels).uniform_(-bound, bound))
+        # without an envelope there is no null mass, and no parameter
+        self.null_logit = nn.Parameter(torch.zeros(config.num_heads if self.envelope else 0))
+        self.alpha_dropout = nn.Dropout(config.alpha_dropout)
+        factor = torch.ones(self.num_rows, dtype=torch.float64)
+        if config.rescale_orders:
+            degrees = edge_degrees(lmax, mmax)
+            factor = torch.where(degrees > mmax, ((2.0 * degrees + 1.0) / (2 * mmax + 1)).sqrt(), factor)
+        self.rescale = bool((factor != 1.0).any()) and not scalars_only
+        self.register_buffer("rescale_factor", factor[:, None], persistent=False)
+
+    def attention_weights(self, logits: Tensor, graph: GraphContext, num_nodes: int) -> Tensor:
+        """Weights [E,heads] from logit features [E,heads·A]."""
+        x = self.alpha_norm(logits.view(logits.shape[0], self.num_heads, self.alpha_channels))
+        x = 0.2 * x + 0.8 * x * torch.sigmoid(x)  # smooth leaky ReLU
+        scores = (x * self.alpha_dot).sum(dim=-1)
+        if self.envelope:
+            weights = envelope_softmax(scores, graph.envelope, self.null_logit, graph.target, num_nodes)
+        else:
+            weights = segment_softmax(scores, graph.target, num_nodes)
+        return self.alpha_dropout(weights)
+
+    def messages(self, x: Tensor, graph: GraphContext, wigner: Tensor) -> Tuple[Tensor, Tensor]:
+        """Values [E,T,heads·V] in the edge frame, and the logit features [E,heads·A]."""
+        y, extra = self.conv1(self.merge(x, graph, wigner))
+        y = self.activation(y, extra[:, self.num_logits :])
+        y, _ = self.conv2(y)
+        return y, extra[:, : self.num_logits]
+
+    def forward(self, x: Tensor, graph: GraphContext) -> Tensor:
+        """[N,(lmax+1)²,C] → [N,(lmax+1)²,out_channels], or [N,1,out_channels] for scalars only."""
+        num_nodes, num_edges = x.shape[0], graph.source.shape[0]
+        wigner = graph.wigner[:, : self.num_rows]
+        values, logits = self.messages(x, graph, wigner)
+        weights = self.attention_weights(logits, graph, num_nodes)
+        shape = values.shape
+        values = values.view(num_edges, shape[1], self.num_heads, self.value_channels) * weights[:, None, :, None]
+        values = values.view(shape)
+        if not self.scalars_only:  # l = 0 is the same in both frames
+            if self.rescale:
+                values = values * self.rescale_factor.to(values.dtype)
+            values = torch.bmm(wigner.transpose(1, 2), values)
+        out = torch.zeros(num_nodes, values.shape[1], shape[2], dtype=values.dtype, device=values.device)
+        return self.projection(out.index_add(0, graph.target, values))

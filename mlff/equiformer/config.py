@@ -1,0 +1,112 @@
+"""Typed configuration of the EquiformerV2 backbone."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: The published EquiformerV2 (arXiv:2306.12059, supplementary tables; OC20 and OC22 configurations) differ in size only.
+#: ``smooth`` is the variant for dynamics: every piece is smooth in the positions and exactly equivariant.
+PRESETS: dict[str, dict[str, Any]] = {
+    "equiformer-v2-31M": {"num_layers": 8, "lmax": 4, "mmax": 2},
+    "equiformer-v2-83M": {"num_layers": 12, "lmax": 6, "mmax": 2, "drop_path": 0.05},
+    "equiformer-v2-153M": {"num_layers": 20, "lmax": 6, "mmax": 3},
+    "equiformer-v2-121M-oc22": {"num_layers": 18, "lmax": 6, "mmax": 2},
+    "smooth": {
+        "num_layers": 4,
+        "lmax": 2,
+        "mmax": 2,
+        "channels": 64,
+        "hidden_channels": 32,
+        "num_heads": 4,
+        "alpha_channels": 16,
+        "value_channels": 16,
+        "ffn_channels": 64,
+        "edge_channels": 64,
+        "cutoff": 5.0,
+        "max_neighbors": None,
+        "radial_basis": "bessel",
+        "num_radial": 16,
+        "radial_weights": "degree",
+        "merge": "add",
+        "edge_activation": "gate",
+        "feed_forward": "product",
+        "norm": "merged",
+        "attention": "envelope",
+        "parity": True,
+        "rescale_orders": False,
+        "grid_resolution": None,
+        "max_num_elements": None,
+        "avg_degree": 1.0,
+        "energy_head": "mlp",
+        "avg_num_atoms": 1.0,
+        "alpha_dropout": 0.0,
+        "drop_path": 0.0,
+    },
+}
+
+
+class EquiformerConfig(BaseModel):
+    """Hyper-parameters of the backbone and its heads; the defaults are those of the published OC20 models.
+
+    ``preset`` may be given among the inputs: its values are filled in before the other fields override them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_layers: int = Field(8, ge=1)
+    lmax: int = Field(4, ge=1, le=11)
+    mmax: int = Field(2, ge=1)
+    channels: int = Field(128, ge=1)
+    hidden_channels: int = Field(64, ge=1, description="channels inside the attention, H")
+    num_heads: int = Field(8, ge=1)
+    alpha_channels: int = Field(64, ge=1, description="logit features per head, A")
+    value_channels: int = Field(16, ge=1, description="value channels per head, V")
+    ffn_channels: int = Field(128, ge=1, description="channels inside the feed-forward network, F")
+    edge_channels: int = Field(128, ge=1, description="width of element embeddings and radial functions")
+    cutoff: float = Field(12.0, gt=0, description="Å")
+    max_neighbors: int | None = Field(20, ge=1, description="nearest sources kept per target; None keeps all (smooth)")
+    radial_basis: Literal["gaussian", "bessel"] = "gaussian"
+    num_radial: int = Field(600, ge=1)
+    radial_weights: Literal["order", "degree"] = Field(
+        "order", description="order: per (l, |m|) after rotation (V2); degree: per l before rotation (V3)"
+    )
+    merge: Literal["concat", "add"] = Field("concat", description="how source and target features meet on an edge")
+    edge_activation: Literal["separable_s2", "gate", "swiglu_s2"] = "separable_s2"
+    feed_forward: Literal["grid_mlp", "product"] = Field("grid_mlp", description="grid_mlp: V2; product: V3")
+    norm: Literal["layer_norm_sh", "merged"] = "layer_norm_sh"
+    attention: Literal["softmax", "envelope"] = "softmax"
+    parity: bool = Field(False, description="O(3): features of natural parity, energies of mirror images agree")
+    rescale_orders: bool = Field(True, description="restore the variance of degrees above mmax when rotating back")
+    grid_resolution: int | None = Field(18, ge=4, description="equiangular points per axis; None: exact grid")
+    max_num_elements: int | None = Field(90, ge=1, description="embedding rows by atomic number; None: known species")
+    avg_degree: float = Field(23.395238876342773, gt=0)
+    avg_num_atoms: float = Field(77.81317, gt=0, description="divisor of the energy sum")
+    energy_head: Literal["feed_forward", "mlp"] = "feed_forward"
+    alpha_dropout: float = Field(0.1, ge=0, lt=1)
+    drop_path: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "preset" not in values:
+            return values
+        values = dict(values)
+        name = values.pop("preset")
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+        return {**PRESETS[name], **values}
+
+    @model_validator(mode="after")
+    def _check(self) -> "EquiformerConfig":
+        if self.mmax > self.lmax:
+            raise ValueError(f"mmax = {self.mmax} exceeds lmax = {self.lmax}")
+        if self.merge == "add" and self.radial_weights != "degree":
+            raise ValueError("merge 'add' needs radial_weights 'degree': source and target are summed before rotation")
+        if self.grid_resolution is not None and self.grid_resolution % 2:
+            raise ValueError("grid_resolution must be even")
+        return self
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the model is continuous in the positions with two derivatives: safe for dynamics."""
+        return self.attention == "envelope" and self.max_neighbors is None

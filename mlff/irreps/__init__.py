@@ -1,0 +1,30 @@
+"""The algebra of SO(3) features: tensors only, no atoms, no energies."""
+
+from mlff.irreps.activation import GateActivation, SeparableS2Activation, SwiGLUS2Activation
+from mlff.irreps.grid import SphereGrid, exact_resolution
+from mlff.irreps.layout import edge_degrees, m_major_pairs, m_major_rows, node_degrees, num_coefficients, num_edge_rows
+from mlff.irreps.linear import SO3Linear
+from mlff.irreps.norm import MergedLayerNorm, SeparableLayerNorm
+from mlff.irreps.so2 import SO2Convolution, SO2Linear
+from mlff.irreps.wigner import EdgeFrame, edge_rotation
+
+__all__ = [
+    "EdgeFrame",
+    "GateActivation",
+    "MergedLayerNorm",
+    "SO2Convolution",
+    "SO2Linear",
+    "SO3Linear",
+    "SeparableLayerNorm",
+    "SeparableS2Activation",
+    "SphereGrid",
+    "SwiGLUS2Activation",
+    "edge_degrees",
+    "edge_rotation",
+    "exact_resolution",
+    "m_major_pairs",
+    "m_major_rows",
+    "node_degrees",
+    "num_coefficients",
+    "num_edge_rows",
+]

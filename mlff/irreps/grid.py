@@ -1,0 +1,101 @@
+"""Sphere grids: matrices that take spherical-harmonic coefficients to function values on the sphere and back."""
+
+import math
+from typing import Optional, Tuple
+
+import numpy as np
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from mlff.irreps.layout import m_major_pairs, m_major_rows, node_degrees
+
+
+def exact_resolution(lmax: int, mmax: Optional[int] = None) -> Tuple[int, int]:
+    """Smallest (latitudes, longitudes) on which products of two signals of degree lmax are projected without error.
+
+    Gauss–Legendre latitudes are exact up to polynomial degree 2n − 1, equidistant longitudes up to order n − 1; the
+    product against a test function has degree 3·lmax and order 3·mmax.
+    """
+    order = lmax if mmax is None else mmax
+    return (3 * lmax + 2) // 2, 3 * order + 1
+
+
+def _gauss_legendre_matrices(lmax: int, resolution: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+    latitudes, longitudes = resolution
+    cosine, weight = np.polynomial.legendre.leggauss(latitudes)
+    angle = 2.0 * math.pi * np.arange(longitudes) / longitudes
+    sine = np.sqrt(1.0 - cosine**2)
+    points = np.stack(
+        [
+            np.outer(sine, np.sin(angle)),
+            np.outer(cosine, np.ones(longitudes)),
+            np.outer(sine, np.cos(angle)),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    harmonics = o3.spherical_harmonics(
+        list(range(lmax + 1)), torch.from_numpy(points), normalize=False, normalization="integral"
+    )
+    degrees = node_degrees(lmax).to(torch.float64)
+    # "component" normalisation: unit-variance coefficients give a signal of unit variance
+    scale = math.sqrt(4.0 * math.pi / (lmax + 1)) / torch.sqrt(2.0 * degrees + 1.0)
+    area = torch.from_numpy(np.repeat(weight, longitudes)) * 2.0 * math.pi / longitudes
+    return harmonics * scale, (harmonics * area[:, None] / scale).t()
+
+
+def _equiangular_matrices(lmax: int, resolution: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+    to = o3.ToS2Grid(lmax, resolution, normalization="component", dtype=torch.float64)
+    back = o3.FromS2Grid(resolution, lmax, normalization="component", dtype=torch.float64)
+    to_grid = torch.einsum("mbi,am->bai", to.shb, to.sha).reshape(-1, (lmax + 1) ** 2)
+    from_grid = torch.einsum("am,mbi->iba", back.sha, back.shb).reshape((lmax + 1) ** 2, -1)
+    return to_grid, from_grid
+
+
+class SphereGrid(nn.Module):
+    """Signals on the sphere from coefficients, and back, as two constant matrices.
+
+    Args:
+        lmax: highest degree.
+        mmax: None for the node layout; otherwise the rows are those of the edge layout with |m| ≤ mmax.
+        resolution: equiangular (latitudes, longitudes) as in the published EquiformerV2; None takes Gauss–Legendre
+            latitudes of the size at which products of two signals are exact.
+        rescale: edge layout only: multiply degrees above mmax by √((2l+1)/(2·mmax+1)) in both matrices, as published.
+    """
+
+    def __init__(
+        self,
+        lmax: int,
+        mmax: Optional[int] = None,
+        resolution: Optional[Tuple[int, int]] = None,
+        rescale: bool = False,
+    ) -> None:
+        super().__init__()
+        if resolution is None:
+            to_grid, from_grid = _gauss_legendre_matrices(lmax, exact_resolution(lmax, mmax))
+        else:
+            to_grid, from_grid = _equiangular_matrices(lmax, resolution)
+        if mmax is not None:
+            rows = m_major_rows(lmax, mmax)
+            to_grid, from_grid = to_grid[:, rows], from_grid[rows]
+            if rescale:
+                factor = torch.tensor(
+                    [math.sqrt((2 * degree + 1) / (2 * mmax + 1)) if degree > mmax else 1.0
+                     for degree, _ in m_major_pairs(lmax, mmax)],
+                    dtype=torch.float64,
+                )  # fmt: skip
+                to_grid, from_grid = to_grid * factor, from_grid * factor[:, None]
+        self.register_buffer("to_matrix", to_grid.contiguous(), persistent=False)  # [points, rows]
+        self.register_buffer("from_matrix", from_grid.contiguous(), persistent=False)  # [rows, points]
+
+    def to_grid(self, x: Tensor) -> Tensor:
+        """Coefficients [N,rows,C] to values [N,points,C]."""
+        return torch.matmul(self.to_matrix.to(x.dtype), x)
+
+    def from_grid(self, values: Tensor) -> Tensor:
+        """Values [N,points,C] to coefficients [N,rows,C]."""
+        return torch.matmul(self.from_matrix.to(values.dtype), values)
+
+    def scalar_from_grid(self, values: Tensor) -> Tensor:
+        """Values [N,points,C] to the l = 0 coefficient only, [N,1,C]."""
+        return torch.matmul(self.from_matrix[:1].to(values.dtype), values)

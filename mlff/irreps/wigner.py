@@ -1,0 +1,89 @@
+"""Edge frames and their Wigner matrices, polynomial in the edge direction."""
+
+from typing import List
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from mlff.irreps.layout import m_major_rows, num_coefficients
+
+
+def edge_rotation(direction: Tensor) -> Tensor:
+    """Rotation R that takes a unit vector v to +y: R v = (0, 1, 0).
+
+    The minimal rotation on the upper half sphere and, on the lower one, the minimal rotation that follows half a turn
+    about x. Both charts are rational in v with a denominator in [1, 2], so all derivatives are finite, poles included.
+    The frame jumps at y = 0, which an exactly roll-invariant network cannot see.
+
+    Args:
+        direction: [E,3] unit vectors.
+
+    Returns:
+        [E,3,3]; as e3nn's l = 1 is (x, y, z) this is also the Wigner matrix of degree 1.
+    """
+    x, y, z = direction.unbind(-1)
+    sign = torch.where(y >= 0, torch.ones_like(y), -torch.ones_like(y))
+    inverse = 1.0 / (1.0 + sign * y)
+    xz = inverse * x * z
+    rows = [
+        1.0 - inverse * x * x, -sign * x, -xz,
+        x, y, z,
+        -sign * xz, -z, sign * (1.0 - inverse * z * z),
+    ]  # fmt: skip
+    return torch.stack(rows, dim=-1).view(direction.shape[0], 3, 3)
+
+
+class EdgeFrame(nn.Module):
+    """Wigner matrices of the edge frames, packed for the SO(2) convolution (eSCN: Passaro & Zitnick, arXiv:2302.03655).
+
+    D_l follows from D_{l−1} and D_1 by the recurrence D_l = Cᵀ (D_{l−1} ⊗ D_1) C with C = √(2l+1)·w3j(l−1, 1, l), so it
+    is a polynomial in the entries of R: no angles, finite first and second derivatives for every direction.
+    """
+
+    def __init__(self, lmax: int, mmax: int) -> None:
+        super().__init__()
+        self.lmax = lmax
+        self.num_rows = num_coefficients(lmax)
+        self.register_buffer("rows", m_major_rows(lmax, mmax), persistent=False)
+        couplings: List[Tensor] = []
+        for degree in range(2, lmax + 1):
+            coupling = o3.wigner_3j(degree - 1, 1, degree, dtype=torch.float64) * (2 * degree + 1) ** 0.5
+            couplings.append(coupling.reshape(3 * (2 * degree - 1), 2 * degree + 1))
+        # one flat buffer, because TorchScript cannot index a list of buffers
+        flat = torch.cat([c.reshape(-1) for c in couplings]) if couplings else torch.zeros(0, dtype=torch.float64)
+        self.register_buffer("couplings", flat, persistent=False)
+
+    def wigner_blocks(self, direction: Tensor) -> List[Tensor]:
+        """D_l, l = 0..lmax, of the frames of unit vectors [E,3]: a list of [E,2l+1,2l+1]."""
+        rotation = edge_rotation(direction)
+        num_edges = rotation.shape[0]
+        blocks = [torch.ones(num_edges, 1, 1, dtype=rotation.dtype, device=rotation.device)]
+        if self.lmax > 0:
+            blocks.append(rotation)
+        couplings = self.couplings.to(rotation.dtype)
+        start = 0
+        for degree in range(2, self.lmax + 1):
+            rows, size = 3 * (2 * degree - 1), 2 * degree + 1
+            coupling = couplings[start : start + rows * size].view(rows, size)
+            start += rows * size
+            previous = blocks[degree - 1]
+            product = previous[:, :, None, :, None] * rotation[:, None, :, None, :]
+            right = torch.matmul(product.reshape(num_edges, rows, rows), coupling)
+            blocks.append(torch.matmul(coupling.t(), right))
+        return blocks
+
+    def forward(self, direction: Tensor) -> Tensor:
+        """Packed Wigner matrices [E,T,(lmax+1)²]: l-major node rows of the global frame to m-major rows of the edge frame.
+
+        Rotate into the frame by ``wigner @ x`` and back by ``wigner.transpose(1, 2) @ y``.
+
+        Args:
+            direction: [E,3] unit vectors.
+        """
+        padded: List[Tensor] = []
+        for degree, block in enumerate(self.wigner_blocks(direction)):
+            before = degree * degree
+            after = self.num_rows - (degree + 1) * (degree + 1)
+            padded.append(torch.nn.functional.pad(block, (before, after)))
+        return torch.cat(padded, dim=1).index_select(1, self.rows)

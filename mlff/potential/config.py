@@ -1,0 +1,51 @@
+"""Typed configuration of a potential."""
+
+from typing import Literal
+
+from ase.data import chemical_symbols
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mlff.equiformer import EquiformerConfig
+
+
+class PotentialConfig(BaseModel):
+    """A backbone, the elements it knows, and how forces are made.
+
+    ``species`` takes atomic numbers or chemical symbols and is kept as sorted atomic numbers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    species: tuple[int, ...] = Field(min_length=1)
+    forces: Literal["conservative", "direct"] = "conservative"
+    backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
+
+    @field_validator("species", mode="before")
+    @classmethod
+    def _numbers(cls, values: object) -> tuple[int, ...]:
+        if not isinstance(values, list | tuple):
+            raise ValueError("species must be a list of chemical symbols or atomic numbers")
+        numbers = set()
+        for value in values:
+            if isinstance(value, str) and value in chemical_symbols[1:]:
+                numbers.add(chemical_symbols.index(value))
+            elif isinstance(value, int) and 0 < value < len(chemical_symbols):
+                numbers.add(value)
+            else:
+                raise ValueError(f"{value!r} is neither a chemical symbol nor an atomic number")
+        return tuple(sorted(numbers))
+
+    @property
+    def conservative(self) -> bool:
+        """Whether forces are the gradient of the energy."""
+        return self.forces == "conservative"
+
+    @property
+    def cutoff(self) -> float:
+        """Å."""
+        return self.backbone.cutoff
+
+    @property
+    def max_neighbors(self) -> int | None:
+        """Nearest sources kept per target; None keeps all within the cutoff."""
+        return self.backbone.max_neighbors

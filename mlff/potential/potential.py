@@ -1,0 +1,140 @@
+"""Energy, forces and stress of atoms on an EquiformerV2 backbone."""
+
+from typing import Dict, List, Mapping, Optional
+
+import torch
+from torch import Tensor, nn
+
+from mlff.equiformer import EnergyHead, Equiformer, VectorHead
+from mlff.potential.config import PotentialConfig
+
+MAX_ATOMIC_NUMBER = 118
+
+
+def _gradient(energy: Tensor, edge_vec: Tensor, create_graph: bool) -> Tensor:
+    """dE/d(edge_vec), [E,3]; zero where the energy does not depend on any edge."""
+    outputs: List[Optional[Tensor]] = [torch.ones_like(energy)]
+    gradient = torch.autograd.grad([energy], [edge_vec], outputs, create_graph=create_graph, allow_unused=True)[0]
+    if gradient is None:
+        return torch.zeros_like(edge_vec)
+    return gradient
+
+
+class Potential(nn.Module):
+    """A scriptable interatomic potential: E = Σ_i (E0[Z_i] + scale · e_i).
+
+    Parameters carry the compute dtype. Constant tables, reference energies and the energy sum are float64 and are cast
+    where they are used, so changing the precision of a model means converting its parameters only.
+    """
+
+    def __init__(self, config: PotentialConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.conservative = config.conservative
+        row_by_number = config.backbone.max_num_elements is not None
+        num_species = config.backbone.max_num_elements or len(config.species)
+        if row_by_number and max(config.species) >= num_species:
+            raise ValueError(
+                f"species holds atomic number {max(config.species)}, but max_num_elements = {num_species} "
+                "embeds numbers below that only"
+            )
+        species_of_number = torch.full((MAX_ATOMIC_NUMBER + 1,), -1)
+        for row, number in enumerate(config.species):
+            species_of_number[number] = number if row_by_number else row
+        self.register_buffer("species_of_number", species_of_number, persistent=False)
+        self.register_buffer("reference_energies", torch.zeros(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+        self.backbone = Equiformer(config.backbone, num_species, scalars_only=config.conservative)
+        self.energy_head = EnergyHead(config.backbone)
+        self.force_head: Optional[VectorHead] = None
+        if not config.conservative:
+            self.force_head = VectorHead(config.backbone, num_species)
+
+    @torch.jit.ignore
+    def set_normalization(self, reference_energies: Mapping[int, float], scale: float, avg_degree: float) -> None:
+        """Set what is taken from the training data before training starts.
+
+        Args:
+            reference_energies: eV by atomic number, of every known species.
+            scale: eV; the typical size of a force component (eV/Å) makes network outputs of order one.
+            avg_degree: average number of edges per atom.
+
+        Raises:
+            ValueError: a species without reference energy, or a scale or degree that is not positive.
+        """
+        missing = [number for number in self.config.species if number not in reference_energies]
+        if missing:
+            raise ValueError(f"no reference energy for atomic numbers {missing}")
+        if not (scale > 0 and avg_degree > 0):
+            raise ValueError(f"scale and avg_degree must be positive, got {scale} and {avg_degree}")
+        for number in self.config.species:
+            self.reference_energies[number] = reference_energies[number]
+        self.scale.fill_(scale)
+        self.backbone.degree_embedding.avg_degree.fill_(avg_degree)
+
+    def forward(
+        self,
+        positions: Tensor,
+        numbers: Tensor,
+        cell: Tensor,
+        edge_index: Tensor,
+        shifts: Tensor,
+        batch: Tensor,
+        compute_forces: bool = True,
+        compute_stress: bool = False,
+    ) -> Dict[str, Tensor]:
+        """Evaluate a batch of B structures with N atoms and E edges.
+
+        Args:
+            positions: [N,3] Å.
+            numbers: [N] int64 atomic numbers.
+            cell: [B,3,3] Å, rows are lattice vectors.
+            edge_index: [2,E] int64; row 0 the source j, row 1 the target i.
+            shifts: [E,3] lattice vectors to add to the source, so that edge_vec = r_j − r_i + shifts · cell.
+            batch: [N] int64 structure of each atom.
+            compute_forces: add forces.
+            compute_stress: add stress (conservative models only).
+
+        Returns:
+            ``energy`` [B] float64 eV; ``energies`` [N] float64 eV, summing to it; ``forces`` [N,3] eV/Å; ``stress``
+            [B,3,3] eV/Å³, dE/dε over the volume. Gradients of the forces are kept in training mode or where positions
+            require gradients. Conservative forces need gradients enabled (not under ``no_grad``).
+        """
+        source, target = edge_index[0], edge_index[1]
+        graph_of_edge = batch.index_select(0, target)
+        lattice = cell.index_select(0, graph_of_edge)
+        offset = torch.bmm(shifts.to(cell.dtype)[:, None], lattice)[:, 0]
+        edge_vec = positions.index_select(0, source) - positions.index_select(0, target) + offset
+        keep_graph = self.training or edge_vec.requires_grad
+        by_gradient = self.conservative and (compute_forces or compute_stress)
+        if by_gradient and not edge_vec.requires_grad:
+            edge_vec.requires_grad_(True)
+
+        species = self.species_of_number.index_select(0, numbers)
+        graph = self.backbone.context(species, edge_vec, edge_index, batch, cell.shape[0])
+        features = self.backbone(species, graph)
+        interaction = self.energy_head(features).to(torch.float64) * self.scale
+        energies = self.reference_energies.index_select(0, numbers) + interaction
+        energy = torch.zeros(cell.shape[0], dtype=energies.dtype, device=energies.device)
+        energy = energy.index_add(0, batch, energies)
+        out = {"energy": energy, "energies": energies}
+
+        if by_gradient:
+            # the energy depends on the geometry through edge vectors only: one gradient gives forces and virial
+            gradient = _gradient(interaction.sum(), edge_vec, keep_graph)
+            if compute_forces:
+                forces = torch.zeros_like(positions).index_add(0, target, gradient)
+                out["forces"] = forces.index_add(0, source, -gradient)
+            if compute_stress:
+                virial = edge_vec[:, :, None] * gradient[:, None, :]
+                virial = 0.5 * (virial + virial.transpose(1, 2))
+                volume = torch.linalg.det(cell).abs()[:, None, None]
+                total = torch.zeros_like(cell).index_add(0, graph_of_edge, virial)
+                out["stress"] = total / volume
+        force_head = self.force_head
+        if force_head is not None and compute_forces:
+            out["forces"] = force_head(features, graph) * self.scale.to(features.dtype)
+        if not keep_graph:
+            for key in out:
+                out[key] = out[key].detach()
+        return out
