@@ -1,7 +1,7 @@
 """Equivariant graph attention (EquiformerV2, arXiv:2306.12059, section 4)."""
 
 import math
-from typing import Tuple
+from typing import List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,8 @@ from mlff.irreps import (
     SwiGLUS2Activation,
     edge_degrees,
     m_major_pairs,
-    node_degrees,
     num_edge_rows,
+    order_sizes,
 )
 
 
@@ -30,8 +30,8 @@ def _edge_activation(config: EquiformerConfig, mmax: int) -> nn.Module:
     resolution = None if config.grid_resolution is None else (config.grid_resolution, config.grid_resolution)
     grid = SphereGrid(config.lmax, mmax, resolution, rescale=config.rescale_orders)
     if config.edge_activation == "swiglu_s2":
-        return SwiGLUS2Activation(grid, config.hidden_channels)
-    return SeparableS2Activation(grid, config.hidden_channels)
+        return SwiGLUS2Activation(grid, config.lmax, mmax, config.hidden_channels)
+    return SeparableS2Activation(grid, config.lmax, mmax, config.hidden_channels)
 
 
 class EdgeMerge(nn.Module):
@@ -47,27 +47,33 @@ class EdgeMerge(nn.Module):
             pairs = m_major_pairs(config.lmax, mmax)
             known = [pair for pair in pairs if pair[1] >= 0]
             index = torch.tensor([known.index((degree, abs(m))) for degree, m in pairs])
+            self.num_weights = len(known)
         else:
-            known = [(degree, 0) for degree in range(config.lmax + 1)]
-            index = node_degrees(config.lmax)
-        self.num_weights = len(known)
+            index = torch.zeros(0)
+            self.num_weights = config.lmax + 1
         self.register_buffer("weight_of_row", index, persistent=False)
+        self.degree_sizes = [2 * degree + 1 for degree in range(config.lmax + 1)]
         self.radial = RadialFunction(
             config.num_radial, num_species, config.edge_channels, self.num_weights * 2 * config.channels
         )
 
     def forward(self, x: Tensor, graph: GraphContext, wigner: Tensor) -> Tensor:
         """Node features [N,(lmax+1)²,C] to edge features [E,T,out_channels]."""
-        weights = self.radial(graph).view(graph.source.shape[0], self.num_weights, 2 * self.channels)
-        weights = weights.index_select(1, self.weight_of_row)
+        weights = self.radial(graph).view(graph.source.shape[0], 2 * self.num_weights, self.channels)
         source, target = x.index_select(0, graph.source), x.index_select(0, graph.target)
-        if self.add:
-            merged = source * weights[:, :, : self.channels] + target * weights[:, :, self.channels :]
-            return torch.bmm(wigner, merged)
-        both = torch.cat([source, target], dim=2)
         if self.by_order:
-            return torch.bmm(wigner, both) * weights
-        return torch.bmm(wigner, both * weights)
+            weights = weights.view(weights.shape[0], self.num_weights, 2 * self.channels)
+            weights = weights.index_select(1, self.weight_of_row)
+            return torch.bmm(wigner, torch.cat([source, target], dim=2)) * weights
+        # rows of weights: (l, source or target); a weight per degree commutes with the rotation
+        sources, targets = source.split(self.degree_sizes, dim=1), target.split(self.degree_sizes, dim=1)
+        of_degree = weights.unsqueeze(2).unbind(1)
+        merged: List[Tensor] = []
+        for degree in range(len(self.degree_sizes)):
+            of_source = sources[degree] * of_degree[2 * degree]
+            of_target = targets[degree] * of_degree[2 * degree + 1]
+            merged.append(of_source + of_target if self.add else torch.cat([of_source, of_target], dim=2))
+        return torch.bmm(wigner, torch.cat(merged, dim=1))
 
 
 class GraphAttention(nn.Module):
@@ -95,16 +101,18 @@ class GraphAttention(nn.Module):
 
         self.merge = EdgeMerge(config, num_species, mmax)
         self.activation = _edge_activation(config, mmax)
-        self.num_logits = config.num_heads * config.alpha_channels
+        self.split_extra = [config.num_heads * config.alpha_channels, int(self.activation.num_scalars)]
         self.conv1 = SO2Convolution(
             self.merge.out_channels,
             int(self.activation.in_channels),
             lmax,
             mmax,
-            num_extra=self.num_logits + int(self.activation.num_scalars),
+            num_extra=sum(self.split_extra),
             parity=config.parity,
         )
+        self.split_orders = [size * self.merge.out_channels for size in order_sizes(lmax, mmax)]
         values = config.num_heads * config.value_channels
+        self.num_values = values
         self.conv2 = SO2Convolution(
             config.hidden_channels, values, lmax, mmax, parity=config.parity, scalars_only=scalars_only
         )
@@ -135,23 +143,24 @@ class GraphAttention(nn.Module):
 
     def messages(self, x: Tensor, graph: GraphContext, wigner: Tensor) -> Tuple[Tensor, Tensor]:
         """Values [E,T,heads·V] in the edge frame, and the logit features [E,heads·A]."""
-        y, extra = self.conv1(self.merge(x, graph, wigner))
-        y = self.activation(y, extra[:, self.num_logits :])
-        y, _ = self.conv2(y)
-        return y, extra[:, : self.num_logits]
+        num_edges = wigner.shape[0]
+        rows = self.merge(x, graph, wigner).view(num_edges, sum(self.split_orders))
+        blocks, extra = self.conv1(list(rows.split(self.split_orders, dim=1)))
+        logits, scalars = extra.split(self.split_extra, dim=1)
+        blocks, _ = self.conv2(self.activation(blocks, scalars))
+        values = torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
+        return values.view(num_edges, values.shape[1] // self.num_values, self.num_values), logits
 
     def forward(self, x: Tensor, graph: GraphContext) -> Tensor:
         """[N,(lmax+1)²,C] → [N,(lmax+1)²,out_channels], or [N,1,out_channels] for scalars only."""
-        num_nodes, num_edges = x.shape[0], graph.source.shape[0]
+        num_nodes = x.shape[0]
         wigner = graph.wigner[:, : self.num_rows]
         values, logits = self.messages(x, graph, wigner)
         weights = self.attention_weights(logits, graph, num_nodes)
-        shape = values.shape
-        values = values.view(num_edges, shape[1], self.num_heads, self.value_channels) * weights[:, None, :, None]
-        values = values.view(shape)
+        values = values * weights.repeat_interleave(self.value_channels, dim=1)[:, None]
         if not self.scalars_only:  # l = 0 is the same in both frames
             if self.rescale:
                 values = values * self.rescale_factor.to(values.dtype)
             values = torch.bmm(wigner.transpose(1, 2), values)
-        out = torch.zeros(num_nodes, values.shape[1], shape[2], dtype=values.dtype, device=values.device)
+        out = torch.zeros(num_nodes, values.shape[1], values.shape[2], dtype=values.dtype, device=values.device)
         return self.projection(out.index_add(0, graph.target, values))

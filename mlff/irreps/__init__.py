@@ -2,7 +2,15 @@
 
 from mlff.irreps.activation import GateActivation, SeparableS2Activation, SwiGLUS2Activation
 from mlff.irreps.grid import SphereGrid, exact_resolution
-from mlff.irreps.layout import edge_degrees, m_major_pairs, m_major_rows, node_degrees, num_coefficients, num_edge_rows
+from mlff.irreps.layout import (
+    edge_degrees,
+    m_major_pairs,
+    m_major_rows,
+    node_degrees,
+    num_coefficients,
+    num_edge_rows,
+    order_sizes,
+)
 from mlff.irreps.linear import SO3Linear
 from mlff.irreps.norm import MergedLayerNorm, SeparableLayerNorm
 from mlff.irreps.so2 import SO2Convolution, SO2Linear
@@ -27,4 +35,5 @@ __all__ = [
     "node_degrees",
     "num_coefficients",
     "num_edge_rows",
+    "order_sizes",
 ]

@@ -49,3 +49,8 @@ def edge_degrees(lmax: int, mmax: int) -> Tensor:
 def node_degrees(lmax: int) -> Tensor:
     """Degree l of every row of the node layout, int64 [(lmax+1)²]."""
     return torch.repeat_interleave(torch.arange(lmax + 1), 2 * torch.arange(lmax + 1) + 1)
+
+
+def order_sizes(lmax: int, mmax: int) -> List[int]:
+    """Rows of the order blocks [m = 0, +1, −1, +2, −2, …]: how the edge layout is cut by order."""
+    return [lmax + 1] + [lmax - m + 1 for m in range(1, mmax + 1) for _ in range(2)]

@@ -17,30 +17,34 @@ class SO2Linear(nn.Module):
     def __init__(self, in_features: int, out_features: int, parity: bool) -> None:
         super().__init__()
         self.parity = parity
-        self.out_features = out_features
         bound = 1.0 / math.sqrt(in_features)
         if not parity:
             bound /= math.sqrt(2.0)
         rows = out_features if parity else 2 * out_features
         self.weight = nn.Parameter(torch.empty(rows, in_features).uniform_(-bound, bound))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[E,2,in] → [E,2,out], the second axis being (+m, −m)."""
-        y = nn.functional.linear(x, self.weight)
+    def forward(self, plus: Tensor, minus: Tensor) -> Tuple[Tensor, Tensor]:
+        """x₊, x₋ [E,in] → y₊, y₋ [E,out]."""
         if self.parity:
-            return y
-        real, imaginary = y[:, :, : self.out_features], y[:, :, self.out_features :]
-        return torch.stack([real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0]], dim=1)
+            return nn.functional.linear(plus, self.weight), nn.functional.linear(minus, self.weight)
+        real, imaginary = self.weight.chunk(2, dim=0)
+        both = torch.cat([plus, minus], dim=1)
+        plus = nn.functional.linear(both, torch.cat([real, -imaginary], dim=1))
+        return plus, nn.functional.linear(both, torch.cat([imaginary, real], dim=1))
 
 
 class SO2Convolution(nn.Module):
-    """Equivariant linear map on the edge layout, with extra roll-invariant outputs read from the m = 0 rows.
+    """Equivariant linear map on order blocks, with extra roll-invariant outputs read from the m = 0 block.
+
+    Order blocks are the edge layout cut by order and flattened: [m = 0, +1, −1, +2, −2, …], each [E, degrees·channels]
+    (see :func:`order_sizes`). They stay separate matrices between convolutions, because concatenating and slicing them
+    costs as much as multiplying them.
 
     Args:
-        lmax, mmax: layout of the input, [E,T,in_channels]; mmax = 0 reads and writes the m = 0 rows only.
+        lmax, mmax: layout of the input; mmax = 0 reads and writes the m = 0 block only.
         num_extra: extra scalars per edge (attention logits, gates).
         parity: natural parity, see :class:`SO2Linear`.
-        scalars_only: compute the l = 0 row only, [E,1,out_channels].
+        scalars_only: compute the l = 0 row only: one block [E,out_channels].
     """
 
     def __init__(
@@ -54,28 +58,19 @@ class SO2Convolution(nn.Module):
         scalars_only: bool = False,
     ) -> None:
         super().__init__()
-        self.lmax = lmax
-        self.out_channels = out_channels
-        self.num_extra = num_extra
-        self.num_rows_out = 1 if scalars_only else lmax + 1
-        self.linear0 = nn.Linear((lmax + 1) * in_channels, num_extra + self.num_rows_out * out_channels)
-        nn.init.uniform_(self.linear0.weight, -self.linear0.in_features**-0.5, self.linear0.in_features**-0.5)
+        self.split_out = [num_extra, (1 if scalars_only else lmax + 1) * out_channels]
+        self.linear0 = nn.Linear((lmax + 1) * in_channels, sum(self.split_out))
+        nn.init.uniform_(self.linear0.weight, -(self.linear0.in_features**-0.5), self.linear0.in_features**-0.5)
         nn.init.zeros_(self.linear0.bias)
-        orders = range(1, 1 if scalars_only else mmax + 1)
-        self.linears = nn.ModuleList(
-            SO2Linear((lmax - m + 1) * in_channels, (lmax - m + 1) * out_channels, parity) for m in orders
-        )
+        counts = [] if scalars_only else [lmax - m + 1 for m in range(1, mmax + 1)]  # degrees l ≥ m
+        self.linears = nn.ModuleList(SO2Linear(n * in_channels, n * out_channels, parity) for n in counts)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
-        """[E,T,in] → ([E,T',out], extra [E,num_extra])."""
-        num_edges = x.shape[0]
-        y = self.linear0(x[:, : self.lmax + 1].reshape(num_edges, -1))
-        extra, rows = y[:, : self.num_extra], y[:, self.num_extra :]
-        parts: List[Tensor] = [rows.view(num_edges, self.num_rows_out, self.out_channels)]
-        start = self.lmax + 1
+    def forward(self, blocks: List[Tensor]) -> Tuple[List[Tensor], Tensor]:
+        """Order blocks in → (order blocks out, extra [E,num_extra])."""
+        extra, rows = self.linear0(blocks[0]).split(self.split_out, dim=1)
+        out: List[Tensor] = [rows]
         for order, linear in enumerate(self.linears):
-            count = self.lmax - order  # degrees l ≥ m = order + 1
-            pair = x[:, start : start + 2 * count].reshape(num_edges, 2, -1)
-            parts.append(linear(pair).reshape(num_edges, 2 * count, self.out_channels))
-            start += 2 * count
-        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], extra
+            plus, minus = linear(blocks[2 * order + 1], blocks[2 * order + 2])
+            out.append(plus)
+            out.append(minus)
+        return out, extra

@@ -1,0 +1,23 @@
+"""One file per model: writing, checking and loading it."""
+
+from mlff.artifacts.container import file_sha256
+from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
+from mlff.artifacts.exporting import export
+from mlff.artifacts.loaded_model import LoadedModel
+from mlff.artifacts.loading import load
+from mlff.artifacts.metadata import ArtifactMetadata, DatasetProvenance
+from mlff.artifacts.names import available
+from mlff.artifacts.self_test import SelfTestReport
+
+__all__ = [
+    "ArtifactError",
+    "ArtifactMetadata",
+    "ArtifactNotFoundError",
+    "DatasetProvenance",
+    "LoadedModel",
+    "SelfTestReport",
+    "available",
+    "export",
+    "file_sha256",
+    "load",
+]

@@ -1,0 +1,122 @@
+"""A model that was read from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor, nn
+
+from mlff.artifacts.evaluation import Outputs, run_model
+from mlff.artifacts.metadata import ArtifactMetadata
+from mlff.artifacts.self_test import SelfTest, SelfTestReport, make_graph, run_self_test
+from mlff.graph import AtomicGraph
+
+
+class LoadedModel:
+    """A network that computes, with what its file says about it. Made by :func:`mlff.load`.
+
+    Pickles and copies by path and SHA-256 of the file, never by content.
+
+    Attributes:
+        module: the network; frozen, so its weights are constants and its dtype is fixed.
+        metadata: of the file.
+        device, dtype: where and in what it computes.
+        path, sha256: of the file.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        metadata: ArtifactMetadata,
+        test: SelfTest,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        path: Path,
+        sha256: str,
+    ) -> None:
+        self.module = module
+        self.metadata = metadata
+        self.device = device
+        self.dtype = dtype
+        self.path = path
+        self.sha256 = sha256
+        self._test = test
+        self._known = np.zeros(len(chemical_symbols), dtype=bool)
+        self._known[list(metadata.species)] = True
+
+    def __repr__(self) -> str:
+        name = self.metadata.name or self.path.name
+        elements = "-".join(self.metadata.symbols)
+        return f"LoadedModel({name}, {elements}, cutoff {self.metadata.cutoff:g} A, {self.dtype}, {self.device})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        from mlff.artifacts.loading import reopen  # loading imports this module
+
+        return reopen, (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
+
+    def check_species(self, numbers: np.ndarray | Tensor) -> None:
+        """Make sure that the model knows all elements.
+
+        Args:
+            numbers: [N] atomic numbers.
+
+        Raises:
+            ValueError: naming the unknown elements and the first atom of each.
+        """
+        z = numbers.detach().cpu().numpy() if isinstance(numbers, Tensor) else np.asarray(numbers)
+        inside = (z >= 0) & (z < len(self._known))
+        unknown = ~(inside & self._known[np.where(inside, z, 0)])
+        if not unknown.any():
+            return
+        culprits = []
+        for number in np.unique(z[unknown]):
+            symbol = chemical_symbols[number] if 0 <= number < len(chemical_symbols) else "?"
+            culprits.append(f"{symbol} (Z={number}, atom {int(np.flatnonzero(z == number)[0])})")
+        raise ValueError(f"the model does not know {', '.join(culprits)}; it knows {', '.join(self.metadata.symbols)}")
+
+    def graph(self, atoms: ase.Atoms) -> AtomicGraph:
+        """The graph of a structure as :meth:`evaluate` needs it: with the cutoff, dtype and device of the model.
+
+        Raises:
+            ValueError: unknown elements, or a structure without a neighbour list, see :func:`mlff.graph.neighbor_list`.
+        """
+        self.check_species(atoms.numbers)
+        return make_graph(atoms, self.metadata, self.dtype).to(device=self.device)
+
+    def evaluate(self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False) -> Outputs:
+        """Compute a graph of B structures with N atoms in all. Gradients do not flow through.
+
+        Args:
+            graph: with all pairs within ``metadata.cutoff`` (and ``metadata.max_neighbors``, if not None); moved to the
+                device and dtype of the model if needed.
+            forces: compute forces.
+            stress: compute the stress.
+
+        Returns:
+            ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/A; ``stress`` [B, 3, 3] in
+            eV/A^3, positive under tension as in ASE.
+
+        Raises:
+            ValueError: elements that the model does not know; a stress of a model with direct forces, or of structures
+                without a volume.
+        """
+        self.check_species(graph.numbers)
+        if stress:
+            if "stress" not in self.metadata.outputs:
+                raise ValueError(f"{self.path.name} has no stress: its forces are not the derivative of its energy")
+            if bool((torch.linalg.det(graph.cell) == 0).any()):
+                raise ValueError("stress needs three lattice vectors that span a volume in every structure")
+        return run_model(self.module, graph.to(device=self.device, dtype=self.dtype), forces=forces, stress=stress)
+
+    def self_test(self) -> SelfTestReport:
+        """Recompute the frames in the file on this device in this dtype.
+
+        Raises:
+            ArtifactError: a deviation beyond the tolerance; the message names frame, output and deviation.
+        """
+        return run_self_test(self._test, self.module, self.metadata, self.dtype, self.device, str(self.path))

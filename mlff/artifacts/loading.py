@@ -1,0 +1,104 @@
+"""From a name or a file to a model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from mlff.artifacts.container import SELF_TEST, Container
+from mlff.artifacts.errors import ArtifactError
+from mlff.artifacts.loaded_model import LoadedModel
+from mlff.artifacts.names import resolve
+from mlff.artifacts.payloads import load_payload, read_metadata
+from mlff.artifacts.self_test import DTYPES, parse_self_test
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str | None = None,
+    verify: bool = True,
+) -> LoadedModel:
+    """Load a model from a file written by :func:`mlff.export`. No pickle in the file is executed.
+
+    Args:
+        name_or_path: a shipped name (see :func:`mlff.available`), a file, or a folder with a ``model.pt``.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:<index>"``.
+        dtype: ``torch.float32`` or ``torch.float64``, or their names; None for the one in the file.
+        verify: check the integrity of the file and repeat its self-test on this device in this dtype.
+
+    Raises:
+        ArtifactNotFoundError: no such name or file.
+        ArtifactError: the file is damaged, not a model or from a newer version; a device that is not there; a self-test
+            that fails.
+        ValueError: another dtype.
+    """
+    target = find_device(device)
+    path = resolve(name_or_path)
+    return open_model(Container(path), device=target, dtype=dtype, verify=verify)
+
+
+def open_model(
+    container: Container, *, device: torch.device, dtype: torch.dtype | str | None = None, verify: bool = True
+) -> LoadedModel:
+    """The model in a container, see :func:`load`."""
+    metadata = read_metadata(container)
+    test = parse_self_test(container.read_text(SELF_TEST), str(container.path))
+    if verify:
+        container.check_intact()
+    chosen = find_dtype(metadata.dtype if dtype is None else dtype)
+    module = load_payload(container, metadata, device, chosen)
+    path, sha256 = container.path.resolve(), container.sha256
+    model = LoadedModel(module, metadata, test, device=device, dtype=chosen, path=path, sha256=sha256)
+    if verify:
+        model.self_test()
+    return model
+
+
+def find_device(device: torch.device | str) -> torch.device:
+    """The device that is meant.
+
+    Raises:
+        ArtifactError: not a CPU or CUDA device, or not there.
+    """
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ArtifactError(f"{device!r} is no device; use 'cpu', 'cuda' or 'cuda:<index>'") from error
+    if found.type not in ("cpu", "cuda"):
+        raise ArtifactError(f"models run on 'cpu' and 'cuda', not on {found.type!r}")
+    if found.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ArtifactError(
+                f"device {str(found)!r} was asked for, but torch {torch.__version__} sees no CUDA GPU; use device='cpu'"
+            )
+        if found.index is not None and found.index >= torch.cuda.device_count():
+            raise ArtifactError(
+                f"device {str(found)!r} was asked for, but there are {torch.cuda.device_count()} CUDA GPUs"
+            )
+    return found
+
+
+def find_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    """The dtype that is meant.
+
+    Raises:
+        ValueError: neither float32 nor float64.
+    """
+    name = str(dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise ValueError(f"models compute in float32 or float64, not in {name}")
+    return DTYPES[name]
+
+
+def reopen(path: str, sha256: str, device: str, dtype: str) -> LoadedModel:
+    """The model again that was pickled; ArtifactError if its file is gone or has changed."""
+    container = Container(Path(path))
+    if container.sha256 != sha256:
+        raise ArtifactError(
+            f"{path}: the file has changed since the model was pickled (SHA-256 {container.sha256}, was {sha256})"
+        )
+    return open_model(container, device=find_device(device), dtype=dtype, verify=False)

@@ -1,0 +1,57 @@
+"""Names of the models that ship with the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mlff.artifacts.errors import ArtifactNotFoundError
+
+MODEL_FILE = "model.pt"
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def checkpoint_folders() -> list[Path]:
+    """Where shipped models lie: inside of an installed package, or beside it in a source checkout."""
+    folders = [_PACKAGE / "_checkpoints"]
+    if (_PACKAGE.parent / "pyproject.toml").is_file():  # next to an installed package, checkpoints/ is somebody else's
+        folders.append(_PACKAGE.parent / "checkpoints")
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def shipped() -> dict[str, Path]:
+    """Model file of every shipped name, sorted by name."""
+    found: dict[str, Path] = {}
+    for folder in checkpoint_folders():
+        for file in folder.glob(f"*/{MODEL_FILE}"):
+            found.setdefault(file.parent.name, file)
+    return dict(sorted(found.items()))
+
+
+def available() -> list[str]:
+    """Names of the shipped models, for :func:`mlff.load`."""
+    return list(shipped())
+
+
+def resolve(name_or_path: str | os.PathLike[str]) -> Path:
+    """The model file that is meant.
+
+    A plain string is first looked up among the shipped names. Anything else is a path: of a model file, or of a folder
+    that holds a ``model.pt``.
+
+    Raises:
+        ArtifactNotFoundError: no such name, which lists the names there are, or no such file.
+    """
+    path = Path(name_or_path)
+    if isinstance(name_or_path, str):
+        models = shipped()
+        if name_or_path in models:
+            return models[name_or_path]
+        if not path.exists() and path.name == name_or_path and not path.suffix:
+            listed = ", ".join(models) if models else "none (no checkpoints are installed)"
+            raise ArtifactNotFoundError(f"no shipped model and no file is called {name_or_path!r}; available: {listed}")
+    if path.is_dir():
+        path = path / MODEL_FILE
+    if not path.is_file():
+        raise ArtifactNotFoundError(f"{path}: no such file")
+    return path

@@ -1,0 +1,121 @@
+"""The ``mlff`` command line. Heavy libraries are imported by the commands that need them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="mlff",
+    help="Train, evaluate, export and inspect machine-learned potentials.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+_Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field, e.g. `--set optimizer.lr=1e-3`; repeatable."),
+]
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG|RUN", help="YAML configuration, or the folder of a run.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the saved state, if there is one.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder; overrides `output`.")] = None,
+    overrides: _Overrides = None,
+) -> None:
+    """Train a potential; writes weights, metrics, states to continue from and a report into one folder.
+
+    Exit status: 0 done, 1 failed, 2 wrong configuration or data, 130 stopped by Ctrl-C, 143 terminated (both can be
+    resumed).
+
+    Examples:
+
+        mlff train config.yaml -o runs/first
+
+        mlff train config.yaml --set epochs=20 --set optimizer.lr=1e-3
+
+        mlff train --resume runs/first
+    """
+    from mlff.commands.train import run_train
+
+    raise typer.Exit(run_train(config, resume, output, overrides or []))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Exported model (file or shipped name), run folder or weights file.")],
+    files: Annotated[list[Path], typer.Argument(help="Labelled structures: extxyz, traj, db, npz.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for figures and tables.")],
+    energy_key: Annotated[str, typer.Option(help="Name of the energy in the files.")] = "energy",
+    forces_key: Annotated[str, typer.Option(help="Name of the forces in the files.")] = "forces",
+    stress_key: Annotated[str | None, typer.Option(help="Name of the stress; compared when given.")] = None,
+    energy_unit: Annotated[str | None, typer.Option(help="Energy unit of the files, e.g. kcal/mol.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Structures at a time.")] = 8,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+) -> None:
+    """Compare a model with labelled structures: parity plots, errors as JSON, a table by element.
+
+    Exit status: 0 done, 2 wrong input.
+
+    Examples:
+
+        mlff evaluate model.pt test.extxyz -o evaluation
+
+        mlff evaluate runs/first new.extxyz.gz --energy-key REF_energy --forces-key REF_forces -o evaluation
+    """
+    from mlff.commands.evaluate import EvaluateOptions, run_evaluate
+
+    options = EvaluateOptions(energy_key, forces_key, stress_key, energy_unit, batch_size, device, threads)
+    raise typer.Exit(run_evaluate(model, files, output, options))
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN|WEIGHTS", help="Run folder or weights.safetensors.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    description: Annotated[str | None, typer.Option(help="What the model is for.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the model, e.g. MIT.")] = None,
+    frames: Annotated[int, typer.Option(min=0, help="Structures of the run's data kept as a self-test.")] = 3,
+) -> None:
+    """Write a trained potential as one self-describing file that engines load.
+
+    Exit status: 0 done, 2 wrong input.
+
+    Examples:
+
+        mlff export runs/first -o model.pt --licence MIT
+    """
+    from mlff.commands.export import run_export
+
+    raise typer.Exit(run_export(source, output, description, licence, frames))
+
+
+@app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help="Exported model: file or shipped name.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a model file says about itself and repeat its self-test.
+
+    Exit status: 0 done and self-test passed, 1 self-test failed, 2 not a readable model.
+
+    Examples:
+
+        mlff inspect model.pt
+
+        mlff inspect formate-cu110 --json
+    """
+    from mlff.commands.inspect import run_inspect
+
+    raise typer.Exit(run_inspect(model, as_json))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,101 @@
+"""``mlff evaluate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from mlff.artifacts import ArtifactError, load
+from mlff.commands.common import WRONG_INPUT, error_console, load_trained, print_errors, report_error, set_up_logging
+from mlff.data import DataError, DataKeys, DataUnits, GraphDataset, read_frames
+from mlff.graph import AtomicGraph
+from mlff.training import ConfigError, StateError
+from mlff.training.batches import graph_batches
+from mlff.training.environment import hardware, versions
+from mlff.training.metrics import Predict, predict
+from mlff.training.module import potential_predictor
+from mlff.training.report import write_evaluation
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How the files are labelled and where the model runs."""
+
+    energy_key: str = "energy"
+    forces_key: str = "forces"
+    stress_key: str | None = None
+    energy_unit: str | None = None
+    batch_size: int = 8
+    device: str = "cpu"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class _Model:
+    predict: Predict
+    cutoff: float
+    max_neighbors: int | None
+    species: tuple[int, ...]
+    dtype: torch.dtype
+    conservative: bool
+    details: dict[str, object]
+
+
+def run_evaluate(name: str, files: list[Path], output: Path, options: EvaluateOptions) -> int:
+    """Write parity plots, ``metrics.json`` and ``elements.md`` to ``output``; returns the exit status."""
+    set_up_logging()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    try:
+        model = _open(name, options.device)
+        keys = DataKeys(energy=options.energy_key, forces=options.forces_key, stress=options.stress_key)
+        units = DataUnits.model_validate({"energy": options.energy_unit})
+        frames = read_frames(files, keys=keys, units=units, species=model.species)
+        if options.stress_key is not None and not model.conservative:
+            raise ConfigError(f"{name}: has direct forces and therefore no stress to compare")
+        dataset = GraphDataset(frames, model.cutoff, model.max_neighbors, dtype=model.dtype)
+        graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, options.device)
+        predictions = predict(graphs, model.predict, options.stress_key is not None)
+        details = {
+            "model": model.details,
+            "files": [path.name for path in files],
+            "hardware": hardware(torch.device(options.device)),
+            "versions": versions(),
+        }
+        content = write_evaluation(output, predictions, details)
+    except ValidationError as error:
+        report_error(ValueError("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())))
+        return WRONG_INPUT
+    except (ArtifactError, ConfigError, DataError, StateError, OSError) as error:
+        report_error(error)
+        return WRONG_INPUT
+    error_console.print(f"{len(frames)} structures; figures and tables in {output}", markup=False)
+    print_errors(content["errors"])
+    return 0
+
+
+def _open(name: str, device: str) -> _Model:
+    path = Path(name)
+    if path.suffix == ".safetensors" or ((path / "weights.safetensors").exists() and not (path / "model.pt").exists()):
+        potential, _ = load_trained(path)
+        potential.to(device=device).requires_grad_(False)
+        config = potential.config
+        dtype = next(potential.parameters()).dtype
+        about: dict[str, object] = {"weights": path.name}
+        return _Model(
+            potential_predictor(potential), config.cutoff, config.max_neighbors, config.species, dtype,
+            config.conservative, about,
+        )  # fmt: skip
+    model = load(name, device=device)
+
+    def evaluate(graph: AtomicGraph, stress: bool) -> dict[str, torch.Tensor]:
+        return model.evaluate(graph, stress=stress)
+
+    about = {"file": model.path.name, "sha256": model.sha256, "name": model.metadata.name}
+    metadata = model.metadata
+    return _Model(
+        evaluate, metadata.cutoff, metadata.max_neighbors, metadata.species, model.dtype, metadata.conservative, about
+    )

@@ -1,0 +1,218 @@
+"""Typed description of a data set: files, keys, units, splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from ase.data import atomic_numbers
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from mlff.data.units import EnergyUnit, LengthUnit, StressUnit, force_factor
+
+FileFormat = Literal["auto", "extxyz", "traj", "db", "npz"]
+
+
+def _as_tuple(value: object) -> object:
+    """Lets a configuration name one file without a list."""
+    return (value,) if isinstance(value, str | Path) else value
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple)]
+
+
+def _share(value: int | float) -> int | float:
+    if value < 0 or (isinstance(value, float) and not value <= 1):
+        raise ValueError(f"must be a fraction from 0.0 to 1.0 or a number of frames (an integer); got {value}")
+    return value
+
+
+Share = Annotated[int | float, AfterValidator(_share)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataKeys(_Frozen):
+    """Names under which a file stores its labels.
+
+    A name is looked up in the results of the frame's calculator, in `info`, in the key-value pairs and data of an ASE
+    database row and in the per-atom arrays. For npz files the names of the rMD17 and MD17 layouts are tried as well.
+    """
+
+    energy: str = Field(default="energy", min_length=1, description="total energy")
+    forces: str = Field(default="forces", min_length=1, description="forces, [N,3]")
+    stress: str | None = Field(default=None, min_length=1, description="stress or virial; None: not read")
+
+
+class DataUnits(_Frozen):
+    """Units of the file. Everything is converted to eV, A, eV/A and eV/A^3 on reading."""
+
+    energy: EnergyUnit | None = Field(default=None, description="None: eV for ASE formats; npz files must name it")
+    length: LengthUnit = "A"
+    forces: str | None = Field(default=None, description="<energy>/<length>; None: the units of energy and length")
+    stress: StressUnit = "eV/A^3"
+    stress_convention: Literal["ase", "negative", "virial"] = Field(
+        default="ase",
+        description="ase: (1/V) dE/dstrain; negative: its negative (as VASP prints it); "
+        "virial: -dE/dstrain in the energy unit",
+    )
+
+    @field_validator("forces")
+    @classmethod
+    def _known_force_unit(cls, value: str | None) -> str | None:
+        if value is not None:
+            force_factor(value)
+        return value
+
+
+class RandomSplit(_Frozen):
+    """Seeded random split by frame. Shares are fractions (floats) or numbers of frames (integers)."""
+
+    kind: Literal["random"] = "random"
+    seed: int = Field(default=0, ge=0)
+    train: Share = 0.8
+    val: Share = 0.1
+    test: Share = 0.1
+
+    @model_validator(mode="after")
+    def _consistent_shares(self) -> RandomSplit:
+        shares = {"train": self.train, "val": self.val, "test": self.test}
+        # A literal 0 leaves a part out under either reading.
+        kinds = {type(share) for share in shares.values() if share}
+        if len(kinds) > 1:
+            raise ValueError(f"train, val and test must be all fractions or all counts, not a mixture: {shares}")
+        if float in kinds and sum(shares.values()) > 1 + 1e-9:
+            raise ValueError(f"the fractions train, val and test add up to {sum(shares.values()):g}, more than 1")
+        if not self.train:
+            raise ValueError("train must be larger than 0")
+        return self
+
+
+class GroupSplit(_Frozen):
+    """Seeded split that keeps groups of frames together. Fractions are of frames and met as well as groups allow."""
+
+    kind: Literal["group"]
+    by: str = Field(min_length=1, description="'composition', 'file', or the name of an info key such as 'run'")
+    seed: int = Field(default=0, ge=0)
+    train: float = Field(default=0.8, gt=0, le=1)
+    val: float = Field(default=0.1, ge=0, le=1)
+    test: float = Field(default=0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> GroupSplit:
+        if self.train + self.val + self.test > 1 + 1e-9:
+            raise ValueError(f"the fractions train, val and test add up to {self.train + self.val + self.test:g}, > 1")
+        return self
+
+
+class IndexSplit(_Frozen):
+    """Split fixed by index files (text: integers separated by white space or commas; or .npy), counted from 0 over all
+    frames of `paths` in the order given."""
+
+    kind: Literal["indices"]
+    train: Path
+    val: Path | None = None
+    test: Path | None = None
+
+
+SplitConfig = Annotated[RandomSplit | GroupSplit | IndexSplit, Field(discriminator="kind")]
+
+
+class DataConfig(_Frozen):
+    """Where the frames are, what their labels are called and measured in, and how they are divided.
+
+    Either `paths` names all files and `split` divides their frames, or `train` (and `val`, `test`) name files of their
+    own. Where `train` is given without `val`, `split` divides the frames of `train` into training and validation.
+    Files are not opened here. Raises `pydantic.ValidationError`, which names the field.
+    """
+
+    paths: Paths = ()
+    train: Paths = ()
+    val: Paths = ()
+    test: Paths = ()
+    format: FileFormat = Field(default="auto", description="auto: by suffix")
+    keys: DataKeys = DataKeys()
+    units: DataUnits = DataUnits()
+    split: SplitConfig | None = Field(default=None, description="None: seeded random, 80/10/10 (90/10 of `train`)")
+    species: tuple[str, ...] | None = Field(default=None, description="elements allowed; None: any")
+    isolated_atoms: Path | None = Field(
+        default=None, description="file of one-atom frames whose energies are the references"
+    )
+    reference_energies: dict[str, float] | None = Field(default=None, description="energy in eV by element")
+    max_train_force: float | None = Field(
+        default=None, gt=0, description="eV/A; training frames with a larger force on any atom are left out"
+    )
+    allow_duplicates: bool = Field(
+        default=False,
+        description="accept equal structures in different parts of a split that is given by files or indices",
+    )
+
+    @field_validator("species")
+    @classmethod
+    def _known_species(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        _check_elements(value or ())
+        if value is not None and not value:
+            raise ValueError("the list of species is empty")
+        return value
+
+    @field_validator("reference_energies")
+    @classmethod
+    def _known_references(cls, value: dict[str, float] | None) -> dict[str, float] | None:
+        _check_elements(tuple(value or ()))
+        return value
+
+    @model_validator(mode="after")
+    def _consistent_files(self) -> DataConfig:
+        if bool(self.paths) == bool(self.train):
+            raise ValueError("name the data files either in `paths` or in `train`, and not in both")
+        if self.paths and (self.val or self.test):
+            raise ValueError("`val` and `test` go with `train`; with `paths` the frames are divided by `split`")
+        if self.train and self.val and self.split is not None:
+            raise ValueError("`split` has nothing to divide when `train` and `val` are both given as files")
+        if self.train and self.split is not None and not self.val:
+            if self.split.test:
+                raise ValueError("`split.test` must be 0 (or absent) when `train` names files: name `test` files")
+            if not self.split.val:
+                raise ValueError("`split.val` is needed when `train` is given without `val`")
+        if self.isolated_atoms is not None and self.reference_energies is not None:
+            raise ValueError("give `isolated_atoms` or `reference_energies`, not both")
+        return self
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All data files named, in the order paths, train, val, test."""
+        return self.paths + self.train + self.val + self.test
+
+    @property
+    def allowed_numbers(self) -> tuple[int, ...] | None:
+        """Atomic numbers of `species`, ascending, or None."""
+        return None if self.species is None else tuple(sorted({atomic_numbers[s] for s in self.species}))
+
+    @property
+    def effective_split(self) -> RandomSplit | GroupSplit | IndexSplit | None:
+        """The split used: the one given, else the default; None where training and validation files are given."""
+        if self.split is not None or (self.train and self.val):
+            return self.split
+        return RandomSplit() if self.paths else RandomSplit(train=0.9, val=0.1, test=0)
+
+    def resolved(self, base: Path) -> DataConfig:
+        """A copy whose relative paths are taken from the folder `base` (that of the configuration file)."""
+        changes: dict[str, object] = {
+            name: tuple(base / path for path in getattr(self, name)) for name in ("paths", "train", "val", "test")
+        }
+        if self.isolated_atoms is not None:
+            changes["isolated_atoms"] = base / self.isolated_atoms
+        if isinstance(self.split, IndexSplit):
+            parts = {name: getattr(self.split, name) for name in ("train", "val", "test")}
+            changes["split"] = self.split.model_copy(
+                update={name: None if path is None else base / path for name, path in parts.items()}
+            )
+        return self.model_copy(update=changes)
+
+
+def _check_elements(symbols: tuple[str, ...]) -> None:
+    unknown = [symbol for symbol in symbols if atomic_numbers.get(symbol, 0) == 0]
+    if unknown:
+        raise ValueError(f"no such chemical element: {', '.join(unknown)}")

@@ -1,0 +1,98 @@
+"""Labelled graphs for training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mlff.data.cache import cached_edges
+from mlff.data.frame import Frame, fixed_atoms, frames_fingerprint
+from mlff.graph import AtomicGraph
+
+
+class GraphDataset(Dataset[AtomicGraph]):
+    """One labelled `AtomicGraph` for each frame, with neighbour lists computed once.
+
+    Args:
+        frames: labelled frames, in eV and A.
+        cutoff: radius of the neighbour lists, A.
+        max_neighbors: cap on the edges that end at an atom, nearest first; None: no cap.
+        cache_dir: folder for neighbour lists, created when missing; None: keep them in memory only.
+        dtype: floating-point type of the graphs (the energy is float64 always). Edges are found in float64.
+
+    Graphs carry energy [1] eV, forces [N,3] eV/A, fixed [N] bool, and stress [1,3,3] eV/A^3 where the frame has one.
+
+    Raises:
+        DataError: a frame whose atoms coincide.
+        ValueError: cutoff or max_neighbors out of range.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        cutoff: float,
+        max_neighbors: int | None = None,
+        cache_dir: Path | str | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if not (np.isfinite(cutoff) and cutoff > 0):
+            raise ValueError(f"cutoff must be positive, in A; got {cutoff}")
+        if max_neighbors is not None and max_neighbors < 1:
+            raise ValueError(f"max_neighbors must be at least 1 or None; got {max_neighbors}")
+        self.frames = tuple(frames)
+        self.cutoff = float(cutoff)
+        self.max_neighbors = max_neighbors
+        self.dtype = dtype
+        self._edges = cached_edges(
+            self.frames, self.cutoff, max_neighbors, None if cache_dir is None else Path(cache_dir)
+        )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> AtomicGraph:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index} of a data set of {len(self)}")
+        index = range(len(self))[index]
+        frame, (edge_index, shifts) = self.frames[index], self._edges.frame(index)
+        atoms = frame.atoms
+
+        def real(array: np.ndarray) -> torch.Tensor:
+            return torch.tensor(array, dtype=self.dtype)
+
+        return AtomicGraph(
+            positions=real(atoms.positions),
+            numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
+            cell=real(atoms.cell.array)[None],
+            pbc=torch.tensor(atoms.pbc)[None],
+            edge_index=torch.tensor(edge_index, dtype=torch.int64),
+            shifts=real(shifts),
+            batch=torch.zeros(len(atoms), dtype=torch.int64),
+            energy=torch.tensor([frame.energy], dtype=torch.float64),
+            forces=real(frame.forces),
+            stress=None if frame.stress is None else real(frame.stress)[None],
+            fixed=torch.tensor(fixed_atoms(atoms)),
+        )
+
+    @property
+    def edge_counts(self) -> np.ndarray:
+        """[M] int64 edges of each frame; the measure of work that `BatchSampler` balances."""
+        return self._edges.counts
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content of the frames."""
+        return frames_fingerprint(self.frames)
+
+
+def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
+    """Joins graphs into one batch; the `collate_fn` of a `torch.utils.data.DataLoader`.
+
+    A label that one of the graphs lacks is dropped from the batch.
+    """
+    return AtomicGraph.collate(list(graphs))

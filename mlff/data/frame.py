@@ -1,0 +1,145 @@
+"""One labelled structure and the checks it has to pass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms, FixCartesian
+
+from mlff.data.errors import DataError
+
+# Structures closer than this (A) in every coordinate count as one when duplicates are looked for.
+_DUPLICATE_DECIMALS = 5
+# A periodic cell is degenerate when the volume of its unit vectors falls below this.
+_FLAT_CELL = 1e-6
+# Shortest periodic lattice vector, A; the limit of the neighbour lists.
+_SHORT_CELL = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A labelled structure in eV and A.
+
+    Attributes:
+        atoms: structure with its constraints and `info`, without a calculator.
+        energy: total energy, eV.
+        forces: [N,3] float64, eV/A, as stored: not zeroed by constraints.
+        stress: [3,3] float64, eV/A^3, ASE's sign, or None.
+        group: name of the run or composition the frame belongs to, or None where no grouping was asked for.
+        source: file the frame comes from.
+        index: position in that file, counted from 0.
+    """
+
+    atoms: Atoms
+    energy: float
+    forces: np.ndarray
+    stress: np.ndarray | None = None
+    group: str | None = None
+    source: Path = Path("memory")
+    index: int = 0
+
+    def error(self, reason: str, hint: str | None = None) -> DataError:
+        """A `DataError` that names this frame."""
+        return DataError(reason, file=self.source, frame=self.index, hint=hint)
+
+    @property
+    def max_force(self) -> float:
+        """Largest norm of a force, eV/A."""
+        return float(np.linalg.norm(self.forces, axis=1).max())
+
+
+def fixed_atoms(atoms: Atoms) -> np.ndarray:
+    """Which atoms constraints hold in all three directions, [N] bool (`FixAtoms`, and `FixCartesian` with a full mask).
+
+    Partial constraints (planes, lines, bonds) leave an atom free here.
+    """
+    fixed = np.zeros(len(atoms), dtype=bool)
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms) or (isinstance(constraint, FixCartesian) and np.all(constraint.mask)):
+            fixed[constraint.get_indices()] = True
+    return fixed
+
+
+def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
+    """Returns the frame if it can be trained on.
+
+    Args:
+        species: atomic numbers allowed; None allows every element.
+
+    Raises:
+        DataError: no atoms, wrong shapes, NaN or infinity, unknown species, a periodic cell without volume.
+    """
+    atoms = frame.atoms
+    if len(atoms) == 0:
+        raise frame.error("has no atoms", "remove the frame")
+    if frame.forces.shape != (len(atoms), 3):
+        raise frame.error(
+            f"forces have shape {frame.forces.shape}, expected ({len(atoms)}, 3)",
+            "check the column count of the forces in the file",
+        )
+    values = {"positions": atoms.positions, "cell": atoms.cell.array, "energy": frame.energy, "forces": frame.forces}
+    if frame.stress is not None:
+        if frame.stress.shape != (3, 3):
+            raise frame.error(f"stress has shape {frame.stress.shape}, expected (3, 3)")
+        values["stress"] = frame.stress
+    for name, value in values.items():
+        if not np.all(np.isfinite(value)):
+            raise frame.error(f"{name} contains NaN or infinity", "remove the frame or repair the calculation")
+    present = {int(z) for z in np.unique(atoms.numbers)}
+    unknown = {z for z in present if z < 1} if species is None else present - set(species)
+    if unknown:
+        allowed = "" if species is None else f" (allowed: {sorted(species)})"
+        raise frame.error(
+            f"unknown species with atomic number {', '.join(map(str, sorted(unknown)))}{allowed}",
+            "remove the frame or add the element to `species`",
+        )
+    _check_cell(frame)
+    return frame
+
+
+def _check_cell(frame: Frame) -> None:
+    periodic = frame.atoms.cell.array[frame.atoms.pbc]
+    if len(periodic):
+        lengths = np.linalg.norm(periodic, axis=1, keepdims=True)
+        unit = periodic / np.maximum(lengths, 1e-300)
+        # Gram determinant: length, area or volume of the periodic directions for unit vectors.
+        if lengths.min() < _SHORT_CELL or np.sqrt(max(np.linalg.det(unit @ unit.T), 0.0)) < _FLAT_CELL:
+            pbc = "".join("FT"[int(flag)] for flag in frame.atoms.pbc)
+            raise frame.error(
+                f"zero volume: the cell has no extent in a periodic direction (pbc={pbc})",
+                "give the cell or set pbc to F in that direction",
+            )
+    if frame.stress is not None and frame.atoms.cell.volume < _FLAT_CELL:
+        raise frame.error("has a stress but its cell has zero volume", "do not name `keys.stress` for this data")
+
+
+def structure_key(frame: Frame) -> bytes:
+    """Digest of the structure alone (species, positions, cell, pbc), equal for frames that agree within 1e-5 A."""
+    atoms = frame.atoms
+    digest = hashlib.sha256()
+    for array in (atoms.positions, atoms.cell.array):
+        # Adding zero turns -0.0 into 0.0.
+        digest.update(np.ascontiguousarray(np.round(array, _DUPLICATE_DECIMALS) + 0.0, dtype="<f8").tobytes())
+    digest.update(atoms.numbers.astype("<i8").tobytes())
+    digest.update(atoms.pbc.astype("u1").tobytes())
+    return digest.digest()
+
+
+def frames_fingerprint(frames: Iterable[Frame]) -> str:
+    """SHA-256 (hex) of the exact content of frames in their order: structures, constraints and labels."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        atoms = frame.atoms
+        stress = np.zeros(0) if frame.stress is None else frame.stress
+        header = [len(atoms), stress.size]
+        digest.update(np.asarray(header, dtype="<i8").tobytes())
+        digest.update(atoms.numbers.astype("<i8").tobytes())
+        digest.update(atoms.pbc.astype("u1").tobytes() + fixed_atoms(atoms).astype("u1").tobytes())
+        for array in (atoms.positions, atoms.cell.array, np.asarray(frame.energy), frame.forces, stress):
+            digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,149 @@
+"""From an ASE structure as read to a `Frame`: label lookup, units, grouping."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from mlff.data.config import DataKeys, DataUnits
+from mlff.data.errors import DataError
+from mlff.data.frame import Frame, validate_frame
+from mlff.data.units import energy_factor, force_factor, length_factor, stress_factor
+
+
+def build_frame(
+    atoms: Atoms,
+    source: Path,
+    index: int,
+    *,
+    keys: DataKeys,
+    units: DataUnits,
+    group_by: str | None = None,
+    species: Iterable[int] | None = None,
+) -> Frame:
+    """A checked `Frame` in eV and A from a structure in the units of its file.
+
+    Raises:
+        DataError: a label is missing, ambiguous or malformed, or the frame fails `validate_frame`.
+    """
+    structure = convert_structure(atoms, units)
+    energy = read_energy(atoms, source, index, keys, units)
+    forces = _numeric(_require(atoms, keys.forces, "forces", source, index), "forces", source, index)
+    energy_unit = units.energy or "eV"
+    scale = force_factor(units.forces or f"{energy_unit}/{units.length}")
+    stress = None
+    if keys.stress is not None:
+        raw = _numeric(_require(atoms, keys.stress, "stress", source, index), "stress", source, index)
+        stress = _stress(raw, structure.cell.volume, units, source, index)
+    group = None if group_by is None else _group(atoms, group_by, source, index)
+    return validate_frame(Frame(structure, energy, forces * scale, stress, group, source, index), species)
+
+
+def convert_structure(atoms: Atoms, units: DataUnits) -> Atoms:
+    """Copy in A with species, cell, pbc, tags, constraints and `info`, without calculator and label arrays."""
+    length = length_factor(units.length)
+    converted = Atoms(
+        numbers=atoms.numbers,
+        positions=atoms.positions * length,
+        cell=atoms.cell.array * length,
+        pbc=atoms.pbc,
+        tags=atoms.get_tags() if atoms.has("tags") else None,
+        info=dict(atoms.info),
+    )
+    # After the positions: constraints would hold the atoms back.
+    converted.set_constraint(copy.deepcopy(atoms.constraints))
+    return converted
+
+
+def read_energy(atoms: Atoms, source: Path, index: int, keys: DataKeys, units: DataUnits) -> float:
+    """Total energy in eV.
+
+    Raises:
+        DataError: the label is missing, ambiguous or not one number.
+    """
+    energy = _numeric(_require(atoms, keys.energy, "energy", source, index), "energy", source, index)
+    if energy.size != 1:
+        raise DataError(f"energy has shape {energy.shape}, expected one number", file=source, frame=index)
+    return float(energy.reshape(())) * energy_factor(units.energy or "eV")
+
+
+def _stress(raw: np.ndarray, volume: float, units: DataUnits, source: Path, index: int) -> np.ndarray:
+    """Full [3,3] stress in eV/A^3 with ASE's sign; accepts Voigt 6 (ASE order), 9 or 3x3 numbers."""
+    if raw.size not in (6, 9):
+        raise DataError(f"stress has shape {raw.shape}, expected 6 (Voigt), 9 or 3x3 numbers", file=source, frame=index)
+    full = voigt_6_to_full_3x3_stress(raw.reshape(6)) if raw.size == 6 else raw.reshape(3, 3)
+    if not np.allclose(full, full.T, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(full).max())), equal_nan=True):
+        raise DataError("stress is not symmetric", file=source, frame=index, hint="check `keys.stress`")
+    full = 0.5 * (full + full.T)
+    if units.stress_convention == "virial":
+        if volume < 1e-6:
+            raise DataError("has a virial but its cell has zero volume", file=source, frame=index)
+        return -full * energy_factor(units.energy or "eV") / volume
+    sign = -1.0 if units.stress_convention == "negative" else 1.0
+    return sign * full * stress_factor(units.stress)
+
+
+def _group(atoms: Atoms, by: str, source: Path, index: int) -> str:
+    if by == "composition":
+        return atoms.get_chemical_formula(mode="hill")
+    if by == "file":
+        return str(source)
+    for value in _candidates(atoms, by):
+        if np.asarray(value).ndim == 0:
+            return str(value)
+        raise DataError(
+            f"the group key {by!r} is not a single value", file=source, frame=index, hint="choose another `split.by`"
+        )
+    raise DataError(
+        f"has no info key {by!r} to group by", file=source, frame=index, hint=f"available: {_available(atoms)}"
+    )
+
+
+def _candidates(atoms: Atoms, key: str) -> Iterator[object]:
+    """Every value stored under `key`, calculator first."""
+    results = getattr(atoms.calc, "results", {})
+    for store in (results, atoms.info, atoms.info.get("key_value_pairs"), atoms.info.get("data"), atoms.arrays):
+        if isinstance(store, dict) and store.get(key) is not None:
+            yield store[key]
+
+
+def _require(atoms: Atoms, key: str, name: str, source: Path, index: int) -> object:
+    values = list(_candidates(atoms, key))
+    if not values:
+        raise DataError(
+            f"no {name} under the key {key!r}",
+            file=source,
+            frame=index,
+            hint=f"set `keys.{name}` to one of: {_available(atoms)}",
+        )
+    for other in values[1:]:
+        first, second = np.asarray(values[0]), np.asarray(other)
+        if first.shape != second.shape or not np.array_equal(first, second):
+            raise DataError(
+                f"the key {key!r} is stored twice with different values (calculator and info or arrays)",
+                file=source,
+                frame=index,
+                hint="remove one of the two or give it another name",
+            )
+    return values[0]
+
+
+def _numeric(value: object, name: str, source: Path, index: int) -> np.ndarray:
+    try:
+        # Booleans are what extxyz makes of a key without a value.
+        if np.asarray(value).dtype.kind not in "iuf":
+            raise ValueError
+        return np.array(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise DataError(f"{name} is not numeric", file=source, frame=index, hint="check the file") from None
+
+
+def _available(atoms: Atoms) -> str:
+    stores = (getattr(atoms.calc, "results", {}), atoms.info, atoms.info.get("key_value_pairs"), atoms.arrays)
+    names = {str(key) for store in stores if isinstance(store, dict) for key in store}
+    return ", ".join(sorted(names - {"numbers", "positions", "key_value_pairs", "unique_id"})) or "(nothing)"

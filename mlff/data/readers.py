@@ -1,0 +1,129 @@
+"""Reading labelled frames from files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from mlff.data.config import DataConfig, DataKeys, DataUnits, FileFormat
+from mlff.data.errors import DataError
+from mlff.data.formats import iter_db, iter_extxyz, iter_npz, iter_traj
+from mlff.data.frame import Frame
+from mlff.data.labels import build_frame, convert_structure, read_energy
+
+_LOG = logging.getLogger(__name__)
+
+_SUFFIXES: dict[str, FileFormat] = {
+    ".extxyz": "extxyz",
+    ".xyz": "extxyz",
+    ".extxyz.gz": "extxyz",
+    ".xyz.gz": "extxyz",
+    ".traj": "traj",
+    ".db": "db",
+    ".npz": "npz",
+}
+
+
+def detect_format(path: Path) -> FileFormat:
+    """File format by suffix.
+
+    Raises:
+        DataError: the suffix is not known.
+    """
+    name = path.name.lower()
+    for suffix, file_format in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return file_format
+    raise DataError(
+        "unknown file suffix", file=path, hint=f"known: {', '.join(_SUFFIXES)}; or name the `format` of the file"
+    )
+
+
+def read_frames(
+    paths: Path | str | Sequence[Path | str],
+    *,
+    keys: DataKeys | None = None,
+    units: DataUnits | None = None,
+    format: FileFormat = "auto",
+    group_by: str | None = None,
+    species: Iterable[int] | None = None,
+) -> list[Frame]:
+    """All frames of one or many files, in order, in eV and A.
+
+    Args:
+        paths: extxyz (plain or .gz), ASE .traj or .db, npz in the rMD17 or MD17 layout.
+        keys: names of the labels.
+        units: units of the files; npz files need `units.energy`.
+        format: overrides the suffix.
+        group_by: 'composition', 'file' or an info key; fills `Frame.group`.
+        species: atomic numbers allowed; None allows every element.
+
+    Raises:
+        DataError: a file is missing, empty, truncated, of unknown suffix, or a frame is malformed.
+    """
+    keys, units = keys or DataKeys(), units or DataUnits()
+    allowed = None if species is None else tuple(species)
+    frames: list[Frame] = []
+    for path in [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]:
+        before = len(frames)
+        for index, atoms in _iter_atoms(path, format, keys, units):
+            frames.append(build_frame(atoms, path, index, keys=keys, units=units, group_by=group_by, species=allowed))
+        _LOG.info("read %d frames from %s", len(frames) - before, path)
+    return frames
+
+
+def read_isolated_atoms(
+    path: Path | str, *, keys: DataKeys | None = None, units: DataUnits | None = None, format: FileFormat = "auto"
+) -> dict[int, float]:
+    """Energies (eV) of isolated atoms by atomic number, from a file of one-atom frames. Forces are not needed.
+
+    Raises:
+        DataError: as `read_frames`; also where a frame holds more than one atom or an element comes twice with
+            different energies.
+    """
+    keys, units, path = keys or DataKeys(), units or DataUnits(), Path(path)
+    energies: dict[int, float] = {}
+    for index, atoms in _iter_atoms(path, format, keys, units):
+        if len(atoms) != 1:
+            raise DataError(
+                f"{len(atoms)} atoms where one isolated atom is expected", file=path, frame=index, hint="remove it"
+            )
+        number = int(convert_structure(atoms, units).numbers[0])
+        energy = read_energy(atoms, path, index, keys, units)
+        if abs(energies.setdefault(number, energy) - energy) > 1e-6:
+            raise DataError(f"second energy for atomic number {number}", file=path, frame=index, hint="keep one")
+    return energies
+
+
+def reference_energies(config: DataConfig) -> dict[int, float] | None:
+    """Isolated-atom energies (eV by atomic number) that a configuration gives, or None."""
+    if config.isolated_atoms is not None:
+        return read_isolated_atoms(config.isolated_atoms, keys=config.keys, units=config.units)
+    if config.reference_energies is not None:
+        return {atomic_numbers[symbol]: energy for symbol, energy in config.reference_energies.items()}
+    return None
+
+
+def _iter_atoms(path: Path, file_format: FileFormat, keys: DataKeys, units: DataUnits) -> Iterator[tuple[int, Atoms]]:
+    """Numbered structures of a file, in the units of the file; at least one."""
+    if not path.is_file():
+        raise DataError("no such file" if not path.exists() else "is not a file", file=path, hint="check the path")
+    if path.stat().st_size == 0:
+        raise DataError("the file is empty", file=path, hint="write or download it again")
+    resolved = detect_format(path) if file_format == "auto" else file_format
+    if resolved == "npz" and units.energy is None:
+        raise DataError("npz files carry no units", file=path, hint="set `units.energy` (rMD17 and MD17: kcal/mol)")
+    if resolved == "npz":
+        source = iter_npz(path, keys)
+    else:
+        source = {"extxyz": iter_extxyz, "traj": iter_traj, "db": iter_db}[resolved](path)
+    empty = True
+    for index, atoms in source:
+        empty = False
+        yield index, atoms
+    if empty:
+        raise DataError("the file holds no frames", file=path, hint="write or download it again")

@@ -1,0 +1,126 @@
+"""Batches of frame indices: seeded, epoch-aware, bounded in edges, shared between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from mlff.data.splits import seeded_permutation
+
+# Frames are sorted by edges within windows of this many batches, so that batches are even and still random.
+_WINDOW = 16
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Batches for the `batch_sampler` argument of a `torch.utils.data.DataLoader`.
+
+    The batches of an epoch depend on the arguments, the seed and the epoch alone, so a resumed run that sets its epoch
+    sees what an uninterrupted one would. No frame is dropped: the last batch may be small, and with several processes
+    the list of batches is filled up to a multiple of `world_size` by repeating batches from its start.
+
+    Args:
+        edge_counts: edges of each frame (`GraphDataset.edge_counts`).
+        batch_size: largest number of frames in a batch.
+        shuffle: new random order in every epoch; False keeps the order of the data set (but for `bucket`).
+        seed: of the order.
+        max_edges: a batch is closed before it exceeds this number of edges; a frame that exceeds it alone forms a batch
+            of its own. With shuffling the number of batches then varies from epoch to epoch (`fixed_length` is False),
+            and a trainer has to ask for `len` in every epoch.
+        bucket: put frames of similar edge counts together, which evens out memory and time.
+        rank, world_size: this process and the number of processes; each gets every `world_size`-th batch.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    def __init__(
+        self,
+        edge_counts: Sequence[int] | np.ndarray,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        max_edges: int | None = None,
+        bucket: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+        if max_edges is not None and max_edges < 1:
+            raise ValueError(f"max_edges must be at least 1 or None; got {max_edges}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative; got {seed}")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must lie in 0..world_size-1; got rank {rank} of {world_size}")
+        self.edge_counts = np.asarray(edge_counts, dtype=np.int64)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.max_edges = max_edges
+        self.bucket = bucket
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.start_batch = 0
+        self._drawn: tuple[int, list[list[int]]] | None = None
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """Chooses the epoch; `start_batch` leaves out that many batches of this process, to resume within an epoch."""
+        if epoch < 0 or start_batch < 0:
+            raise ValueError(f"epoch and start_batch must not be negative; got {epoch}, {start_batch}")
+        self.epoch = epoch
+        self.start_batch = start_batch
+
+    @property
+    def sampler(self) -> BatchSampler:
+        """Itself: Lightning looks for `set_epoch` at ``batch_sampler.sampler``."""
+        return self
+
+    @property
+    def fixed_length(self) -> bool:
+        """Whether all epochs have the same number of batches."""
+        return self.max_edges is None or not self.shuffle
+
+    def __len__(self) -> int:
+        return max(len(self._batches()) - self.start_batch, 0)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        yield from self._batches()[self.start_batch :]
+
+    def _batches(self) -> list[list[int]]:
+        """Batches of this process in the current epoch, drawn once."""
+        if self._drawn is None or self._drawn[0] != self.epoch:
+            self._drawn = (self.epoch, self._draw())
+        return self._drawn[1]
+
+    def _draw(self) -> list[list[int]]:
+        count = len(self.edge_counts)
+        order = seeded_permutation(count, self.seed, self.epoch) if self.shuffle else np.arange(count)
+        if self.bucket:
+            window = _WINDOW * self.batch_size
+            for start in range(0, count, window):
+                part = order[start : start + window]
+                order[start : start + window] = part[np.argsort(self.edge_counts[part], kind="stable")]
+        batches = self._pack(order)
+        if self.bucket and self.shuffle:
+            # A stream of its own, so that it is not the permutation of the frames.
+            batches = [batches[i] for i in seeded_permutation(len(batches), self.seed, self.epoch, 1)]
+        shortfall = -len(batches) % self.world_size
+        batches += [batches[i % len(batches)] for i in range(shortfall)]
+        return batches[self.rank :: self.world_size]
+
+    def _pack(self, order: np.ndarray) -> list[list[int]]:
+        batches: list[list[int]] = []
+        budget = np.inf if self.max_edges is None else self.max_edges
+        edges = 0
+        for index in order.tolist():
+            size = int(self.edge_counts[index])
+            if not batches or len(batches[-1]) == self.batch_size or edges + size > budget:
+                batches.append([])
+                edges = 0
+            batches[-1].append(index)
+            edges += size
+        return batches

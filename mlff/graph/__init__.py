@@ -1,0 +1,19 @@
+"""From atoms to graphs: neighbour lists, radial bases, envelopes."""
+
+from mlff.graph.envelope import PolynomialEnvelope
+from mlff.graph.graph import AtomicGraph, graph_from_atoms
+from mlff.graph.neighbors import neighbor_list
+from mlff.graph.radial import BesselBasis, GaussianBasis
+from mlff.graph.skin import SkinNeighborList
+from mlff.graph.torch_neighbors import torch_neighbor_list
+
+__all__ = [
+    "AtomicGraph",
+    "BesselBasis",
+    "GaussianBasis",
+    "PolynomialEnvelope",
+    "SkinNeighborList",
+    "graph_from_atoms",
+    "neighbor_list",
+    "torch_neighbor_list",
+]

@@ -1,0 +1,224 @@
+"""The graph of atoms and neighbours that every model of the project takes, alone or as a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import ase
+import numpy as np
+import torch
+from ase.constraints import FixAtoms
+from torch import Tensor
+
+from mlff.graph.neighbors import neighbor_list
+
+_FLOATS = ("positions", "cell", "shifts", "forces", "stress")  # the energy keeps float64, see AtomicGraph.to
+_OPTIONAL = ("energy", "forces", "stress", "fixed")
+
+
+@dataclass(frozen=True, eq=False)
+class AtomicGraph:
+    """B structures with N atoms and E edges in all. Edges run from the source j, ``edge_index[0]``, to the target i,
+    ``edge_index[1]``, and ``edge_vec = positions[j] - positions[i] + shifts @ cell``.
+
+    Attributes:
+        positions: [N, 3] in A.
+        numbers: [N] int64, atomic numbers.
+        cell: [B, 3, 3] in A, rows are lattice vectors; zeros where there is none.
+        pbc: [B, 3] bool.
+        edge_index: [2, E] int64.
+        shifts: [E, 3] numbers of lattice vectors, in the dtype of the positions.
+        batch: [N] int64, non-decreasing: the structure an atom belongs to.
+        energy: [B] float64, total energies in eV.
+        forces: [N, 3] in eV/A.
+        stress: [B, 3, 3] in eV/A^3.
+        fixed: [N] bool, atoms held by a constraint.
+
+    Raises:
+        ValueError: if a tensor has the wrong shape or kind; the message names the field.
+    """
+
+    positions: Tensor
+    numbers: Tensor
+    cell: Tensor
+    pbc: Tensor
+    edge_index: Tensor
+    shifts: Tensor
+    batch: Tensor
+    energy: Tensor | None = None
+    forces: Tensor | None = None
+    stress: Tensor | None = None
+    fixed: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        n = self.positions.shape[0] if self.positions.ndim else 0
+        b = self.cell.shape[0] if self.cell.ndim else 0
+        e = self.edge_index.shape[-1] if self.edge_index.ndim else 0
+        shapes: dict[str, tuple[int, ...]] = {
+            "positions": (n, 3),
+            "numbers": (n,),
+            "cell": (b, 3, 3),
+            "pbc": (b, 3),
+            "edge_index": (2, e),
+            "shifts": (e, 3),
+            "batch": (n,),
+            "energy": (b,),
+            "forces": (n, 3),
+            "stress": (b, 3, 3),
+            "fixed": (n,),
+        }
+        dtypes = dict.fromkeys(("numbers", "edge_index", "batch"), torch.int64) | {
+            "pbc": torch.bool,
+            "fixed": torch.bool,
+            "energy": torch.float64,
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if tuple(value.shape) != shape:
+                raise ValueError(f"AtomicGraph.{name} must have shape {list(shape)}, got {list(value.shape)}")
+            expected = dtypes.get(name, self.positions.dtype)
+            if value.dtype != expected:
+                raise ValueError(f"AtomicGraph.{name} must be {expected}, got {value.dtype}")
+        if not self.positions.is_floating_point():
+            raise ValueError(f"AtomicGraph.positions must be floating point, got {self.positions.dtype}")
+
+    @property
+    def num_graphs(self) -> int:
+        """Number of structures B."""
+        return self.cell.shape[0]
+
+    @property
+    def num_atoms(self) -> Tensor:
+        """[B] int64, atoms of each structure."""
+        return torch.bincount(self.batch, minlength=self.num_graphs)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of directed edges E."""
+        return self.edge_index.shape[1]
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> AtomicGraph:
+        """A graph on ``device`` whose floating-point tensors are ``dtype``.
+
+        The energy keeps float64, because the total energy of a large system loses meV digits in float32. Integer and
+        bool tensors keep their dtype.
+
+        Raises:
+            ValueError: if ``dtype`` is not a floating-point dtype.
+        """
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f"AtomicGraph.to needs a floating-point dtype, got {dtype}")
+        moved: dict[str, Tensor | None] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                value = value.to(device=device, dtype=dtype if field.name in _FLOATS else None)
+            moved[field.name] = value
+        return AtomicGraph(**moved)  # type: ignore[arg-type]
+
+    def pin_memory(self) -> AtomicGraph:
+        """A copy in page-locked memory; data loaders call it before an asynchronous copy to a GPU."""
+        pinned: dict[str, Tensor | None] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            pinned[field.name] = None if value is None else value.pin_memory()
+        return AtomicGraph(**pinned)  # type: ignore[arg-type]
+
+    @staticmethod
+    def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
+        """Join graphs (themselves single or batched) into one batch, in order.
+
+        An optional field (energy, forces, stress, fixed) is kept only if every graph has it.
+
+        Raises:
+            ValueError: for an empty list or graphs of different dtypes.
+        """
+        if len(graphs) == 0:
+            raise ValueError("AtomicGraph.collate needs at least one graph, got an empty list")
+        dtypes = {graph.positions.dtype for graph in graphs}
+        if len(dtypes) > 1:
+            names = sorted(str(dtype) for dtype in dtypes)
+            raise ValueError(f"AtomicGraph.collate needs graphs of one dtype, got {names}; convert with .to(dtype=...)")
+        edges, batch = [], []
+        num_nodes, num_graphs = 0, 0
+        for graph in graphs:
+            edges.append(graph.edge_index + num_nodes)
+            batch.append(graph.batch + num_graphs)
+            num_nodes += graph.positions.shape[0]
+            num_graphs += graph.num_graphs
+        joined: dict[str, Tensor | None] = {"edge_index": torch.cat(edges, dim=1), "batch": torch.cat(batch)}
+        for name in ("positions", "numbers", "cell", "pbc", "shifts", *_OPTIONAL):
+            parts = [getattr(graph, name) for graph in graphs]
+            joined[name] = None if any(part is None for part in parts) else torch.cat(parts)
+        return AtomicGraph(**joined)  # type: ignore[arg-type]
+
+    def split(self) -> list[AtomicGraph]:
+        """The structures of the batch as graphs of their own, the inverse of ``collate`` on single graphs."""
+        counts = self.num_atoms.tolist()
+        edge_batch = self.batch[self.edge_index[1]]
+        parts, start = [], 0
+        for b, count in enumerate(counts):
+            atoms = slice(start, start + count)
+            edges = edge_batch == b
+            optional = {name: getattr(self, name) for name in _OPTIONAL}
+            rows = {"energy": slice(b, b + 1), "stress": slice(b, b + 1), "forces": atoms, "fixed": atoms}
+            parts.append(
+                AtomicGraph(
+                    positions=self.positions[atoms],
+                    numbers=self.numbers[atoms],
+                    cell=self.cell[b : b + 1],
+                    pbc=self.pbc[b : b + 1],
+                    edge_index=self.edge_index[:, edges] - start,
+                    shifts=self.shifts[edges],
+                    batch=torch.zeros_like(self.batch[atoms]),
+                    **{name: None if value is None else value[rows[name]] for name, value in optional.items()},
+                )
+            )
+            start += count
+        return parts
+
+    def replace(self, **changes: Tensor | None) -> AtomicGraph:
+        """A copy with some fields replaced, for example labels added."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def graph_from_atoms(
+    atoms: ase.Atoms,
+    cutoff: float,
+    *,
+    max_neighbors: int | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> AtomicGraph:
+    """Graph of one structure, without energy, forces and stress.
+
+    Args:
+        atoms: the structure (A); not changed. Atoms under ``ase.constraints.FixAtoms`` are marked in ``fixed``.
+        cutoff: neighbours closer than this many A are joined.
+        max_neighbors: keep at most that many nearest neighbours of an atom.
+        dtype: dtype of positions, cell and shifts.
+
+    Raises:
+        ValueError: see :func:`mlff.graph.neighbor_list`; also if ``dtype`` is not floating point.
+    """
+    if not dtype.is_floating_point:
+        raise ValueError(f"graph_from_atoms needs a floating-point dtype, got {dtype}")
+    # The list sees the float64 coordinates, so that it does not depend on the dtype of the model.
+    cell = atoms.cell.array
+    edge_index, shifts = neighbor_list(atoms.positions, cell, atoms.pbc, cutoff, max_neighbors=max_neighbors)
+    fixed = np.zeros(len(atoms), dtype=bool)
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms):
+            fixed[constraint.get_indices()] = True
+    return AtomicGraph(
+        positions=torch.tensor(atoms.positions, dtype=dtype),
+        numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
+        cell=torch.tensor(cell, dtype=dtype).reshape(1, 3, 3),
+        pbc=torch.tensor(atoms.pbc, dtype=torch.bool).reshape(1, 3),
+        edge_index=edge_index,
+        shifts=shifts.to(dtype),
+        batch=torch.zeros(len(atoms), dtype=torch.int64),
+        fixed=torch.from_numpy(fixed),
+    )

@@ -1,0 +1,146 @@
+"""The neighbour-list interface: all pairs of atoms and periodic images within a cutoff."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+import vesin
+from torch import Tensor
+
+from mlff.graph._structure import (
+    ArrayLike,
+    Floats,
+    Ints,
+    Structure,
+    check_cutoff,
+    check_max_neighbors,
+    check_structure,
+    output_device,
+)
+from mlff.graph.torch_neighbors import torch_neighbor_list
+
+TIE_TOLERANCE = 1e-6  # A; distances closer than this count as equal when neighbours are ranked
+
+
+def neighbor_list(
+    positions: ArrayLike,
+    cell: ArrayLike,
+    pbc: ArrayLike,
+    cutoff: float,
+    *,
+    max_neighbors: int | None = None,
+    backend: Literal["vesin", "torch"] = "vesin",
+) -> tuple[Tensor, Tensor]:
+    """Full neighbour list: all pairs (j, i, shift) with ``|r_j - r_i + shift @ cell| < cutoff``, no atom with itself.
+
+    Any cell is treated exactly: smaller than the cutoff, triclinic, left-handed, periodic along some axes only, with
+    atoms outside of it; the lattice vectors of non-periodic axes are not used. Edges are ordered by target, source and
+    shift, whatever the backend.
+
+    Args:
+        positions: [N, 3] in A, array or tensor.
+        cell: [3, 3] in A, rows are lattice vectors.
+        pbc: three bools, or one for all axes.
+        cutoff: in A.
+        max_neighbors: keep only that many nearest neighbours of every target, ranked by distance (in steps of
+            1e-6 A, so that equal distances of a crystal are not ranked by rounding errors), source and shift. A list
+            cut in this way is not symmetric and makes energies discontinuous.
+        backend: ``"vesin"`` (cell list on the CPU) or ``"torch"`` (brute force on the device of the positions).
+
+    Returns:
+        edge_index [2, E] int64 (row 0 the source j, row 1 the target i) and shifts [E, 3] float64, on the device of the
+        positions. No gradients flow through them.
+
+    Raises:
+        ValueError: wrong shapes, non-finite positions, a cutoff that is not positive, periodic lattice vectors
+            that span no volume, an unknown backend.
+    """
+    cutoff = check_cutoff(cutoff)
+    max_neighbors = check_max_neighbors(max_neighbors)
+    structure = check_structure(positions, cell, pbc)
+    device = output_device(positions)
+    if backend == "vesin":
+        source, target, shifts = sorted_pairs(structure, cutoff)
+        edge_index, counts = torch.from_numpy(np.stack([source, target])), torch.from_numpy(shifts)
+    elif backend == "torch":
+        edge_index, counts = torch_neighbor_list(
+            torch.as_tensor(positions).detach().to(torch.float64),
+            torch.from_numpy(structure.cell).to(device),
+            torch.from_numpy(structure.pbc).to(device),
+            cutoff,
+        )
+    else:
+        raise ValueError(f"unknown neighbour-list backend {backend!r}; there are 'vesin' and 'torch'")
+    if max_neighbors is not None:
+        keep = nearest(structure, edge_index.cpu().numpy(), counts.cpu().numpy(), max_neighbors)
+        index = torch.from_numpy(keep).to(edge_index.device)
+        edge_index, counts = edge_index[:, index], counts[index]
+    return edge_index.to(device), counts.to(device)
+
+
+def sorted_pairs(structure: Structure, cutoff: float) -> tuple[Ints, Ints, Floats]:
+    """Source [E], target [E] and shifts [E, 3] of all pairs within the cutoff, ordered by target, source and shift."""
+    if len(structure.positions) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
+    # A hair more than the cutoff from the library, then one rule for who is inside, the same for every backend.
+    search = vesin.NeighborList(cutoff=cutoff * (1.0 + 1e-9) + 1e-9, full_list=True)
+    positions, cell, wraps = _compacted(structure, cutoff)
+    pairs, shifts = search.compute(points=positions, box=cell, periodic=structure.pbc, quantities="PS", copy=True)
+    target, source = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
+    if wraps.any():
+        shifts = shifts + wraps[target] - wraps[source]
+    order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], source, target))
+    source, target, counts = source[order], target[order], shifts[order].astype(np.float64)
+    inside = edge_lengths(structure.positions, structure.cell, source, target, counts) < cutoff
+    if inside.all():
+        return source, target, counts
+    return source[inside], target[inside], counts[inside]
+
+
+def edge_lengths(positions: Floats, cell: Floats, source: Ints, target: Ints, shifts: Floats) -> Floats:
+    """[E] distances in A."""
+    vectors = positions[source]
+    vectors -= positions[target]
+    vectors += shifts @ cell
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
+
+def nearest(structure: Structure, edge_index: Ints, shifts: Floats, max_neighbors: int) -> Ints:
+    """Indices of the edges that remain when every target keeps its nearest neighbours; the order of edges stays."""
+    source, target = edge_index
+    lengths = edge_lengths(structure.positions, structure.cell, source, target, shifts)
+    ticks = np.rint(lengths / TIE_TOLERANCE)
+    order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], source, ticks, target))
+    ranked = target[order]
+    first = np.searchsorted(ranked, ranked)  # where the neighbours of a target begin
+    return np.sort(order[np.arange(len(order)) - first < max_neighbors])
+
+
+def _compacted(structure: Structure, cutoff: float) -> tuple[Floats, Floats, Floats]:
+    """The same search in a small box: atoms wrapped along the periodic axes, empty space across them cut out.
+
+    The cell list of vesin covers the volume between the outermost atoms; a molecule that flew away would cost minutes.
+    Gaps wider than two cutoffs become two cutoffs wide, which separates no pair and joins none.
+
+    Returns:
+        positions [N, 3], cell [3, 3] with unit vectors in place of the lattice vectors of non-periodic axes, which are
+        unused and may be zero, and wraps [N, 3], the lattice vectors subtracted from every atom.
+    """
+    periodic = structure.pbc
+    cell, wraps = structure.cell.copy(), np.zeros_like(structure.positions)
+    lattice = structure.periodic_cell
+    folds = np.floor(structure.positions @ structure.inverse)
+    wraps[:, periodic] = folds
+    positions = structure.positions - folds @ lattice
+    if not periodic.all():
+        basis = np.linalg.svd(lattice.reshape(-1, 3), full_matrices=True)[2][len(lattice) :]
+        cell[~periodic] = basis
+        for direction in basis:
+            height = positions @ direction
+            order = np.argsort(height)
+            gaps = np.diff(height[order])
+            surplus = np.append(height[order[0]], np.maximum(gaps - 2.0 * cutoff, 0.0)).cumsum()
+            positions[order] -= surplus[:, None] * direction
+    return positions, cell, wraps

@@ -1,0 +1,172 @@
+"""Typed configuration of a training run, read from and written to YAML."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlff.data import DataConfig
+from mlff.potential import PotentialConfig
+
+LossKind = Literal["huber", "mae", "l2"]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the file and the field."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OptimizerConfig(_Section):
+    """AdamW with linear warm-up and a cosine down to ``min_lr_fraction * lr``.
+
+    Weight decay acts on matrices only (parameters with two or more axes outside norms and biases).
+    ``anneal_by: time`` lets the cosine follow the wall clock towards ``max_minutes`` when that is further ahead than
+    the steps; such a run ends annealed within its time budget, but is not reproducible to the last digit.
+    """
+
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    warmup_steps: int | None = Field(default=None, ge=0, description="overrides warmup_fraction")
+    warmup_fraction: Fraction = 0.02
+    min_lr_fraction: float = Field(default=0.01, ge=0, le=1)
+    anneal_by: Literal["steps", "time"] = "steps"
+    clip_norm: float | None = Field(default=10.0, gt=0, description="largest norm of the gradient; null: no clipping")
+
+
+class LossConfig(_Section):
+    """Kind of penalty and the weights of energy per atom (eV/atom), forces (eV/A) and stress (eV/A^3)."""
+
+    kind: LossKind = "huber"
+    huber_delta: float = Field(default=0.02, gt=0)
+    energy_weight: float = Field(default=1.0, ge=0)
+    forces_weight: float = Field(default=1.0, ge=0)
+    stress_weight: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> LossConfig:
+        if self.energy_weight == self.forces_weight == self.stress_weight == 0:
+            raise ValueError("at least one of energy_weight, forces_weight and stress_weight must be positive")
+        return self
+
+
+class TrainingConfig(_Section):
+    """Everything that defines a run; frozen and carried in the run folder and in the exported model."""
+
+    data: DataConfig
+    model: PotentialConfig
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loss: LossConfig = LossConfig()
+    ema: Fraction = Field(default=0.999, description="decay of the averaged weights, reached after a warm-up")
+    batch_size: int = Field(default=8, ge=1, description="frames per process and step")
+    max_edges: int | None = Field(default=None, ge=1, description="upper bound on the edges of a batch")
+    epochs: int = Field(default=100, ge=1)
+    max_steps: int | None = Field(default=None, ge=1, description="stops, and ends the schedule, at this step")
+    max_minutes: float | None = Field(default=None, gt=0, description="stops after this wall time, resumes included")
+    validate_every: int = Field(default=1, ge=1, description="epochs between validations")
+    save_every_minutes: float = Field(default=5.0, gt=0, description="minutes between saved states")
+    log_every: int = Field(default=20, ge=1, description="steps between rows of training losses")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    dtype: Literal["float32", "float64"] = "float32"
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of torch")
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = 1
+    num_nodes: int = Field(default=1, ge=1)
+    init_from: Path | None = Field(default=None, description="run folder, weights file or exported model to start from")
+    output: Path = Path("run")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingConfig:
+        if self.loss.stress_weight > 0 and not self.model.conservative:
+            raise ValueError("loss.stress_weight needs model.conservative: true")
+        if self.optimizer.anneal_by == "time" and self.max_minutes is None:
+            raise ValueError("optimizer.anneal_by: time needs max_minutes")
+        return self
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Read and check a configuration.
+
+    Args:
+        path: YAML file; relative paths in it are taken from its folder.
+        overrides: ``section.field=value`` items, values in YAML; they replace what the file says.
+
+    Raises:
+        ConfigError: unreadable file, bad YAML, unknown or bad field; the message names the file and each field.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected sections such as 'data:' and 'model:' at the top level")
+    for item in overrides:
+        _override(content, item)
+    return parse_config(content, source=str(path), base=path.resolve().parent)
+
+
+def parse_config(content: dict[str, Any], source: str = "configuration", base: Path | None = None) -> TrainingConfig:
+    """Validate a dictionary.
+
+    Args:
+        content: what the YAML file holds.
+        source: prefix of the messages.
+        base: folder that relative paths (data files, init_from, output) are taken from.
+
+    Raises:
+        ConfigError: one line per bad field.
+    """
+    try:
+        config = TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            field = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+            message = item["msg"].removeprefix("Value error, ")
+            shown = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
+            lines.append(f"{source}: {field}: {message}{shown}")
+        raise ConfigError("\n".join(lines)) from error
+    return config if base is None else _resolved(config, base)
+
+
+def _resolved(config: TrainingConfig, base: Path) -> TrainingConfig:
+    init_from = None if config.init_from is None else base / config.init_from
+    changes = {"data": config.data.resolved(base), "init_from": init_from, "output": base / config.output}
+    return config.model_copy(update=changes)
+
+
+def dump_config(config: TrainingConfig, path: Path) -> None:
+    """Write the configuration as YAML, defaults included; ``load_config`` gives an equal object back."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _override(content: dict[str, Any], item: str) -> None:
+    key, separator, text = item.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {item}: expected section.field=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {item}: the value is not valid YAML: {error}") from error
+    *sections, field = key.split(".")
+    target = content
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"--set {item}: {section} is not a section")
+    target[field] = value

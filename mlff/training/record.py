@@ -1,0 +1,69 @@
+"""The table of a run's metrics, kept across resumes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "minutes",
+    "lr",
+    "loss",
+    "loss_energy",
+    "loss_forces",
+    "loss_stress",
+    "gradient_norm",
+    "frames_per_second",
+    "val_loss",
+    "val_energy_per_atom_mae",
+    "val_energy_per_atom_rmse",
+    "val_forces_mae",
+    "val_forces_rmse",
+    "val_stress_mae",
+    "val_stress_rmse",
+)
+
+
+class MetricsTable:
+    """CSV file with one row per logged step; rows after a resumed step are dropped, then rows are appended.
+
+    Args:
+        path: the file; created with a header if missing.
+        step: rows beyond this step belong to a lost part of the run.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self._path = path
+        kept = [row for row, values in _rows(path) if values["step"] <= step] if path.exists() and step > 0 else []
+        temporary = path.with_name(path.name + ".tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        os.replace(temporary, path)
+
+    def append(self, row: dict[str, float]) -> None:
+        """Add a row; values that are not given stay empty."""
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS, extrasaction="ignore").writerow(row)
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Rows of a metrics table; empty cells are left out, a row torn by a kill is ignored."""
+    return [values for _, values in _rows(path)]
+
+
+def _rows(path: Path) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
+    """Each readable row as text and as numbers."""
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                values = {name: float(value) for name, value in row.items() if value}
+            except (TypeError, ValueError):
+                continue
+            if "step" in values and None not in row.values():
+                yield row, values

@@ -1,0 +1,81 @@
+"""What a run saves to continue exactly, and the weights it leaves behind; tensors and plain values only."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Tensors to start from, by the names of ``Potential.state_dict()``, and the atomic numbers they were made for."""
+
+    tensors: dict[str, Tensor]
+    species: tuple[int, ...]
+
+
+class StateError(RuntimeError):
+    """A saved state or weights file that cannot be used."""
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state atomically: a kill leaves either the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    torch.save({"format": _FORMAT, **state}, temporary)
+    os.replace(temporary, path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state without executing pickles (``weights_only=True``), on the CPU.
+
+    Raises:
+        StateError: unreadable file or unknown format.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise StateError(f"{path}: not a readable training state ({error})") from error
+    if not isinstance(state, dict) or state.get("format") != _FORMAT:
+        raise StateError(f"{path}: not a training state of this version (format {_FORMAT})")
+    return state
+
+
+def save_weights(path: Path, module: nn.Module, metadata: dict[str, str]) -> None:
+    """Write parameters and buffers as safetensors with string metadata, atomically."""
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(tensors, temporary, metadata=metadata)
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; raises StateError if it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise StateError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def load_matching(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Copy the tensors whose name and shape fit into ``module``, converted to its dtypes.
+
+    Returns:
+        (names of the module that got no value, names of ``tensors`` that found no place).
+    """
+    own = module.state_dict()
+    fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
+    with torch.no_grad():
+        for name, value in fitting.items():
+            own[name].copy_(value)
+    return [name for name in own if name not in fitting], [name for name in tensors if name not in fitting]
