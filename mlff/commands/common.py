@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from rich.console import Console
+from rich.logging import RichHandler
 
 from mlff.potential import Potential, PotentialConfig
 from mlff.training.config import ConfigError
@@ -30,19 +31,19 @@ def report_error(error: BaseException) -> None:
 
 
 def set_up_logging() -> None:
-    """Plain log lines of this package on standard error; less noise from the trainer library."""
+    """Log lines of this package on standard error, above the progress bar if there is one."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    if error_console.is_terminal:
+        handler = RichHandler(
+            console=error_console, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S"
+        )
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logging.getLogger().handlers = [handler]
     # Processes that the trainer starts for further devices stay silent.
     logging.getLogger("mlff").setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING)
     # The trainer library greets and advertises at level INFO.
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Advice for notebooks and for loaders with workers; the graphs are in memory.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")
-    # Names that torch deprecates and the trainer library still uses.
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")
 
 
 def load_trained(source: Path) -> tuple[Potential, dict[str, Any]]:

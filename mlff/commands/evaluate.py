@@ -79,23 +79,40 @@ def run_evaluate(name: str, files: list[Path], output: Path, options: EvaluateOp
 
 def _open(name: str, device: str) -> _Model:
     path = Path(name)
-    if path.suffix == ".safetensors" or ((path / "weights.safetensors").exists() and not (path / "model.pt").exists()):
-        potential, _ = load_trained(path)
-        potential.to(device=device).requires_grad_(False)
-        config = potential.config
-        dtype = next(potential.parameters()).dtype
-        about: dict[str, object] = {"weights": path.name}
-        return _Model(
-            potential_predictor(potential), config.cutoff, config.max_neighbors, config.species, dtype,
-            config.conservative, about,
-        )  # fmt: skip
+    trained = path.suffix == ".safetensors" or (
+        (path / "weights.safetensors").exists() and not (path / "model.pt").exists()
+    )
+    return _open_weights(path, device) if trained else _open_exported(name, device)
+
+
+def _open_weights(path: Path, device: str) -> _Model:
+    potential, _ = load_trained(path)
+    potential.to(device=device).requires_grad_(False)
+    config = potential.config
+    return _Model(
+        predict=potential_predictor(potential),
+        cutoff=config.cutoff,
+        max_neighbors=config.max_neighbors,
+        species=config.species,
+        dtype=next(potential.parameters()).dtype,
+        conservative=config.conservative,
+        details={"weights": path.name},
+    )
+
+
+def _open_exported(name: str, device: str) -> _Model:
     model = load(name, device=device)
+    metadata = model.metadata
 
     def evaluate(graph: AtomicGraph, stress: bool) -> dict[str, torch.Tensor]:
         return model.evaluate(graph, stress=stress)
 
-    about = {"file": model.path.name, "sha256": model.sha256, "name": model.metadata.name}
-    metadata = model.metadata
     return _Model(
-        evaluate, metadata.cutoff, metadata.max_neighbors, metadata.species, model.dtype, metadata.conservative, about
+        predict=evaluate,
+        cutoff=metadata.cutoff,
+        max_neighbors=metadata.max_neighbors,
+        species=metadata.species,
+        dtype=model.dtype,
+        conservative=metadata.conservative,
+        details={"file": model.path.name, "sha256": model.sha256, "name": metadata.name},
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mlff.training.callbacks import OnStep
@@ -14,13 +13,15 @@ from mlff.training.callbacks import OnStep
 
 @contextmanager
 def training_progress(console: Console) -> Iterator[OnStep | None]:
-    """A bar over the steps with the latest errors, or None where standard error is no terminal (logs are enough)."""
+    """A bar over the steps with the latest training loss and validation errors (MAE of forces and energy).
+
+    Gives None where standard error is no terminal; the log lines are enough there.
+    """
     if not console.is_terminal:
         yield None
         return
     columns = (
-        TextColumn("training"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -30,18 +31,11 @@ def training_progress(console: Console) -> Iterator[OnStep | None]:
         task = progress.add_task("training", total=None, errors="")
 
         def show(step: int, total: int, metrics: dict[str, float]) -> None:
-            parts = []
-            if "loss" in metrics:
-                parts.append(f"loss {metrics['loss']:.4g}")
+            parts = [f"loss {metrics['loss']:.3g}"] if "loss" in metrics else []
             if "val_forces_mae" in metrics:
-                parts.append(f"val forces {1e3 * metrics['val_forces_mae']:.1f} meV/Å")
+                parts.append(f"F {1e3 * metrics['val_forces_mae']:.1f} meV/Å")
             if "val_energy_per_atom_mae" in metrics:
-                parts.append(f"energy {1e3 * metrics['val_energy_per_atom_mae']:.2f} meV/atom")
-            progress.update(task, completed=step, total=total, errors=", ".join(parts))
+                parts.append(f"E {1e3 * metrics['val_energy_per_atom_mae']:.2f} meV/atom")
+            progress.update(task, completed=step, total=total, errors="  ".join(parts))
 
         yield show
-
-
-def terminal_log_handler(console: Console) -> RichHandler:
-    """Log handler that prints above the bar."""
-    return RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S")

@@ -19,7 +19,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_channels": 32,
         "num_heads": 4,
         "alpha_channels": 16,
-        "value_channels": 16,
+        "value_channels": 8,
         "ffn_channels": 64,
         "edge_channels": 64,
         "cutoff": 5.0,
@@ -27,6 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "radial_basis": "bessel",
         "num_radial": 16,
         "radial_weights": "degree",
+        "message_channels": 32,
         "merge": "add",
         "edge_activation": "gate",
         "feed_forward": "product",
@@ -69,6 +70,9 @@ class EquiformerConfig(BaseModel):
     num_radial: int = Field(600, ge=1)
     radial_weights: Literal["order", "degree"] = Field(
         "order", description="order: per (l, |m|) after rotation (V2); degree: per l before rotation (V3)"
+    )
+    message_channels: int | None = Field(
+        None, ge=1, description="channels that node features are mapped to before they meet on an edge; None: no map"
     )
     merge: Literal["concat", "add"] = Field("concat", description="how source and target features meet on an edge")
     edge_activation: Literal["separable_s2", "gate", "swiglu_s2"] = "separable_s2"

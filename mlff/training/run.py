@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +43,14 @@ _MAY_CHANGE = {
     *("max_minutes", "validate_every", "save_every_minutes", "log_every"),
     *("threads", "accelerator", "output", "init_from"),
 }
+# The graphs are in memory, so the loader needs no workers; the averaged copy is in eval mode on purpose; the rest are
+# names that torch deprecates and Lightning still uses.
+_KNOWN_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*module\\(s\\) in eval mode.*",
+    ".*LeafSpec.*",
+    ".*broadcast_buffers.*",
+)
 
 
 @dataclass(frozen=True)
@@ -177,11 +187,14 @@ def set_start(potential: Potential, statistics: DatasetStatistics, initial: Init
 
 def _fit(trainer: lightning.Trainer, module: PotentialModule, loader: DataLoader[Any], keeper: RunKeeper) -> None:
     try:
-        trainer.fit(module, loader)
+        with warnings.catch_warnings():
+            for message in _KNOWN_WARNINGS:
+                warnings.filterwarnings("ignore", message=message)
+            trainer.fit(module, loader)
     except SIGTERMException as error:
         # The signal came between the last look at it and the end of the step.
         keeper.save(trainer, module)
-        raise TrainingInterrupted(15) from error
+        raise TrainingInterrupted(signal.SIGTERM) from error
 
 
 def _trainer(config: TrainingConfig, folder: RunFolder, keeper: RunKeeper, step: int) -> lightning.Trainer:

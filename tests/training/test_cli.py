@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase.io import read, write
+from typer.testing import CliRunner
+
+from mlff.cli import app
+
+WriteConfig = Callable[..., Path]
+runner = CliRunner()
+
+
+def invoke(*arguments: object) -> Any:
+    return runner.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def run_folder(write_config: WriteConfig, tmp_path: Path) -> Path:
+    assert invoke("train", write_config(epochs=1), "-o", tmp_path / "run").exit_code == 0
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "inspect"])
+def test_help_shows_examples_and_exit_status(command: str) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+    assert "Examples" in text
+    assert f"mlff {command}" in text
+    assert "Exit status" in text
+
+
+def test_help_does_not_import_the_heavy_libraries() -> None:
+    code = "import sys; import mlff.cli; print([m for m in ('torch', 'lightning', 'ase') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_train_reports_errors_on_the_test_frames(write_config: WriteConfig) -> None:
+    result = invoke("train", write_config(epochs=1), "--set", "optimizer.lr=1e-3")
+    assert result.exit_code == 0
+    assert "MAE" in result.stderr
+
+
+@pytest.mark.parametrize("override", ["optimizer.lr=-1", "data.paths=absent.extxyz", "init_from=absent"])
+def test_wrong_input_gives_exit_code_2_and_one_message(write_config: WriteConfig, override: str) -> None:
+    result = invoke("train", write_config(), "--set", override)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert override.partition("=")[0].rpartition(".")[2] in result.stderr or "absent" in result.stderr
+
+
+def test_existing_run_and_missing_config(run_folder: Path, write_config: WriteConfig, tmp_path: Path) -> None:
+    assert invoke("train", write_config(epochs=1), "-o", run_folder).exit_code == 2
+    assert invoke("train", run_folder).exit_code == 2
+    assert invoke("train", tmp_path / "absent.yaml").exit_code == 2
+
+
+def test_infinite_loss_gives_exit_code_1(write_config: WriteConfig, tmp_path: Path) -> None:
+    frames = read(tmp_path / "emt.extxyz", ":")
+    for frame in frames:
+        frame.calc.results["forces"][0, 0] = 3e38
+    write(tmp_path / "emt.extxyz", frames)
+    result = invoke("train", write_config(loss={"kind": "l2"}))
+    assert result.exit_code == 1
+    assert "frame" in result.stderr
+
+
+def test_ctrl_c_gives_130_and_resume_by_folder_completes(
+    write_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def press_ctrl_c(console: object) -> Iterator[Callable[..., None]]:
+        yield lambda step, total, metrics: os.kill(os.getpid(), signal.SIGINT) if step == 2 else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlff.commands.train.training_progress", press_ctrl_c)
+        result = invoke("train", write_config(epochs=1), "-o", tmp_path / "run")
+    assert result.exit_code == 130
+    assert "--resume" in result.stderr
+    # The folder may have been moved meanwhile.
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert invoke("train", "--resume", tmp_path / "moved").exit_code == 0
+    assert json.loads((tmp_path / "moved" / "report" / "metrics.json").read_text())["steps"] == 4
+
+
+def test_export_inspect_evaluate_and_fine_tune(run_folder: Path, write_config: WriteConfig, tmp_path: Path) -> None:
+    model, data = tmp_path / "model.pt", tmp_path / "emt.extxyz"
+    assert invoke("export", run_folder, "-o", model, "--licence", "MIT").exit_code == 0
+
+    shown = invoke("inspect", model, "--json")
+    assert shown.exit_code == 0
+    content = json.loads(shown.stdout)
+    assert content["self_test"]["passed"]
+    assert content["metadata"]["licence"] == "MIT"
+    assert content["metadata"]["training_data"][0]["name"] == "emt.extxyz"
+    assert content["metadata"]["training_data"][0]["frames"] == 16
+    assert str(tmp_path) not in json.dumps(content["metadata"])
+    assert "self-test" in invoke("inspect", model).stdout
+
+    for source in (model, run_folder, run_folder / "weights.safetensors"):
+        output = tmp_path / f"evaluation-{source.name}"
+        assert invoke("evaluate", source, data, "-o", output, "--stress-key", "stress").exit_code == 0
+    from_file, from_run = (
+        json.loads((tmp_path / f"evaluation-{name}" / "metrics.json").read_text()) for name in ("model.pt", "run")
+    )
+    assert from_file["errors"] == pytest.approx(from_run["errors"], rel=1e-4)
+
+    result = invoke("train", write_config(epochs=1, output="tuned"), "--set", f"init_from={model}")
+    assert result.exit_code == 0
+
+
+def test_evaluate_refuses_wrong_input(run_folder: Path, tmp_path: Path) -> None:
+    data, output = tmp_path / "emt.extxyz", tmp_path / "out"
+    assert invoke("evaluate", "no-such-model", data, "-o", output).exit_code == 2
+    assert invoke("evaluate", run_folder, tmp_path / "absent.xyz", "-o", output).exit_code == 2
+    assert invoke("evaluate", run_folder, data, "-o", output, "--energy-key", "nothing").exit_code == 2
+    assert invoke("evaluate", run_folder, data, "-o", output, "--energy-unit", "stone").exit_code == 2
+    assert not output.exists()
+
+
+def test_inspect_and_export_refuse_other_files(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"not a model")
+    assert invoke("inspect", tmp_path / "model.pt").exit_code == 2
+    assert invoke("export", tmp_path / "model.pt", "-o", tmp_path / "out.pt").exit_code == 2
+    assert invoke("export", tmp_path, "-o", tmp_path / "out.pt").exit_code == 2
+    assert not (tmp_path / "out.pt").exists()
