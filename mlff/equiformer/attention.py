@@ -17,9 +17,9 @@ from mlff.irreps import (
     SO3Linear,
     SphereGrid,
     SwiGLUS2Activation,
-    edge_degrees,
     m_major_pairs,
     num_edge_rows,
+    order_rescaling,
     order_sizes,
 )
 
@@ -37,8 +37,8 @@ def _edge_activation(config: EquiformerConfig, mmax: int) -> nn.Module:
 class EdgeMerge(nn.Module):
     """Source and target features, weighted by radial functions, in the edge frame.
 
-    With ``message_channels`` the node features are first mapped to fewer channels: nodes are few and edges many, so this
-    halves the traffic on edges at the price of two small products on nodes.
+    With ``message_channels`` the node features are first mapped to fewer channels: nodes are few and edges many, so
+    this halves the traffic on edges at the price of two small products on nodes.
     """
 
     def __init__(self, config: EquiformerConfig, num_species: int, mmax: int) -> None:
@@ -133,12 +133,8 @@ class GraphAttention(nn.Module):
         # without an envelope there is no null mass, and no parameter
         self.null_logit = nn.Parameter(torch.zeros(config.num_heads if self.envelope else 0))
         self.alpha_dropout = nn.Dropout(config.alpha_dropout)
-        factor = torch.ones(self.num_rows, dtype=torch.float64)
-        if config.rescale_orders:
-            degrees = edge_degrees(lmax, mmax)
-            factor = torch.where(degrees > mmax, ((2.0 * degrees + 1.0) / (2 * mmax + 1)).sqrt(), factor)
-        self.rescale = bool((factor != 1.0).any()) and not scalars_only
-        self.register_buffer("rescale_factor", factor[:, None], persistent=False)
+        self.rescale = config.rescale_orders and not scalars_only
+        self.register_buffer("rescaling", order_rescaling(lmax, mmax)[:, None], persistent=False)
 
     def attention_weights(self, logits: Tensor, graph: GraphContext, num_nodes: int) -> Tensor:
         """Weights [E,heads] from logit features [E,heads·A]."""
@@ -170,7 +166,7 @@ class GraphAttention(nn.Module):
         values = values * weights.repeat_interleave(self.value_channels, dim=1)[:, None]
         if not self.scalars_only:  # l = 0 is the same in both frames
             if self.rescale:
-                values = values * self.rescale_factor.to(values.dtype)
+                values = values * self.rescaling.to(values.dtype)
             values = torch.bmm(wigner.transpose(1, 2), values)
         out = torch.zeros(num_nodes, values.shape[1], values.shape[2], dtype=values.dtype, device=values.device)
         return self.projection(out.index_add(0, graph.target, values))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mlff.equiformer.block import TransformerBlock, equivariant_norm
 from mlff.equiformer.config import EquiformerConfig
 from mlff.equiformer.context import GraphContext
-from mlff.equiformer.radial import DegreeEmbedding, RadialFunction
+from mlff.equiformer.radial import DegreeEmbedding
 from mlff.graph import BesselBasis, GaussianBasis, PolynomialEnvelope
 from mlff.irreps import EdgeFrame, num_coefficients
 
@@ -34,10 +34,7 @@ class Equiformer(nn.Module):
             self.basis = BesselBasis(config.num_radial, config.cutoff)
         else:
             self.basis = GaussianBasis(config.num_radial, config.cutoff, GAUSSIAN_WIDTH)
-        radial = RadialFunction(
-            config.num_radial, num_species, config.edge_channels, (config.lmax + 1) * config.channels
-        )
-        self.degree_embedding = DegreeEmbedding(radial, config.lmax, config.channels, config.avg_degree)
+        self.degree_embedding = DegreeEmbedding(config, num_species)
         self.blocks = nn.ModuleList(
             TransformerBlock(config, num_species, scalars_only and layer == config.num_layers - 1)
             for layer in range(config.num_layers)

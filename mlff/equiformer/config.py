@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: The published EquiformerV2 (arXiv:2306.12059, supplementary tables; OC20 and OC22 configurations) differ in size only.
+#: The published EquiformerV2 models (arXiv:2306.12059; OC20 and OC22 configurations) differ in size only.
 #: ``smooth`` is the variant for dynamics: every piece is smooth in the positions and exactly equivariant.
 PRESETS: dict[str, dict[str, Any]] = {
     "equiformer-v2-31M": {"num_layers": 8, "lmax": 4, "mmax": 2},

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from mlff.equiformer.config import EquiformerConfig
 from mlff.equiformer.context import GraphContext
+from mlff.irreps import order_rescaling
 
 EMBEDDING_BOUND = 1e-3
 
@@ -55,17 +57,22 @@ class RadialFunction(nn.Module):
 class DegreeEmbedding(nn.Module):
     """Radial functions on the m = 0 rows, rotated to the global frame and summed over neighbours."""
 
-    def __init__(self, radial: RadialFunction, lmax: int, channels: int, avg_degree: float) -> None:
+    def __init__(self, config: EquiformerConfig, num_species: int) -> None:
         super().__init__()
-        self.lmax = lmax
-        self.channels = channels
-        self.radial = radial
-        self.register_buffer("avg_degree", torch.tensor(avg_degree, dtype=torch.float64))
+        self.lmax = config.lmax
+        self.channels = config.channels
+        self.radial = RadialFunction(
+            config.num_radial, num_species, config.edge_channels, (config.lmax + 1) * config.channels
+        )
+        self.register_buffer("avg_degree", torch.tensor(config.avg_degree, dtype=torch.float64))
+        rescaling = order_rescaling(config.lmax, config.mmax if config.rescale_orders else config.lmax)
+        self.register_buffer("rescaling", rescaling[: config.lmax + 1], persistent=False)
 
     def forward(self, num_nodes: int, graph: GraphContext) -> Tensor:
         """[N,(lmax+1)²,C]; divided by the average degree of the training data."""
         rows = self.radial(graph).view(graph.source.shape[0], self.lmax + 1, self.channels)
-        rows = rows * (graph.envelope / self.avg_degree.to(rows.dtype))[:, None, None]
+        factor = (self.rescaling / self.avg_degree).to(rows.dtype)
+        rows = rows * (graph.envelope[:, None] * factor)[:, :, None]
         messages = torch.bmm(graph.wigner[:, : self.lmax + 1].transpose(1, 2), rows)
         out = torch.zeros(num_nodes, messages.shape[1], self.channels, dtype=rows.dtype, device=rows.device)
         return out.index_add(0, graph.target, messages)

@@ -9,6 +9,7 @@ from mlff.irreps.layout import (
     node_degrees,
     num_coefficients,
     num_edge_rows,
+    order_rescaling,
     order_sizes,
 )
 from mlff.irreps.linear import SO3Linear
@@ -35,5 +36,6 @@ __all__ = [
     "node_degrees",
     "num_coefficients",
     "num_edge_rows",
+    "order_rescaling",
     "order_sizes",
 ]

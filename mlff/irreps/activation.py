@@ -32,7 +32,7 @@ class GateActivation(nn.Module):
         gates = torch.sigmoid(scalars)
         zero, rest = blocks[0].split(self.split_rows, dim=1)
         out = [torch.cat([nn.functional.silu(zero), rest * gates], dim=1)]
-        for block, skip in zip(blocks[1:], self.skip):
+        for block, skip in zip(blocks[1:], self.skip):  # noqa: B905 (TorchScript's zip takes no strict=)
             out.append(block * (gates if skip == 0 else gates[:, skip:]))
         return out
 

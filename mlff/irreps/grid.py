@@ -8,7 +8,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from mlff.irreps.layout import m_major_pairs, m_major_rows, node_degrees
+from mlff.irreps.layout import m_major_rows, node_degrees, order_rescaling
 
 
 def exact_resolution(lmax: int, mmax: Optional[int] = None) -> Tuple[int, int]:
@@ -60,7 +60,7 @@ class SphereGrid(nn.Module):
         mmax: None for the node layout; otherwise the rows are those of the edge layout with |m| ≤ mmax.
         resolution: equiangular (latitudes, longitudes) as in the published EquiformerV2; None takes Gauss–Legendre
             latitudes of the size at which products of two signals are exact.
-        rescale: edge layout only: multiply degrees above mmax by √((2l+1)/(2·mmax+1)) in both matrices, as published.
+        rescale: edge layout only: apply :func:`order_rescaling` in both matrices, as published.
     """
 
     def __init__(
@@ -79,11 +79,7 @@ class SphereGrid(nn.Module):
             rows = m_major_rows(lmax, mmax)
             to_grid, from_grid = to_grid[:, rows], from_grid[rows]
             if rescale:
-                factor = torch.tensor(
-                    [math.sqrt((2 * degree + 1) / (2 * mmax + 1)) if degree > mmax else 1.0
-                     for degree, _ in m_major_pairs(lmax, mmax)],
-                    dtype=torch.float64,
-                )  # fmt: skip
+                factor = order_rescaling(lmax, mmax)
                 to_grid, from_grid = to_grid * factor, from_grid * factor[:, None]
         self.register_buffer("to_matrix", to_grid.contiguous(), persistent=False)  # [points, rows]
         self.register_buffer("from_matrix", from_grid.contiguous(), persistent=False)  # [rows, points]

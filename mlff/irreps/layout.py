@@ -48,7 +48,16 @@ def edge_degrees(lmax: int, mmax: int) -> Tensor:
 
 def node_degrees(lmax: int) -> Tensor:
     """Degree l of every row of the node layout, int64 [(lmax+1)²]."""
-    return torch.repeat_interleave(torch.arange(lmax + 1), 2 * torch.arange(lmax + 1) + 1)
+    return torch.tensor([degree for degree in range(lmax + 1) for _ in range(2 * degree + 1)])
+
+
+def order_rescaling(lmax: int, mmax: int) -> Tensor:
+    """√((2l+1)/(2·mmax+1)) for degrees above mmax, else 1; float64 [T].
+
+    The published EquiformerV2 multiplies by it where rows with |m| > mmax are missing, to restore the variance.
+    """
+    degrees = edge_degrees(lmax, mmax).to(torch.float64)
+    return ((2.0 * degrees + 1.0) / (2 * mmax + 1)).sqrt().clamp(min=1.0)
 
 
 def order_sizes(lmax: int, mmax: int) -> List[int]:

@@ -74,7 +74,7 @@ class EdgeFrame(nn.Module):
         return blocks
 
     def forward(self, direction: Tensor) -> Tensor:
-        """Packed Wigner matrices [E,T,(lmax+1)²]: l-major node rows of the global frame to m-major rows of the edge frame.
+        """Packed Wigner matrices [E,T,(lmax+1)²]: node rows of the global frame to rows of the edge frame.
 
         Rotate into the frame by ``wigner @ x`` and back by ``wigner.transpose(1, 2) @ y``.
 

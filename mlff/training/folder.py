@@ -31,8 +31,7 @@ class RunFolder:
         content = {
             "files": splits.fingerprint.to_dict(),
             "split": {
-                name: [{"file": f.source.name, "index": int(f.index)} for f in frames]
-                for name, frames in parts.items()
+                name: [{"file": f.source.name, "index": int(f.index)} for f in frames] for name, frames in parts.items()
             },
             "left_out_for_large_forces": splits.left_out,
             "statistics": statistics.model_dump(mode="json"),

