@@ -2,5 +2,6 @@
 
 from mlff.potential.config import PotentialConfig
 from mlff.potential.potential import Potential
+from mlff.potential.transfer import scalar_part
 
-__all__ = ["Potential", "PotentialConfig"]
+__all__ = ["Potential", "PotentialConfig", "scalar_part"]

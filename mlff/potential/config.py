@@ -29,7 +29,7 @@ class PotentialConfig(BaseModel):
         for value in values:
             if isinstance(value, str) and value in chemical_symbols[1:]:
                 numbers.add(chemical_symbols.index(value))
-            elif isinstance(value, int) and 0 < value < len(chemical_symbols):
+            elif isinstance(value, int) and not isinstance(value, bool) and 0 < value < len(chemical_symbols):
                 numbers.add(value)
             else:
                 raise ValueError(f"{value!r} is neither a chemical symbol nor an atomic number")

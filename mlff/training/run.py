@@ -26,7 +26,7 @@ from mlff.data import (
     load_splits,
 )
 from mlff.graph import AtomicGraph
-from mlff.potential import Potential
+from mlff.potential import Potential, scalar_part
 from mlff.training.batches import EpochBatches, StepSampler
 from mlff.training.callbacks import OnStep, RunKeeper, TrainingInterrupted
 from mlff.training.config import ConfigError, TrainingConfig, dump_config, load_config
@@ -177,7 +177,7 @@ def set_start(potential: Potential, statistics: DatasetStatistics, initial: Init
     potential.set_normalization(statistics.reference_energies, statistics.scale, statistics.avg_degree)
     if initial is None:
         return
-    new, unused = load_matching(potential, initial.tensors)
+    new, unused = load_matching(potential, scalar_part(potential, initial.tensors))
     logger.info("initial weights: %d tensors used", len(potential.state_dict()) - len(new))
     if new:
         logger.warning("not in the initial weights, started afresh: %s", ", ".join(new))

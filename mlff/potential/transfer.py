@@ -1,0 +1,33 @@
+"""From direct to conservative forces: the usual pre-training, then fine-tuning."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mlff.potential.potential import Potential
+
+
+def scalar_part(potential: Potential, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Cut the weights of a direct-force model to what a conservative model of the same backbone keeps.
+
+    A conservative potential computes only l = 0 in its last block, and those rows come first in every tensor. The cut
+    model then has the energies of the direct one, but for a merged final norm, which no longer sees l > 0.
+
+    Args:
+        potential: the model to be initialised.
+        tensors: weights by the names of ``Potential.state_dict()``.
+
+    Returns:
+        the same weights, those of the last block and of the final norm cut where only their first axis is longer.
+    """
+    own = potential.state_dict()
+    cut_names = (f"backbone.blocks.{potential.config.backbone.num_layers - 1}.", "backbone.norm.")
+    from_direct = potential.conservative and any(name.startswith("force_head.") for name in tensors)
+
+    def cut(name: str, value: Tensor) -> Tensor:
+        if not (from_direct and name.startswith(cut_names) and name in own):
+            return value
+        shape = own[name].shape
+        return value[: shape[0]] if value.shape[1:] == shape[1:] else value
+
+    return {name: cut(name, value) for name, value in tensors.items()}
