@@ -10,8 +10,9 @@ from mlff.potential.potential import Potential
 def scalar_part(potential: Potential, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Cut the weights of a direct-force model to what a conservative model of the same backbone keeps.
 
-    A conservative potential computes only l = 0 in its last block, and those rows come first in every tensor. The cut
-    model then has the energies of the direct one, but for a merged final norm, which no longer sees l > 0.
+    A conservative potential computes only l = 0 in its last block, and those rows come first in every tensor. With the
+    published norm and feed-forward network, whose scalars read scalars only, the energies stay the same; otherwise the
+    last feed-forward network and the final norm miss what the last attention added to l > 0.
 
     Args:
         potential: the model to be initialised.

@@ -105,9 +105,9 @@ def test_second_derivatives_by_autograd_agree_with_differences_of_forces():
 
 
 def test_direct_pre_training_hands_its_energies_to_the_conservative_model():
-    # with a norm that treats l = 0 on its own; the merged norm sees fewer rows in the conservative model
-    norm, atoms = {"norm": "layer_norm_sh"}, rattled_molecule()
-    direct, conservative = make_potential(forces="direct", **norm), make_potential(seed=1, **norm)
+    # with the published norm and feed-forward network, whose l = 0 rows read l = 0 only
+    published, atoms = {"norm": "layer_norm_sh", "feed_forward": "grid_mlp"}, rattled_molecule()
+    direct, conservative = make_potential(forces="direct", **published), make_potential(seed=1, **published)
     weights = scalar_part(conservative, direct.state_dict())
     missing, unexpected = conservative.load_state_dict(weights, strict=False)
     assert missing == []

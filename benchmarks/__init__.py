@@ -1,0 +1,1 @@
+"""Speed and accuracy of the project: commands that print a table and write JSON."""

@@ -1,0 +1,1 @@
+"""Long physics runs with the shipped checkpoints."""

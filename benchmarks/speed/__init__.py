@@ -1,0 +1,1 @@
+"""Speed of the exported models: ``python -m benchmarks.speed`` from the repository root."""
