@@ -24,7 +24,9 @@ from mlff.irreps import (
 )
 
 
-def _edge_activation(config: EquiformerConfig, mmax: int) -> nn.Module:
+def _edge_activation(
+    config: EquiformerConfig, mmax: int
+) -> GateActivation | SeparableS2Activation | SwiGLUS2Activation:
     if config.edge_activation == "gate":
         return GateActivation(config.lmax, mmax, config.hidden_channels)
     resolution = None if config.grid_resolution is None else (config.grid_resolution, config.grid_resolution)
@@ -40,6 +42,8 @@ class EdgeMerge(nn.Module):
     With ``message_channels`` the node features are first mapped to fewer channels: nodes are few and edges many, so
     this halves the traffic on edges at the price of two small products on nodes.
     """
+
+    weight_of_row: Tensor
 
     def __init__(self, config: EquiformerConfig, num_species: int, mmax: int) -> None:
         super().__init__()
@@ -97,6 +101,8 @@ class GraphAttention(nn.Module):
             rotation, both convolutions and the projection shrink accordingly.
     """
 
+    rescaling: Tensor
+
     def __init__(
         self, config: EquiformerConfig, num_species: int, out_channels: int, scalars_only: bool = False
     ) -> None:
@@ -111,10 +117,10 @@ class GraphAttention(nn.Module):
 
         self.merge = EdgeMerge(config, num_species, mmax)
         self.activation = _edge_activation(config, mmax)
-        self.split_extra = [config.num_heads * config.alpha_channels, int(self.activation.num_scalars)]
+        self.split_extra = [config.num_heads * config.alpha_channels, self.activation.num_scalars]
         self.conv1 = SO2Convolution(
             self.merge.out_channels,
-            int(self.activation.in_channels),
+            self.activation.in_channels,
             lmax,
             mmax,
             num_extra=sum(self.split_extra),

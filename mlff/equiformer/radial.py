@@ -57,6 +57,9 @@ class RadialFunction(nn.Module):
 class DegreeEmbedding(nn.Module):
     """Radial functions on the m = 0 rows, rotated to the global frame and summed over neighbours."""
 
+    avg_degree: Tensor
+    rescaling: Tensor
+
     def __init__(self, config: EquiformerConfig, num_species: int) -> None:
         super().__init__()
         self.lmax = config.lmax

@@ -63,6 +63,9 @@ class SphereGrid(nn.Module):
         rescale: edge layout only: apply :func:`order_rescaling` in both matrices, as published.
     """
 
+    to_matrix: Tensor
+    from_matrix: Tensor
+
     def __init__(
         self,
         lmax: int,

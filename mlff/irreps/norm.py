@@ -18,6 +18,9 @@ def _balance(lmax: int, first: int) -> Tensor:
 class MergedLayerNorm(nn.Module):
     """EquiformerV3's norm: l = 0 centred over channels, then one RMS over all degrees and channels."""
 
+    degrees: Tensor
+    balance: Tensor
+
     def __init__(self, lmax: int, channels: int) -> None:
         super().__init__()
         self.epsilon = EPSILON
@@ -37,6 +40,9 @@ class MergedLayerNorm(nn.Module):
 
 class SeparableLayerNorm(nn.Module):
     """EquiformerV2's ``layer_norm_sh`` (Liao et al., arXiv:2306.12059): layer norm on l = 0, one RMS over l > 0."""
+
+    degrees: Tensor
+    balance: Tensor
 
     def __init__(self, lmax: int, channels: int) -> None:
         super().__init__()

@@ -41,6 +41,9 @@ class EdgeFrame(nn.Module):
     is a polynomial in the entries of R: no angles, finite first and second derivatives for every direction.
     """
 
+    rows: Tensor
+    couplings: Tensor
+
     def __init__(self, lmax: int, mmax: int) -> None:
         super().__init__()
         self.lmax = lmax

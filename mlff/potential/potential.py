@@ -27,6 +27,10 @@ class Potential(nn.Module):
     where they are used, so changing the precision of a model means converting its parameters only.
     """
 
+    species_of_number: Tensor
+    reference_energies: Tensor
+    scale: Tensor
+
     def __init__(self, config: PotentialConfig) -> None:
         super().__init__()
         self.config = config

@@ -131,8 +131,10 @@ def test_published_architecture_is_equivariant_up_to_its_grid():
     torch.manual_seed(0)
     from mlff.potential import Potential, PotentialConfig
 
-    backbone = {"preset": "equiformer-v2-31M", "num_layers": 2, "channels": 16, "hidden_channels": 8, "num_heads": 2,
-                "alpha_channels": 8, "value_channels": 8, "ffn_channels": 16, "edge_channels": 16, "num_radial": 32}  # fmt: skip
+    backbone = {
+        "preset": "equiformer-v2-31M", "num_layers": 2, "channels": 16, "hidden_channels": 8, "num_heads": 2,
+        "alpha_channels": 8, "value_channels": 8, "ffn_channels": 16, "edge_channels": 16, "num_radial": 32,
+    }  # fmt: skip
     potential = Potential(PotentialConfig(species=("H", "C", "O"), forces="direct", backbone=backbone)).eval()
     for parameter in potential.parameters():
         parameter.data = parameter.data.double()
