@@ -59,6 +59,13 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Structures at a time.")] = 8,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    indices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT.json:PART|FILE",
+            help="Only these structures: a part of a split file, or a file of indices counted from 0 over all files.",
+        ),
+    ] = None,
 ) -> None:
     """Compare a model with labelled structures: parity plots, errors as JSON, a table by element.
 
@@ -69,10 +76,12 @@ def evaluate(
         mlff evaluate model.pt test.extxyz -o evaluation
 
         mlff evaluate runs/first new.extxyz.gz --energy-key REF_energy --forces-key REF_forces -o evaluation
+
+        mlff evaluate model.pt data.extxyz --indices split.json:test -o evaluation
     """
     from mlff.commands.evaluate import EvaluateOptions, run_evaluate
 
-    options = EvaluateOptions(energy_key, forces_key, stress_key, energy_unit, batch_size, device, threads)
+    options = EvaluateOptions(energy_key, forces_key, stress_key, energy_unit, batch_size, device, threads, indices)
     raise typer.Exit(run_evaluate(model, files, output, options))
 
 
@@ -95,6 +104,32 @@ def export(
     from mlff.commands.export import run_export
 
     raise typer.Exit(run_export(source, output, description, licence, frames))
+
+
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write, e.g. checkpoints/NAME.")],
+    notes: Annotated[
+        Path | None, typer.Option(help="YAML on origin and licence of the data; default: OUTPUT/notes.yaml.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name; default: that in the notes, else OUTPUT.")] = None,
+    frames: Annotated[int, typer.Option(min=0, help="Structures of the run's data kept as a self-test.")] = 3,
+) -> None:
+    """Write a finished run as a folder to ship: model.pt, weights, configuration, split, figures, model card.
+
+    The notes are yours to write: `description`, `licence`, `not_for` (a list) and `data`, a list with `file`, `title`,
+    `origin`, `licence`, `citation` for each data file. Files of an earlier publication are replaced.
+
+    Exit status: 0 done, 2 wrong input, for example an unfinished run or missing notes.
+
+    Examples:
+
+        mlff publish runs/first -o checkpoints/first --notes notes.yaml
+    """
+    from mlff.commands.publish import run_publish
+
+    raise typer.Exit(run_publish(run, output, notes, name, frames))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mlff.artifacts import ArtifactError, load
 from mlff.commands.common import WRONG_INPUT, error_console, load_trained, print_errors, report_error, set_up_logging
 from mlff.data import DataError, DataKeys, DataUnits, GraphDataset, read_frames
+from mlff.data.split_file import select_frames
 from mlff.graph import AtomicGraph
 from mlff.training import ConfigError, StateError
 from mlff.training.batches import graph_batches
@@ -31,6 +32,7 @@ class EvaluateOptions:
     batch_size: int = 8
     device: str = "cpu"
     threads: int | None = None
+    indices: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def run_evaluate(name: str, files: list[Path], output: Path, options: EvaluateOp
         keys = DataKeys(energy=options.energy_key, forces=options.forces_key, stress=options.stress_key)
         units = DataUnits.model_validate({"energy": options.energy_unit})
         frames = read_frames(files, keys=keys, units=units, species=model.species)
+        if options.indices is not None:
+            frames = select_frames(frames, options.indices)
         if options.stress_key is not None and not model.conservative:
             raise ConfigError(f"{name}: has direct forces and therefore no stress to compare")
         dataset = GraphDataset(frames, model.cutoff, model.max_neighbors, dtype=model.dtype)
@@ -62,6 +66,7 @@ def run_evaluate(name: str, files: list[Path], output: Path, options: EvaluateOp
         details = {
             "model": model.details,
             "files": [path.name for path in files],
+            "indices": None if options.indices is None else Path(options.indices).name,
             "hardware": hardware(torch.device(options.device)),
             "versions": versions(),
         }

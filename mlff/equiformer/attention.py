@@ -51,11 +51,10 @@ class EdgeMerge(nn.Module):
         self.by_order = config.radial_weights == "order"
         self.channels = config.message_channels or config.channels
         self.out_channels = self.channels if self.add else 2 * self.channels
-        self.source_map: nn.Module = nn.Identity()
-        self.target_map: nn.Module = nn.Identity()
-        if config.message_channels is not None:
-            self.source_map = SO3Linear(config.channels, self.channels, config.lmax)
-            self.target_map = SO3Linear(config.channels, self.channels, config.lmax)
+        self.source_map, self.target_map = (
+            nn.Identity() if config.message_channels is None else SO3Linear(config.channels, self.channels, config.lmax)
+            for _ in range(2)
+        )
         if self.by_order:  # one weight per (l, |m|), numbered as m-major order meets them
             pairs = m_major_pairs(config.lmax, mmax)
             known = [pair for pair in pairs if pair[1] >= 0]

@@ -29,11 +29,11 @@ class Equiformer(nn.Module):
         self.embedding = nn.Embedding(num_species, config.channels)
         self.frame = EdgeFrame(config.lmax, config.mmax)
         self.envelope = PolynomialEnvelope()
-        self.basis: nn.Module
-        if config.radial_basis == "bessel":
-            self.basis = BesselBasis(config.num_radial, config.cutoff)
-        else:
-            self.basis = GaussianBasis(config.num_radial, config.cutoff, GAUSSIAN_WIDTH)
+        self.basis = (
+            BesselBasis(config.num_radial, config.cutoff)
+            if config.radial_basis == "bessel"
+            else GaussianBasis(config.num_radial, config.cutoff, GAUSSIAN_WIDTH)
+        )
         self.degree_embedding = DegreeEmbedding(config, num_species)
         self.blocks = nn.ModuleList(
             TransformerBlock(config, num_species, scalars_only and layer == config.num_layers - 1)

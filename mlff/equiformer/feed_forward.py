@@ -23,13 +23,9 @@ class GridFeedForward(nn.Module):
         self.scalars_only = scalars_only
         self.input = SO3Linear(config.channels, hidden, config.lmax)
         self.scalar_mlp = uniform_linear(config.channels, hidden)
-        self.grid_mlp = nn.Sequential(
-            uniform_linear(hidden, hidden, bias=False),
-            nn.SiLU(),
-            uniform_linear(hidden, hidden, bias=False),
-            nn.SiLU(),
-            uniform_linear(hidden, hidden, bias=False),
-        )
+        self.grid_in = uniform_linear(hidden, hidden, bias=False)
+        self.grid_hidden = uniform_linear(hidden, hidden, bias=False)
+        self.grid_out = uniform_linear(hidden, hidden, bias=False)
         # all degrees also where only scalars are asked: public weights hold them
         self.output = SO3Linear(hidden, out_channels, config.lmax)
 
@@ -38,7 +34,9 @@ class GridFeedForward(nn.Module):
         scalars = nn.functional.silu(self.scalar_mlp(x[:, :1]))
         if self.scalars_only:  # the l = 0 row of the grid branch is replaced, so nothing of that branch is read
             return self.output.scalars(scalars)
-        y = self.grid.from_grid(self.grid_mlp(self.grid.to_grid(self.input(x))))
+        # the outer linear maps of the grid network commute with the grid, and there are fewer rows than grid points
+        y = nn.functional.silu(self.grid.to_grid(self.grid_in(self.input(x))))
+        y = self.grid_out(self.grid.from_grid(nn.functional.silu(self.grid_hidden(y))))
         return self.output(torch.cat([scalars, y[:, 1:]], dim=1))
 
 
@@ -65,7 +63,7 @@ class ProductFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N,(lmax+1)²,C] → [N,(lmax+1)² or 1,out_channels]."""
-        # linear in channels commutes with the linear map to the grid, and there are fewer rows than grid points
+        # as above, linear maps of channels act on rows and not on grid points
         first, second = self.grid.to_grid(self.grid_in(self.input(x))).chunk(2, dim=2)
         product = first * second
         y = self.grid.scalar_from_grid(product) if self.scalars_only else self.grid.from_grid(product)

@@ -15,7 +15,6 @@ class EnergyHead(nn.Module):
     def __init__(self, config: EquiformerConfig) -> None:
         super().__init__()
         self.divisor = config.avg_num_atoms
-        self.network: nn.Module
         if config.energy_head == "feed_forward":
             self.network = feed_forward(config, 1, scalars_only=True)
         else:

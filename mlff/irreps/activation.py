@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from mlff.irreps.grid import SphereGrid
 from mlff.irreps.layout import order_sizes
 
+GRID_VALUES_IN_CACHE = 2**20
+
 
 class GateActivation(nn.Module):
     """SiLU on l = 0, a sigmoid gate per degree and channel on l > 0. Exactly equivariant and cheap."""
@@ -68,10 +70,18 @@ class SeparableS2Activation(_GridActivation):
         super().__init__(grid, lmax, mmax, channels)
         self.in_channels = channels
         self.num_scalars = channels
+        self.edges_at_once = max(1, GRID_VALUES_IN_CACHE // (grid.to_matrix.shape[0] * channels))
 
     def forward(self, blocks: List[Tensor], scalars: Tensor) -> List[Tensor]:
         """Order blocks of ``channels`` in and out."""
-        y = self.grid.from_grid(nn.functional.silu(self.grid.to_grid(self.rows(blocks))))
+        x = self.rows(blocks)
+        if x.requires_grad:
+            y = self.grid.from_grid(nn.functional.silu(self.grid.to_grid(x)))
+        else:  # no values to keep for a backward pass: a few edges at a time, so that the grid stays in the cache
+            parts: List[Tensor] = []
+            for part in x.split(self.edges_at_once):
+                parts.append(self.grid.from_grid(nn.functional.silu(self.grid.to_grid(part), inplace=True)))
+            y = torch.cat(parts)
         return self.blocks(nn.functional.silu(scalars), y)
 
 

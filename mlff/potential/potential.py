@@ -50,9 +50,7 @@ class Potential(nn.Module):
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
         self.backbone = Equiformer(config.backbone, num_species, scalars_only=config.conservative)
         self.energy_head = EnergyHead(config.backbone)
-        self.force_head: Optional[VectorHead] = None
-        if not config.conservative:
-            self.force_head = VectorHead(config.backbone, num_species)
+        self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
 
     @torch.jit.ignore
     def set_normalization(self, reference_energies: Mapping[int, float], scale: float, avg_degree: float) -> None:

@@ -22,9 +22,11 @@ def builders():
     return runpy.run_path(str(EXAMPLES / "relax_adsorbate.py"))["SYSTEMS"]
 
 
-def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+def run(script: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run an example from ``cwd``, a folder outside the repository."""
     return subprocess.run(
         [sys.executable, str(EXAMPLES / script), *map(str, arguments)],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=600,
@@ -69,7 +71,7 @@ def test_start_structures_are_rattled_and_reproducible(builders, name):
 
 
 def test_demo_writes_its_files(model_path, tmp_path):
-    result = run("demo.py", "--model", model_path, "--output", tmp_path / "demo", "--steps", 2)
+    result = run("demo.py", "--model", model_path, "--steps", 2, cwd=tmp_path)
     assert result.returncode == 3, result.stderr  # two steps do not converge
     folder = tmp_path / "demo" / "formate"
     assert len(read(folder / "trajectory.traj", ":")) == 3
@@ -81,14 +83,14 @@ def test_demo_writes_its_files(model_path, tmp_path):
 
 def test_relax_adsorbate_runs_for_nickel(tmp_path):
     path = export_toy(tmp_path / "toy.pt", species=(6, 8, 28))
-    result = run("relax_adsorbate.py", "co2-ni100", "--model", path, "--output", tmp_path / "out", "--steps", 1)
+    result = run("relax_adsorbate.py", "co2-ni100", "--model", path, "--output", "out", "--steps", 1, cwd=tmp_path)
     assert result.returncode == 3, result.stderr
     assert len(read(tmp_path / "out" / "co2-ni100" / "relaxed.extxyz")) == 39
 
 
-def test_calculator_example():
+def test_calculator_example(tmp_path):
     if not (EXAMPLES.parent / "checkpoints" / "co2-ni100" / "model.pt").exists():
         pytest.skip("this checkout has no checkpoints/co2-ni100")
-    result = run("calculator.py")
+    result = run("calculator.py", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "largest force" in result.stdout

@@ -1,0 +1,27 @@
+"""A training configuration that can leave the machine it was used on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mlff.training.config import TrainingConfig
+
+
+def portable_config(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration as plain JSON values: files by name only, without the run folder and the number of threads.
+
+    ``parse_config`` accepts the result; it then expects the files beside the configuration.
+    """
+    content = config.model_dump(mode="json", exclude={"output", "threads"})
+    data = content["data"]
+    for name in ("paths", "train", "val", "test"):
+        data[name] = [Path(path).name for path in data[name]]
+    if data["isolated_atoms"] is not None:
+        data["isolated_atoms"] = Path(data["isolated_atoms"]).name
+    for name, value in (data["split"] or {}).items():
+        if name in ("train", "val", "test") and isinstance(value, str):
+            data["split"][name] = Path(value).name
+    if content["init_from"] is not None:
+        content["init_from"] = Path(content["init_from"]).name
+    return content

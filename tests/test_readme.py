@@ -1,0 +1,181 @@
+"""The README and the pages in docs/ run as they stand: Python, configurations, commands and links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+import md_drivers.cli
+import mlff.cli
+from mlff.training import load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = {"mlff": get_command(mlff.cli.app), "md-drivers": get_command(md_drivers.cli.app)}
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A fenced block, or a piece of inline code (language ``inline``), and where it begins."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT).as_posix()}:{self.line}"
+
+
+def fenced(page: Path) -> list[Snippet]:
+    text = page.read_text(encoding="utf-8")
+    blocks = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Snippet(page, text.count("\n", 0, block.start()) + 1, block[1], block[2]) for block in blocks]
+
+
+def inline(page: Path) -> list[Snippet]:
+    """Commands in running text, comments included."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"`((?:mlff|md-drivers|make) +[^`]+)`", text)
+    return [Snippet(page, text.count("\n", 0, piece.start()) + 1, "inline", piece[1]) for piece in found]
+
+
+BLOCKS = [snippet for page in PAGES for snippet in fenced(page)]
+PYTHON = [snippet for snippet in BLOCKS if snippet.language == "python"]
+CONFIGS = [snippet for snippet in BLOCKS if snippet.language == "yaml"]
+SHELL = [snippet for snippet in BLOCKS if snippet.language == "sh"]
+INLINE = [snippet for page in PAGES for snippet in inline(page)]
+
+
+def command_lines(snippet: Snippet) -> list[list[str]]:
+    """Words of every command, comments removed; none in other languages."""
+    lines = snippet.text.replace("\\\n", " ").splitlines() if snippet.language in ("sh", "inline") else []
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def parse(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """Name and parameters of a subcommand as the command itself reads them; nothing is run."""
+    program = COMMANDS[words[0]]
+    context = program.make_context(words[0], words[1:])
+    name, subcommand, rest = program.resolve_command(context, words[1:])
+    return name, subcommand.make_context(name, rest, parent=context).params
+
+
+def check_script(words: list[str]) -> None:
+    """``python -m module`` or ``python file`` of this repository: it exists and knows the options."""
+    if words[1] == "-m":
+        module = ROOT.joinpath(*words[2].split("."))
+        path, options = next(p for p in (module / "__main__.py", module.with_suffix(".py")) if p.exists()), words[3:]
+    else:
+        path, options = ROOT / words[1], words[2:]
+    source = path.read_text(encoding="utf-8")
+    for option in (word for word in options if word.startswith("-")):
+        assert f'"{option}"' in source, f"{path.name} knows no option {option}"
+
+
+def check_command(words: list[str]) -> None:
+    if words[0] == "srun":  # the launcher of a cluster
+        words = words[1:]
+    program = words[0]
+    if program in COMMANDS:
+        parse(words)
+    elif program == "make":
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        for target in (word for word in words[1:] if "=" not in word):
+            assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"Makefile has no target {target}"
+    elif Path(program).name.startswith("python"):
+        check_script(words)
+    else:
+        assert program == "pip", f"this test does not know the program {program!r}"
+
+
+def overrides_of(page: Path) -> list[tuple[str, list[str]]]:
+    """(configuration, overrides) of every ``mlff train CONFIG.yaml`` on a page."""
+    lines = [words for snippet in BLOCKS + INLINE if snippet.page == page for words in command_lines(snippet)]
+    commands = [words[words[0] == "srun" :] for words in lines]
+    trainings = [parse(words)[1] for words in commands if words[:2] == ["mlff", "train"] and len(words) > 2]
+    return [
+        (params["config"].name, list(params["overrides"] or []))
+        for params in trainings
+        if len(params["config"].parts) == 1 and params["config"].suffix == ".yaml"
+    ]
+
+
+def test_the_snippets_are_found() -> None:
+    assert len(PYTHON) >= 3
+    assert CONFIGS
+    assert SHELL
+    assert {snippet.language for snippet in BLOCKS} <= {"python", "yaml", "sh", ""}, "a language that nobody checks"
+
+
+def test_readme_opens_with_the_two_commands() -> None:
+    first = fenced(PAGES[0])[0]
+    assert [words[:2] for words in command_lines(first)] == [["make", "demo"], ["make", "test"]]
+
+
+@pytest.mark.parametrize("snippet", PYTHON, ids=str)
+def test_python_runs(snippet: Snippet, tmp_path: Path) -> None:
+    for folder in (ROOT / "checkpoints").glob("*/"):
+        if f'"{folder.name}"' in snippet.text and not (folder / "model.pt").exists():
+            pytest.skip(f"this copy has no checkpoints/{folder.name}/model.pt")
+    script = tmp_path / "snippet.py"
+    script.write_text(snippet.text, encoding="utf-8")
+    result = subprocess.run([sys.executable, "-X", "utf8", str(script)], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+
+
+def test_calculator_is_the_example() -> None:
+    example = (ROOT / "examples" / "calculator.py").read_text(encoding="utf-8")
+    assert example.partition('"""\n\n')[2] == PYTHON[0].text
+
+
+@pytest.mark.parametrize("snippet", CONFIGS, ids=str)
+def test_configuration_is_valid_with_all_overrides_on_its_page(snippet: Snippet, tmp_path: Path) -> None:
+    named = re.match(r"# ([\w.-]+\.yaml)\b", snippet.text)
+    assert named is not None, "a configuration begins with its file name"
+    path = tmp_path / named[1]
+    path.write_text(snippet.text, encoding="utf-8")
+    assert load_config(path).output.is_relative_to(tmp_path)
+    for name, overrides in overrides_of(snippet.page):
+        if name == path.name:
+            load_config(path, overrides)
+
+
+@pytest.mark.parametrize("snippet", SHELL + INLINE, ids=str)
+def test_commands_exist_with_their_options(snippet: Snippet) -> None:
+    for words in command_lines(snippet):
+        if snippet.language == "inline" and len(words) == 2 and words[0] in COMMANDS:  # the name alone
+            program = COMMANDS[words[0]]
+            assert words[1] in program.list_commands(program.make_context(words[0], words[1:]))
+        else:
+            check_command(words)
+
+
+@pytest.mark.parametrize(
+    "line", ["mlff train", "mlff export run -o x --no-such", "md-drivers relax a.traj", "mlff fly"]
+)
+def test_a_wrong_command_would_be_noticed(line: str) -> None:
+    with pytest.raises(Exception, match=r"Missing|No such"):
+        check_command(line.split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert missing == []
+
+
+def test_examples_are_all_tested() -> None:
+    tests = (ROOT / "tests" / "md_drivers" / "test_examples.py").read_text(encoding="utf-8")
+    for example in (ROOT / "examples").glob("*.py"):
+        assert f'"{example.name}"' in tests
