@@ -37,8 +37,8 @@ demo: install ## set up, relax a rattled adsorbate on a metal slab with a shippe
 
 test: lint ## set up, lint, type-check, run the whole test suite against the installed package
 	@mkdir -p $(RUN_DIR)
-	@cd $(RUN_DIR) && $(CURDIR)/$(PY) -c 'import sys, mlff; sys.exit("site-packages" not in mlff.__file__ and "tests would not see the installed package but " + mlff.__file__)'
-	cd $(RUN_DIR) && $(CURDIR)/$(VENV)/bin/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) $(PYTEST_ARGS) $(CURDIR)/tests
+	@cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -c 'import sys, mlff; sys.exit("site-packages" not in mlff.__file__ and "tests would not see the installed package but " + mlff.__file__)'
+	cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" $(PYTEST_ARGS) "$(CURDIR)/tests"
 
 lint: dev ## ruff and mypy
 	$(VENV)/bin/ruff check .

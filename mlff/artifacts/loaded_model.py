@@ -80,20 +80,20 @@ class LoadedModel:
         raise ValueError(f"the model does not know {', '.join(culprits)}; it knows {', '.join(self.metadata.symbols)}")
 
     def graph(self, atoms: ase.Atoms) -> AtomicGraph:
-        """The graph of a structure as :meth:`evaluate` needs it: with the cutoff, dtype and device of the model.
+        """The graph of a structure as :meth:`evaluate` needs it: cutoff and device of the model, float64 coordinates.
 
         Raises:
             ValueError: unknown elements, or a structure without a neighbour list, see :func:`mlff.graph.neighbor_list`.
         """
         self.check_species(atoms.numbers)
-        return make_graph(atoms, self.metadata, self.dtype).to(device=self.device)
+        return make_graph(atoms, self.metadata, torch.float64).to(device=self.device)
 
     def evaluate(self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False) -> Outputs:
         """Compute a graph of B structures with N atoms in all. Gradients do not flow through.
 
         Args:
             graph: with all pairs within ``metadata.cutoff`` (and ``metadata.max_neighbors``, if not None); moved to the
-                device and dtype of the model if needed.
+                device of the model if needed. Coordinates are best float64: models round edge vectors, not positions.
             forces: compute forces.
             stress: compute the stress.
 
@@ -111,7 +111,7 @@ class LoadedModel:
                 raise ValueError(f"{self.path.name} has no stress: its forces are not the derivative of its energy")
             if bool((torch.linalg.det(graph.cell) == 0).any()):
                 raise ValueError("stress needs three lattice vectors that span a volume in every structure")
-        return run_model(self.module, graph.to(device=self.device, dtype=self.dtype), forces=forces, stress=stress)
+        return run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)
 
     def self_test(self) -> SelfTestReport:
         """Recompute the frames in the file on this device in this dtype.

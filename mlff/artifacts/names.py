@@ -51,6 +51,8 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
             listed = ", ".join(models) if models else "none (no checkpoints are installed)"
             raise ArtifactNotFoundError(f"no shipped model and no file is called {name_or_path!r}; available: {listed}")
     if path.is_dir():
+        if not (path / MODEL_FILE).exists() and (path / "weights.safetensors").exists():
+            raise ArtifactNotFoundError(f"{path} is a training run; make a model of it: mlff export {path} -o model.pt")
         path = path / MODEL_FILE
     if not path.is_file():
         raise ArtifactNotFoundError(f"{path}: no such file")

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-MIN_HEIGHT = 1e-3  # A; thinner periodic cells are mistakes and would need millions of images
+MIN_HEIGHT = 0.5  # A; thinner periodic cells are mistakes (nm for A, say) and would need millions of images
 MIN_INDEPENDENCE = 1e-6  # smallest singular value of the normalized periodic lattice vectors
 
 

@@ -11,7 +11,8 @@ from mlff.equiformer import EquiformerConfig
 class PotentialConfig(BaseModel):
     """A backbone, the elements it knows, and how forces are made.
 
-    ``species`` takes atomic numbers or chemical symbols and is kept as sorted atomic numbers.
+    ``species`` takes atomic numbers or chemical symbols and is kept as sorted atomic numbers. ``backbone`` fields that
+    are not given are those of ``preset``, by default ``smooth``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -19,6 +20,14 @@ class PotentialConfig(BaseModel):
     species: tuple[int, ...] = Field(min_length=1)
     forces: Literal["conservative", "direct"] = "conservative"
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
+
+    @field_validator("backbone", mode="before")
+    @classmethod
+    def _smooth_unless_told(cls, values: object) -> object:
+        """Fields alone change the ``smooth`` preset; the published one, which is not smooth, has to be asked for."""
+        if isinstance(values, dict) and "preset" not in values:
+            return {"preset": "smooth", **values}
+        return values
 
     @field_validator("species", mode="before")
     @classmethod

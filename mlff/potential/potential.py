@@ -88,7 +88,7 @@ class Potential(nn.Module):
         """Evaluate a batch of B structures with N atoms and E edges.
 
         Args:
-            positions: [N,3] Å.
+            positions: [N,3] Å; float64 positions and cell are welcome whatever the dtype of the parameters.
             numbers: [N] int64 atomic numbers.
             cell: [B,3,3] Å, rows are lattice vectors.
             edge_index: [2,E] int64; row 0 the source j, row 1 the target i.
@@ -107,6 +107,7 @@ class Potential(nn.Module):
         lattice = cell.index_select(0, graph_of_edge)
         offset = torch.bmm(shifts.to(cell.dtype)[:, None], lattice)[:, 0]
         edge_vec = positions.index_select(0, source) - positions.index_select(0, target) + offset
+        edge_vec = edge_vec.to(self.backbone.embedding.weight.dtype)  # atoms far from the origin keep their precision
         keep_graph = self.training or edge_vec.requires_grad
         by_gradient = self.conservative and (compute_forces or compute_stress)
         if by_gradient and not edge_vec.requires_grad:
@@ -125,14 +126,15 @@ class Potential(nn.Module):
             # the energy depends on the geometry through edge vectors only: one gradient gives forces and virial
             gradient = _gradient(interaction.sum(), edge_vec, keep_graph)
             if compute_forces:
-                forces = torch.zeros_like(positions).index_add(0, target, gradient)
+                forces = torch.zeros(positions.shape, dtype=gradient.dtype, device=gradient.device)
+                forces = forces.index_add(0, target, gradient)
                 out["forces"] = forces.index_add(0, source, -gradient)
             if compute_stress:
                 virial = edge_vec[:, :, None] * gradient[:, None, :]
                 virial = 0.5 * (virial + virial.transpose(1, 2))
                 volume = torch.linalg.det(cell).abs()[:, None, None]
-                total = torch.zeros_like(cell).index_add(0, graph_of_edge, virial)
-                out["stress"] = total / volume
+                total = torch.zeros(cell.shape, dtype=virial.dtype, device=virial.device)
+                out["stress"] = total.index_add(0, graph_of_edge, virial) / volume.to(virial.dtype)
         force_head = self.force_head
         if force_head is not None and compute_forces:
             out["forces"] = force_head(features, graph) * self.scale.to(features.dtype)
