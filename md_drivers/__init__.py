@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from md_drivers.ase_calculator import MLFFCalculator, NeighborStatistics
     from md_drivers.errors import StructureError
     from md_drivers.relaxation import relax
-    from md_drivers.results import RelaxInterrupted, RelaxResult, RelaxStep
+    from md_drivers.results import RelaxFailed, RelaxInterrupted, RelaxResult, RelaxStep
 
 __all__ = [
     "MLFFCalculator",
     "NeighborStatistics",
+    "RelaxFailed",
     "RelaxInterrupted",
     "RelaxResult",
     "RelaxStep",
@@ -25,6 +26,7 @@ __all__ = [
 _HOME = {
     "MLFFCalculator": "ase_calculator",
     "NeighborStatistics": "ase_calculator",
+    "RelaxFailed": "results",
     "RelaxInterrupted": "results",
     "RelaxResult": "results",
     "RelaxStep": "results",

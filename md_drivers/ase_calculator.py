@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +17,11 @@ from ase.calculators.calculator import CalculationFailed, Calculator, PropertyNo
 from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from md_drivers.contacts import check_separate
 from md_drivers.errors import StructureError
 from mlff.artifacts import LoadedModel, load
 from mlff.graph import AtomicGraph, SkinNeighborList
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
 
 
@@ -37,11 +38,11 @@ class MLFFCalculator(Calculator):
     """Energy, forces and stress of an exported potential.
 
     Properties: ``energy`` and ``free_energy`` (eV, equal), ``energies`` (eV per atom, their sum is ``energy``),
-    ``forces`` (eV/A, [N, 3]) and ``stress`` (eV/A^3, Voigt order xx yy zz yz xz xy, ASE's sign), always float64. Only
-    what is asked for is computed: an energy needs no gradient, and stress needs a conservative model and a cell of
-    nonzero volume. Any mix of periodic and open directions is allowed, and cells may be smaller than the cutoff.
-    Results are kept until positions, numbers, cell or pbc change; magnetic moments, charges and ``atoms.info`` are no
-    inputs of the model. The atoms are never modified.
+    ``forces`` (eV/A, [N, 3]) and ``stress`` (eV/A^3, Voigt order xx yy zz yz xz xy, ASE's sign), always float64. An
+    energy alone computes no gradient; forces and stress come together from one gradient wherever there is a stress,
+    which needs a conservative model and a cell of nonzero volume. Any mix of periodic and open directions is allowed,
+    and cells may be smaller than the cutoff. Results are kept until positions, numbers, cell or pbc change; magnetic
+    moments, charges and ``atoms.info`` are no inputs of the model. The atoms are never modified.
 
     Args:
         model: name of a shipped checkpoint, path of an exported file, or an already loaded model.
@@ -52,8 +53,11 @@ class MLFFCalculator(Calculator):
             0 rebuilds at every change. Results do not depend on it.
 
     Raises:
-        ValueError: ``model`` is not a potential, ``dtype`` is not supported, or ``skin`` is negative.
-        StructureError: (from a calculation) empty or non-finite atoms, an unknown species, or an unusable cell.
+        TypeError: ``model`` is no name, path or loaded model.
+        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, or ``skin`` is
+            no length.
+        StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, or two
+            atoms on top of each other (closer than 0.05 A).
         PropertyNotImplementedError: (from a calculation) stress without a cell or from a direct-force model.
         CalculationFailed: (from a calculation) the model gave a non-finite number.
     """
@@ -63,15 +67,15 @@ class MLFFCalculator(Calculator):
 
     def __init__(
         self,
-        model: str | Path | LoadedModel,
+        model: str | os.PathLike[str] | LoadedModel,
         device: str | torch.device = "cpu",
         dtype: str | torch.dtype | None = None,
         skin: float = 0.5,
     ) -> None:
-        if not (np.isfinite(skin) and skin >= 0):
-            raise ValueError(f"skin must be a finite length >= 0 A, got {skin}")
+        if not (isinstance(skin, (int, float, np.integer, np.floating)) and np.isfinite(skin) and skin >= 0):
+            raise ValueError(f"skin must be a finite length >= 0 A, got {skin!r}")
         super().__init__()
-        self._model = _resolve(model, _parse_device(device), _parse_dtype(dtype))
+        self._model = _resolve(model, device, dtype)
         self._skin = float(skin)
         self._neighbors = self._new_neighbor_list()
         # Written by ASE into trajectories, so that a frame says which model made it.
@@ -85,7 +89,7 @@ class MLFFCalculator(Calculator):
     @property
     def dtype(self) -> str:
         """Name of the dtype in which the model computes."""
-        return str(self._model.dtype).removeprefix("torch.")
+        return _dtype_name(self._model.dtype)
 
     @property
     def neighbor_statistics(self) -> NeighborStatistics:
@@ -103,7 +107,7 @@ class MLFFCalculator(Calculator):
         known = set(self._model.metadata.species)
         unknown = Counter(int(z) for z in atoms.numbers if int(z) not in known)
         if unknown:
-            found = ", ".join(f"{chemical_symbols[z]} ({count})" for z, count in sorted(unknown.items()))
+            found = ", ".join(f"{_symbol(z)} ({count})" for z, count in sorted(unknown.items()))
             names = ", ".join(chemical_symbols[z] for z in sorted(known))
             raise StructureError(
                 f"species not known to model {model_name(self._model)!r}: {found}; it was trained on {names}"
@@ -141,10 +145,13 @@ class MLFFCalculator(Calculator):
         stress = "stress" in properties
         if stress and (obstacle := self.stress_obstacle(atoms)) is not None:
             raise PropertyNotImplementedError(obstacle)
-        # Stress and forces are the same backward pass, so one comes with the other.
+        # Forces and stress are the same backward pass, so one comes with the other.
         forces = stress or "forces" in properties
-        outputs = self._model.evaluate(self._graph(atoms), forces=forces, stress=stress)
-        self.results.update(_to_results(outputs, forces, stress))
+        with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
+        outputs = self._model.evaluate(self._graph(atoms), forces=forces, stress=with_stress)
+        if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
+            del outputs["stress"]  # nobody asked for it: good forces must not fail for it
+        self.results.update(_to_results(outputs))
 
     def _new_neighbor_list(self) -> SkinNeighborList:
         metadata = self._model.metadata
@@ -152,8 +159,13 @@ class MLFFCalculator(Calculator):
 
     def _graph(self, atoms: Atoms) -> AtomicGraph:
         positions, cell = atoms.positions, atoms.cell.array
-        edge_index, shifts = self._neighbors.update(positions, cell, atoms.pbc)
-        dtype, device = self._model.dtype, self._model.device
+        try:
+            edge_index, shifts = self._neighbors.update(positions, cell, atoms.pbc)
+        except ValueError as error:  # a cell too flat for a neighbour list, for example
+            raise StructureError(str(error)) from error
+        check_separate(atoms, edge_index, shifts)
+        # float64 whatever the model computes in: it rounds edge vectors, so atoms far from the origin stay exact.
+        dtype, device = torch.float64, self._model.device
         return AtomicGraph(
             # torch.tensor copies: the model must never see the memory of the atoms.
             positions=torch.tensor(positions, dtype=dtype, device=device),
@@ -195,37 +207,32 @@ def _rebuild(model: LoadedModel, skin: float) -> MLFFCalculator:
     return MLFFCalculator(model, device=model.device, skin=skin)
 
 
-def _resolve(model: str | Path | LoadedModel, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
-    if isinstance(model, (str, Path)):
-        loaded = load(model, device=device, dtype=dtype)
+def _resolve(
+    model: str | os.PathLike[str] | LoadedModel, device: str | torch.device, dtype: str | torch.dtype | None
+) -> LoadedModel:
+    if isinstance(model, LoadedModel):
+        moves = str(device) not in ("cpu", str(model.device))
+        if moves or (dtype is not None and _dtype_name(dtype) != _dtype_name(model.dtype)):
+            place = device if moves else model.device
+            model = load(model.path, device=place, dtype=model.dtype if dtype is None else dtype)
+    elif isinstance(model, (str, os.PathLike)):
+        model = load(model, device=device, dtype=dtype)
     else:
-        loaded = model
-        moves = device.type != "cpu" and device != torch.device(loaded.device)
-        if moves or (dtype is not None and dtype != loaded.dtype):
-            loaded = load(loaded.path, device=device if moves else loaded.device, dtype=dtype or loaded.dtype)
-    if loaded.metadata.kind != "potential":
+        raise TypeError(f"model must be a name, a path or a loaded model (mlff.load), got {model!r}")
+    if model.metadata.kind != "potential":
         raise ValueError(
-            f"model {model_name(loaded)!r} is of kind {loaded.metadata.kind!r}: a calculator needs a potential "
+            f"model {model_name(model)!r} is of kind {model.metadata.kind!r}: a calculator needs a potential "
             "(jump models have no energy)"
         )
-    return loaded
+    return model
 
 
-def _parse_device(device: str | torch.device) -> torch.device:
-    try:
-        parsed = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device must be a torch device such as cpu or cuda:0, got {device!r}") from None
-    if parsed.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r} is not available: torch finds no CUDA device")
-    return parsed
+def _dtype_name(dtype: str | torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
-def _parse_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    parsed = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if dtype is not None and parsed not in _DTYPES.values():
-        raise ValueError(f"dtype must be float32, float64 or None, got {dtype!r}")
-    return parsed
+def _symbol(number: int) -> str:
+    return chemical_symbols[number] if 0 <= number < len(chemical_symbols) else f"Z={number}"
 
 
 def _check_cell(atoms: Atoms) -> None:
@@ -240,13 +247,13 @@ def _check_cell(atoms: Atoms) -> None:
         )
 
 
-def _to_results(outputs: dict[str, torch.Tensor], forces: bool, stress: bool) -> dict[str, Any]:
+def _to_results(outputs: dict[str, torch.Tensor]) -> dict[str, Any]:
     energies = _to_numpy(outputs["energies"])
     energy = float(outputs["energy"].reshape(()))
     results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies}
-    if forces:
+    if "forces" in outputs:
         results["forces"] = _to_numpy(outputs["forces"])
-    if stress:
+    if "stress" in outputs:
         results["stress"] = full_3x3_to_voigt_6_stress(_to_numpy(outputs["stress"])[0])
     for name, value in results.items():
         if not np.isfinite(value).all():

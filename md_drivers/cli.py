@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ EXIT_USAGE = 2
 EXIT_NOT_CONVERGED = 3
 EXIT_INTERRUPTED = 130  # shells report 128 + SIGINT
 
+_NAME_WIDTH = len("structure")
+_LEAST_FIRST = ("time (s)", "change (eV)", "steps", "enthalpy (eV)", "fmax (eV/Å)")
 _STRAINS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 app = typer.Typer(
@@ -84,36 +89,41 @@ def relax_command(
 
     **Exit status**
 
-    0 all converged; 1 the calculation failed; 2 wrong usage or input; 3 at least one structure did not converge; 130
+    0 all converged; 1 the calculation failed for at least one structure (the others are done); 2 wrong usage or input;
+    3 at least one structure did not converge or ended with atoms closer than half the sum of their covalent radii; 130
     interrupted by Ctrl-C (trajectories stay intact, continue with --restart).
     """
     # Torch takes seconds to import: --help must not wait for it.
     from md_drivers.ase_calculator import MLFFCalculator
     from md_drivers.relaxation import relax
-    from md_drivers.results import RelaxInterrupted
+    from md_drivers.results import RelaxFailed, RelaxInterrupted
 
     console = Console()
     try:
-        calculator = MLFFCalculator(model, device=device, dtype=dtype, skin=skin)
-        results = relax(
-            files,
-            calculator,
-            fmax=fmax,
-            steps=steps,
-            optimizer=optimizer,
-            cell=cell,
-            cell_mask=_parse_strains(cell_mask),
-            hydrostatic=hydrostatic,
-            pressure=pressure,
-            fix=fix or None,
-            output=output,
-            restart=restart,
-            figure=figure,
-            progress=True,
-        )
+        with _warnings_shown():
+            calculator = MLFFCalculator(model, device=device, dtype=dtype, skin=skin)
+            results = relax(
+                files,
+                calculator,
+                fmax=fmax,
+                steps=steps,
+                optimizer=optimizer,
+                cell=cell,
+                cell_mask=_parse_strains(cell_mask),
+                hydrostatic=hydrostatic,
+                pressure=pressure,
+                fix=fix or None,
+                output=output,
+                restart=restart,
+                figure=figure,
+                progress=True,
+            )
     except RelaxInterrupted as interrupt:
         print_summary(interrupt.results, console)
         _stop(str(interrupt), EXIT_INTERRUPTED)
+    except RelaxFailed as failure:
+        print_summary(failure.results, console)
+        _stop(str(failure), EXIT_FAILED)
     except (ValueError, OSError) as error:
         _stop(str(error), EXIT_USAGE)
     except RuntimeError as error:
@@ -128,22 +138,59 @@ def print_summary(results: Sequence[RelaxResult], console: Console | None = None
     """Print a table with one row for each relaxed structure."""
     if not results:
         return
+    console = console or Console()
+    columns = {
+        "structure": [result.name for result in results],
+        "converged": ["yes" if result.converged else "NO" for result in results],
+        "steps": [str(result.steps) for result in results],
+        "energy (eV)": [f"{result.energy:.4f}" for result in results],
+        "change (eV)": [f"{result.energies[-1] - result.energies[0]:+.4f}" for result in results],
+        "fmax (eV/Å)": [f"{result.fmax:.4f}" for result in results],
+        "time (s)": [f"{result.seconds:.1f}" for result in results],
+    }
+    if any(result.enthalpy is not None for result in results):
+        columns["enthalpy (eV)"] = ["" if result.enthalpy is None else f"{result.enthalpy:.4f}" for result in results]
+    # Numbers are never cut: the name folds, then what matters least goes.
+    for heading in _LEAST_FIRST:
+        if _table_width(columns) > console.width:
+            columns.pop(heading, None)
     table = Table(title="relaxation", title_justify="left")
-    table.add_column("structure", overflow="fold")
-    table.add_column("converged")
-    for heading in ("steps", "energy (eV)", "change (eV)", "fmax (eV/Å)", "time (s)"):
-        table.add_column(heading, justify="right")
+    for heading in columns:
+        if heading == "structure":
+            table.add_column(heading, overflow="fold", min_width=_NAME_WIDTH)
+        else:
+            table.add_column(heading, justify="left" if heading == "converged" else "right", no_wrap=True)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(escape, row))
+    console.print(table)
     for result in results:
-        table.add_row(
-            result.name,
-            "yes" if result.converged else "NO",
-            str(result.steps),
-            f"{result.energy:.4f}",
-            f"{result.energies[-1] - result.energies[0]:+.4f}",
-            f"{result.fmax:.4f}",
-            f"{result.seconds:.1f}",
-        )
-    (console or Console()).print(table)
+        if result.close_contacts:
+            text = ", ".join(result.close_contacts[:3]) + (", …" if len(result.close_contacts) > 3 else "")
+            message = f"{result.name} is not trustworthy, atoms are too close for any bond: {text}"
+            console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table_width(columns: dict[str, list[str]]) -> int:
+    """Characters of a table row with the name folded as far as it goes."""
+    widths = [max(map(len, (heading, *cells))) for heading, cells in columns.items() if heading != "structure"]
+    return _NAME_WIDTH + sum(widths) + 3 * len(columns) + 1
+
+
+class _Stderr(logging.Handler):
+    """Prints what the drivers log as the other messages of the command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _complain(record.getMessage())
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    logger, handler = logging.getLogger("md_drivers"), _Stderr(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _parse_strains(text: str | None) -> list[bool] | None:
@@ -157,5 +204,9 @@ def _parse_strains(text: str | None) -> list[bool] | None:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    Console(stderr=True).print(f"md-drivers: {message}", markup=False, highlight=False, soft_wrap=True)
+    _complain(message)
     raise typer.Exit(code)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(f"md-drivers: {message}", markup=False, highlight=False, soft_wrap=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,10 @@ class RelaxStep:
         name: name of the structure.
         structure: its place in the call, from 0.
         step: optimizer steps taken in this call.
-        energy: eV.
+        energy: potential energy, eV.
         fmax: largest force, eV/A, after constraints; with a cell relaxation also over the forces on the cell.
         atoms: the moving atoms themselves, with calculator; copy them to keep them.
+        enthalpy: energy + pressure * volume in eV, ``None`` without external pressure.
     """
 
     name: str
@@ -28,6 +30,7 @@ class RelaxStep:
     energy: float
     fmax: float
     atoms: Atoms
+    enthalpy: float | None = None
 
 
 StepCallback = Callable[[RelaxStep], None]
@@ -39,16 +42,19 @@ class RelaxResult:
 
     Attributes:
         name: name of the structure.
-        converged: whether ``fmax`` was reached.
+        converged: whether ``fmax`` was reached by a structure that can be trusted, that is, without ``close_contacts``.
         steps: optimizer steps taken in this call.
         energy: final potential energy, eV.
         fmax: final largest force, eV/A, as compared with the criterion.
         atoms: relaxed structure, with energy and forces stored and constraints kept.
         initial: structure as given, with the constraints used.
-        energies, fmaxes: values after each step, the start included, length ``steps`` + 1.
+        energies, fmaxes: potential energy and largest force after each step, the start included, ``steps`` + 1 values.
         seconds: wall time.
         neighbor_rebuilds: neighbour-list rebuilds in this run.
-        trajectory, relaxed, figure: files written, ``None`` without output.
+        close_contacts: pairs of the relaxed structure that are closer than half the sum of their covalent radii, such
+            as ``"C0-O1 0.420 A"``. A structure with any is not trustworthy, whatever its forces.
+        enthalpies: energy + pressure * volume (eV) after each step, empty without external pressure.
+        trajectory, relaxed, figure: files written, ``None`` where there is none.
     """
 
     name: str
@@ -62,9 +68,16 @@ class RelaxResult:
     fmaxes: tuple[float, ...]
     seconds: float
     neighbor_rebuilds: int
+    close_contacts: tuple[str, ...] = ()
+    enthalpies: tuple[float, ...] = ()
     trajectory: Path | None = None
     relaxed: Path | None = None
     figure: Path | None = None
+
+    @property
+    def enthalpy(self) -> float | None:
+        """Final energy + pressure * volume in eV, ``None`` without external pressure."""
+        return self.enthalpies[-1] if self.enthalpies else None
 
 
 class RelaxInterrupted(KeyboardInterrupt):
@@ -74,3 +87,12 @@ class RelaxInterrupted(KeyboardInterrupt):
         super().__init__(f"interrupted while relaxing {name!r}; continue from its trajectory with restart (--restart)")
         self.results = list(results)
         self.name = name
+
+
+class RelaxFailed(CalculationFailed):
+    """Some structures failed: ``failures`` has their messages by name, ``results`` the structures that finished."""
+
+    def __init__(self, results: Sequence[RelaxResult], failures: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"structure {name!r}: {message}" for name, message in failures.items()))
+        self.results = list(results)
+        self.failures = dict(failures)

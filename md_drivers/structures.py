@@ -54,10 +54,13 @@ def read_structures(file: str | Path) -> list[tuple[str, Atoms]]:
 def collect_structures(structures: Structures) -> list[tuple[str, Atoms]]:
     """Named copies, without calculator, of all given structures; names are unique.
 
+    Files of the same stem in different folders are named ``<folder>-<stem>``, whatever their order.
+
     Raises:
         StructureError: nothing was given, an item is of another type, or a file cannot be read.
     """
     named: list[tuple[str, Atoms]] = []
+    folders: list[Path | None] = []
     if isinstance(structures, Mapping):
         items: Sequence[object] = list(structures.values())
         labels = [_checked_name(name) for name in structures]
@@ -67,15 +70,23 @@ def collect_structures(structures: Structures) -> list[tuple[str, Atoms]]:
     for label, item in zip(labels, items, strict=False):
         if isinstance(item, Atoms):
             named.append((label, item))
+            folders.append(None)
         elif isinstance(item, (str, Path)) and not isinstance(structures, Mapping):
-            named.extend(read_structures(item))
+            frames = read_structures(item)
+            named.extend(frames)
+            folders.extend([_folder(item)] * len(frames))
         else:
             raise StructureError(f"{label!r} is a {type(item).__name__}, not ase.Atoms or a file name")
     if not named:
         raise StructureError("no structures were given")
+    homes: dict[str, set[Path | None]] = {}
+    for (name, _), folder in zip(named, folders, strict=True):
+        homes.setdefault(name, set()).add(folder)
     names: set[str] = set()
     unique = []
-    for name, atoms in named:
+    for (name, atoms), folder in zip(named, folders, strict=True):
+        if folder is not None and folder.name and len(homes[name]) > 1:
+            name = f"{folder.name}-{name}"
         candidate, number = name, 2
         while candidate in names:
             candidate, number = f"{name}-{number}", number + 1
@@ -94,3 +105,8 @@ def _stem(path: Path) -> str:
     while path.suffix.lower() in _COMPRESSED:
         path = path.with_suffix("")
     return path.stem
+
+
+def _folder(file: str | Path) -> Path:
+    text = str(file)
+    return Path(text if Path(text).exists() else parse_filename(text)[0]).resolve().parent

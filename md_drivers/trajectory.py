@@ -25,8 +25,8 @@ def append_frame(path: Path, atoms: Atoms, *, new: bool) -> None:
         frames.write()
 
 
-def last_frame(path: Path) -> Atoms | None:
-    """Last frame of an ASE trajectory, or ``None`` where the file does not exist or has no frames.
+def end_frames(path: Path) -> tuple[Atoms, Atoms] | None:
+    """First and last frame of an ASE trajectory, or ``None`` where the file does not exist or has no frames.
 
     Raises:
         StructureError: the file is damaged or no trajectory.
@@ -35,7 +35,7 @@ def last_frame(path: Path) -> Atoms | None:
         return None
     try:
         with Trajectory(path) as frames:
-            return frames[-1] if len(frames) else None
+            return (frames[0], frames[-1]) if len(frames) else None
     except Exception as error:  # ASE raises whatever the damaged file led to.
         raise StructureError(f"cannot restart from {str(path)!r}: {error}; remove the file to start anew") from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import types
 from itertools import product
 
 import numpy as np
@@ -21,6 +20,7 @@ from toy_potential import toy_potential
 
 import mlff
 from md_drivers import MLFFCalculator, StructureError
+from md_drivers.contacts import close_contacts
 from mlff.graph import graph_from_atoms, neighbor_list
 
 PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress")
@@ -80,13 +80,20 @@ def test_only_what_is_asked_is_computed(model, formate, evaluations):
     formate.get_potential_energy(force_consistent=True)
     assert evaluations == [(False, False)]
     formate.get_forces()
+    formate.get_stress()  # came with the forces, as in every step of NPT dynamics
     formate.get_potential_energy()
-    assert evaluations == [(False, False), (True, False)]
+    assert evaluations == [(False, False), (True, True)]
     formate.positions[0] += 0.1
     formate.get_stress()
     formate.get_forces()
-    formate.get_potential_energy()
-    assert evaluations == [(False, False), (True, False), (True, True)]
+    assert evaluations == [(False, False), (True, True), (True, True)]
+
+
+def test_forces_need_no_stress(model, direct_path, formate, evaluations):
+    MLFFCalculator(direct_path).get_property("forces", formate)
+    formate.cell, formate.pbc = None, False
+    MLFFCalculator(model).get_property("forces", formate)
+    assert evaluations == [(True, False)] * 2
 
 
 def test_declared_inputs_drop_the_results(model, formate, evaluations):
@@ -246,6 +253,11 @@ def test_unknown_species_are_named(model, formate):
         formate.get_potential_energy()
 
 
+def test_numbers_without_element_are_named(model):
+    with pytest.raises(StructureError, match=r"Z=119 \(1\); it was trained on"):
+        MLFFCalculator(model).get_property("energy", Atoms(numbers=[29, 119], positions=[[0, 0, 0], [0, 0, 2.5]]))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -254,6 +266,7 @@ def test_unknown_species_are_named(model, formate):
         (lambda atoms: atoms.cell.__setitem__((0, 0), np.nan), "cell has entries that are not finite"),
         (lambda atoms: atoms.set_cell([5.0, 5.0, 0.0]), "periodic along abc"),
         (lambda atoms: atoms.set_cell([[5, 0, 0], [5, 0, 0], [0, 0, 5]]), "linearly dependent"),
+        (lambda atoms: atoms.set_cell([5.0, 5.0, 0.04]), "0.04"),
         (lambda atoms: atoms.__delitem__(slice(None)), "no atoms"),
     ],
 )
@@ -267,17 +280,84 @@ def test_unusable_structures_are_refused(model, formate, change, message):
         assert isinstance(error.value, (InputError, ValueError))
 
 
-def test_non_finite_results_are_an_error(model):
-    atoms = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 0]], calculator=MLFFCalculator(model))
+@pytest.mark.parametrize(
+    ("atoms", "pair"),
+    [
+        (Atoms("CuC", positions=[[0, 0, 0], [0.03, 0, 0]]), "Cu0-C1 are 0.0300 A"),
+        (Atoms("OCu2", positions=[[3, 0, 0], [0, 0, 0], [0, 0, 0]]), "Cu1-Cu2 are 0.0000 A"),
+        (Atoms("CuC", positions=[[0, 0, 0], [4.98, 5, 0]], cell=[5, 5, 5], pbc=True), "Cu0-C1 are 0.0200 A"),
+    ],
+)
+def test_atoms_on_top_of_each_other_are_refused(model, atoms, pair):
+    calculator = MLFFCalculator(model)
+    for name in ("energy", "forces"):
+        with pytest.raises(StructureError, match=pair):
+            calculator.get_property(name, atoms)
+
+
+def test_close_contacts_are_pairs_below_half_a_bond():
+    """Covalent radii: C 0.76, O 0.66, H 0.31 A (Cordero et al. 2008)."""
+    atoms = Atoms("OCHH", positions=[[0, 0, 0], [0, 0, 0.42], [3, 0, 0], [3, 0, 0.32]])
+    assert close_contacts(atoms) == ("O0-C1 0.420 A",)
+    atoms.positions[1, 2] = 0.72
+    assert close_contacts(atoms) == ()
+    atoms.positions[3, 2] = 0.30
+    assert close_contacts(atoms) == ("H2-H3 0.300 A",)
+    assert close_contacts(Atoms("Cu", cell=[1.2, 9, 9], pbc=[True, False, False])) == ("Cu0-Cu0 1.200 A",)
+    assert close_contacts(Atoms("Cu")) == ()
+
+
+def test_non_finite_results_are_an_error(tmp_path):
+    potential = toy_potential((29,), dtype=torch.float64)
+    path = mlff.export(potential, tmp_path / "toy.pt")
+    calculator = MLFFCalculator(path)
+    module = calculator.model.module
+    calculator.model.module = lambda *given: {name: value * np.nan for name, value in module(*given).items()}
+    atoms = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.5]], calculator=calculator)
     with pytest.raises(CalculationFailed, match="not finite"):
         atoms.get_forces()
+
+
+def test_stress_that_nobody_asked_for_does_not_spoil_the_forces(tmp_path):
+    calculator = MLFFCalculator(mlff.export(toy_potential((29,), dtype=torch.float64), tmp_path / "toy.pt"))
+    module = calculator.model.module
+
+    def no_stress(*given):
+        outputs = module(*given)
+        if "stress" in outputs:
+            outputs["stress"] = outputs["stress"] / 0.0
+        return outputs
+
+    calculator.model.module = no_stress
+    atoms = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.5]], cell=[9, 9, 9], calculator=calculator)
+    assert np.isfinite(atoms.get_forces()).all()
+    with pytest.raises(CalculationFailed, match="stress"):
+        atoms.get_stress()
+
+
+@pytest.mark.parametrize("skin", [0.0, 0.5])
+def test_float32_model_far_from_the_origin(model_path, formate, skin):
+    """float32 positions at 1000 lattice vectors would be wrong by 5e-4 A; edge vectors are formed in float64."""
+    calculator = MLFFCalculator(model_path, dtype="float32", skin=skin)
+    # A soft geometry: forces below 10 eV/A, so that 1e-5 is above the rounding of float32.
+    atoms = bulk("Cu", a=3.7, cubic=True)
+    atoms.rattle(0.05, seed=4)
+    forces, energy = calculator.get_property("forces", atoms), calculator.get_property("energy", atoms)
+    assert np.abs(forces).max() > 0.1
+    shifted = atoms.copy()
+    shifted.positions += np.array([1000, -1000, 1000]) @ atoms.cell.array
+    for calc in (calculator, MLFFCalculator(model_path, dtype="float32", skin=skin)):
+        np.testing.assert_allclose(calc.get_property("forces", shifted), forces, atol=1e-5)
+        assert calc.get_property("energy", shifted) == pytest.approx(energy, abs=1e-5)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dtype": "float16"}, "dtype must be"),
-        ({"dtype": torch.int64}, "dtype must be"),
+        ({"dtype": "float16"}, "float32 or float64, not in float16"),
+        ({"dtype": torch.int64}, "float32 or float64, not in int64"),
+        ({"skin": "a"}, "skin must be .*'a'"),
+        ({"skin": None}, "skin must be .*None"),
         ({"skin": -0.1}, "skin"),
         ({"skin": float("nan")}, "skin"),
         ({"device": "abacus"}, "device"),
@@ -288,9 +368,15 @@ def test_bad_arguments_are_refused(model, arguments, message):
         MLFFCalculator(model, **arguments)
 
 
+@pytest.mark.parametrize("model", [None, 42, object])
+def test_other_things_are_no_models(model):
+    with pytest.raises(TypeError, match="model must be a name, a path or a loaded model"):
+        MLFFCalculator(model)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_missing_device_is_refused(model_path):
-    with pytest.raises(ValueError, match="finds no CUDA device"):
+    with pytest.raises(ValueError, match="sees no CUDA"):
         MLFFCalculator(model_path, device="cuda")
 
 
@@ -317,7 +403,8 @@ def test_unknown_model_is_refused(tmp_path):
 
 def test_jump_models_are_refused(model):
     metadata = model.metadata.model_copy(update={"kind": "jump", "lag_time": 100.0})
-    jump = types.SimpleNamespace(metadata=metadata, path=model.path, dtype=model.dtype, device=model.device)
+    jump = copy.copy(model)
+    jump.metadata = metadata
     with pytest.raises(ValueError, match="'jump'"):
         MLFFCalculator(jump)
 

@@ -13,13 +13,14 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc110
+from ase.calculators.calculator import CalculationFailed
 from ase.cluster import Icosahedron
-from ase.constraints import FixAtoms, FixCartesian
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
 from ase.io import read, write
 from ase.io.trajectory import Trajectory
 from toy_potential import export_toy
 
-from md_drivers import MLFFCalculator, RelaxInterrupted, RelaxStep, StructureError, relax
+from md_drivers import MLFFCalculator, RelaxFailed, RelaxInterrupted, RelaxStep, StructureError, relax
 from md_drivers.report import write_atomic
 from md_drivers.trajectory import append_frame
 
@@ -93,6 +94,32 @@ def test_external_pressure_is_balanced_by_the_stress(model):
     crystal = bulk("Cu", a=3.6, cubic=True)
     (result,) = relax(crystal, model, fmax=1e-4, optimizer="BFGS", cell="frechet", pressure=pressure)
     np.testing.assert_allclose(result.atoms.get_stress()[:3], -pressure, atol=1e-4)
+
+
+@pytest.mark.parametrize("pressure", [0.0, 0.05])
+def test_energies_are_potential_energies_under_pressure_too(model, tmp_path, pressure):
+    crystal = bulk("Cu", a=3.6, cubic=True)
+    seen: list[RelaxStep] = []
+    (result,) = relax(
+        crystal, model, steps=5, cell="frechet", pressure=pressure, output=tmp_path, figure=True, callback=seen.append
+    )
+    frames = read(result.trajectory, ":")
+    energies = [MLFFCalculator(model).get_property("energy", frame) for frame in frames]
+    assert result.energies == pytest.approx(energies, rel=1e-12)
+    assert [step.energy for step in seen] == list(result.energies)
+    assert result.energy == result.energies[-1] == result.atoms.get_potential_energy()
+    (row,) = json.loads((tmp_path / "summary.json").read_text())["structures"]
+    assert row["energy_change_eV"] == pytest.approx(energies[-1] - energies[0], rel=1e-9)
+    if pressure == 0.0:
+        assert (result.enthalpy, result.enthalpies, seen[0].enthalpy) == (None, (), None)
+        assert "enthalpy_eV" not in row
+        return
+    enthalpies = [energy + pressure * frame.get_volume() for energy, frame in zip(energies, frames, strict=True)]
+    assert result.enthalpies == pytest.approx(enthalpies, rel=1e-12)
+    assert [step.enthalpy for step in seen] == list(result.enthalpies)
+    assert row["enthalpy_eV"] == result.enthalpy == result.enthalpies[-1]
+    # The crystal shrinks: the enthalpy falls while the energy may rise.
+    assert result.enthalpies[-1] < result.enthalpies[0]
 
 
 def test_constraints_of_the_file_and_fix_are_kept(model, slab):
@@ -214,6 +241,19 @@ def test_restart_refuses_another_or_a_damaged_trajectory(model, cluster, slab, t
     relax(cluster, model, figure=False, output=tmp_path, steps=1)
     with pytest.raises(StructureError, match="holds another structure"):
         relax(slab, model, output=tmp_path, restart=True)
+    moved = cluster.copy()
+    moved.positions[3, 0] += 0.01
+    with pytest.raises(StructureError, match=r"holds another structure .*other positions.* atom 3"):
+        relax(moved, model, output=tmp_path, restart=True)
+    moved.positions[3, 0] -= 0.0095  # rounding of a file
+    assert relax(moved, model, figure=False, output=tmp_path, steps=1, restart=True)[0].steps == 1
+    boxed = cluster.copy()
+    boxed.set_cell([9, 9, 9])
+    with pytest.raises(StructureError, match=r"holds another structure .*another cell"):
+        relax(boxed, model, output=tmp_path, restart=True)
+    other = export_toy(tmp_path / "other.pt", species=(29,))
+    with pytest.raises(StructureError, match=f"made by another model .*{model.sha256[:12]}"):
+        relax(cluster, other, output=tmp_path, restart=True)
     (tmp_path / "structure" / "trajectory.traj").write_bytes(b"no trajectory")
     with pytest.raises(StructureError, match="cannot restart"):
         relax(cluster, model, figure=False, output=tmp_path, restart=True)
@@ -263,6 +303,95 @@ def test_labels_of_the_input_do_not_clash_with_the_results(model, cluster, tmp_p
     assert relaxed.info["run"] == "a"
 
 
+def test_what_extxyz_cannot_hold_is_left_out(model, cluster, tmp_path):
+    cluster.arrays["tensors"] = np.ones((13, 3, 3))
+    cluster.arrays["magnetic"] = np.arange(13.0)
+    cluster.info.update(model=object(), nested={"a": {1: {2, 3}}}, run="b", temperature=300.0)
+    (result,) = relax(cluster, model, output=tmp_path, steps=1, figure=False)
+    relaxed = read(result.relaxed)
+    assert "tensors" not in relaxed.arrays
+    np.testing.assert_array_equal(relaxed.arrays["magnetic"], np.arange(13.0))
+    assert (relaxed.info["run"], relaxed.info["temperature"]) == ("b", 300.0)
+    assert "tensors" in result.atoms.arrays
+
+
+def test_constraints_that_extxyz_cannot_hold_are_kept_beside_it(model, cluster, tmp_path, caplog):
+    bonds = FixBondLengths([[0, 1]])
+    cluster.set_constraint([FixAtoms([5]), bonds])
+    (result,) = relax(cluster, model, output=tmp_path, steps=2, figure=False)
+    assert "FixBondLengths" in caplog.text
+    complete = read(tmp_path / "structure" / "relaxed.traj")
+    assert [type(held).__name__ for held in complete.constraints] == ["FixAtoms", "FixBondLengths"]
+    assert complete.get_potential_energy() == pytest.approx(result.energy)
+    assert [type(held).__name__ for held in read(result.relaxed).constraints] == ["FixAtoms"]
+    cluster.set_constraint()
+    relax(cluster, model, output=tmp_path, steps=2, figure=False)
+    assert not (tmp_path / "structure" / "relaxed.traj").exists()
+
+
+@pytest.mark.parametrize("broken", ["write_figure", "write_structure"])
+def test_a_file_that_cannot_be_written_does_not_lose_the_results(model, cluster, tmp_path, monkeypatch, caplog, broken):
+    def fail(path, result, *rest):
+        if result.name == "structure-0":
+            raise ValueError("no such glyph")
+
+    monkeypatch.setattr(f"md_drivers.relaxation.{broken}", fail)
+    results = relax([cluster, cluster], model, output=tmp_path, steps=1)
+    assert "no such glyph" in caplog.text
+    field = "figure" if broken == "write_figure" else "relaxed"
+    assert [getattr(result, field) is None for result in results] == [True, False]
+    assert len(json.loads((tmp_path / "summary.json").read_text())["structures"]) == 2
+
+
+def test_names_with_dollar_signs_are_drawn(model, cluster, tmp_path):
+    (result,) = relax({"a $}{ b$_^": cluster}, model, output=tmp_path, steps=1)
+    assert result.figure is not None
+    assert result.figure.exists()
+
+
+def test_collapsed_structures_are_not_trusted(model, cluster, caplog):
+    """A pair at 0.42 A whose force vanishes, here because both atoms are held, must not pass as converged."""
+    collapsed = Atoms("CO", positions=[[0, 0, 0], [0, 0, 0.42]])
+    good, bad = relax([cluster, collapsed], model, fmax=1e3, fix="index:0,1", steps=0)
+    assert (good.converged, good.close_contacts) == (True, ())
+    assert (bad.converged, bad.fmax) == (False, 0.0)
+    assert bad.close_contacts == ("C0-O1 0.420 A",)
+    assert caplog.text.count("'structure-1' starts with atoms too close") == 1
+    assert caplog.text.count("'structure-1' ended with atoms too close") == 1
+    assert "structure-0" not in caplog.text
+
+
+def test_atoms_on_top_of_each_other_stop_the_call_before_the_first_step(model, cluster, evaluations):
+    pair = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 0.001]])
+    with pytest.raises(StructureError, match=r"'structure-1': atoms Cu0-Cu1 are 0\.0010 A apart"):
+        relax([cluster, pair], model)
+    assert evaluations == []
+
+
+def test_a_failure_is_recorded_and_the_others_go_on(model, cluster, tmp_path, monkeypatch):
+    calculate = MLFFCalculator.calculate
+
+    def fragile(self, atoms=None, properties=("energy",), system_changes=()):
+        if len(atoms) == 2:
+            raise CalculationFailed("the model gave nothing")
+        calculate(self, atoms, properties, system_changes)
+
+    monkeypatch.setattr(MLFFCalculator, "calculate", fragile)
+    pair = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.5]])
+    with pytest.raises(RelaxFailed, match="structure 'b': the model gave nothing") as caught:
+        relax({"a": cluster, "b": pair, "c": cluster}, model, output=tmp_path, figure=False, steps=1)
+    assert [result.name for result in caught.value.results] == ["a", "c"]
+    assert caught.value.failures == {"b": "the model gave nothing"}
+    assert isinstance(caught.value, CalculationFailed)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [row["name"] for row in summary["structures"]] == ["a", "c"]
+    assert [row["name"] for row in summary["failed"]] == ["b"]
+    with (tmp_path / "summary.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert rows["b"]["error"] == "the model gave nothing"
+    assert rows["a"]["error"] == ""
+
+
 def test_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "table.txt"
     path.write_text("old")
@@ -283,7 +412,14 @@ def test_failed_write_keeps_the_old_file(tmp_path):
         ({"fmax": 0.0}, "fmax"),
         ({"fmax": float("nan")}, "fmax"),
         ({"steps": -1}, "steps"),
+        ({"fmax": "small"}, "fmax"),
+        ({"steps": 2.5}, "steps"),
+        ({"steps": None}, "steps"),
         ({"optimizer": "Newton"}, "FIRE, BFGS, LBFGS"),
+        ({"optimizer": None}, "FIRE, BFGS, LBFGS"),
+        ({"cell": ["unit"]}, "unit, exp, frechet"),
+        ({"cell": "unit", "cell_mask": 3}, "six entries"),
+        ({"cell": "unit", "pressure": "high"}, "pressure"),
         ({"cell": "cubic"}, "unit, exp, frechet"),
         ({"hydrostatic": True}, "cell relaxation"),
         ({"cell": "unit", "cell_mask": [1, 0]}, "six entries"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -12,14 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, fcc110
 from ase.constraints import FixAtoms
 from ase.io import read, write
+from rich.console import Console
 from typer.testing import CliRunner
 
-from md_drivers import RelaxStep
-from md_drivers.cli import app
+from md_drivers import RelaxResult, RelaxStep
+from md_drivers.cli import app, print_summary
 from md_drivers.progress import StepReporter
+from mlff.artifacts import LoadedModel
 
 
 @pytest.fixture
@@ -99,8 +103,8 @@ def test_cell_options(model_path, tmp_path):
         (["{slab}", "-m", "{model}", "--optimizer", "Newton"], "optimizer must be one of"),
         (["{slab}", "-m", "{model}", "--cell", "cubic"], "cell must be one of"),
         (["{slab}", "-m", "{model}", "--cell", "unit", "--cell-mask", "zx"], "'zx' is none of"),
-        (["{slab}", "-m", "{model}", "--dtype", "float16"], "dtype must be"),
-        (["{slab}", "-m", "{model}", "--device", "abacus"], "device must be"),
+        (["{slab}", "-m", "{model}", "--dtype", "float16"], "float32 or float64, not in float16"),
+        (["{slab}", "-m", "{model}", "--device", "abacus"], "'abacus' is no device"),
         (["{slab}", "-m", "{model}", "--skin", "-1"], "skin"),
         (["{slab}", "-m", "{model}", "--fmax", "0"], "fmax"),
         (["{nickel}", "-m", "{model}"], "Ni (1)"),
@@ -119,13 +123,81 @@ def test_usage_errors(slab_file, model_path, tmp_path, arguments, message):
     assert not output.exists()
 
 
-def test_failed_calculation(model_path, tmp_path):
+def test_atoms_on_top_of_each_other_are_an_input_error(model_path, tmp_path):
     atoms = bulk("Cu", cubic=True)
-    atoms.positions[1] = atoms.positions[0]
+    atoms.positions[1] = atoms.positions[0] + 0.001
     write(tmp_path / "clash.xyz", atoms)
     result = run(tmp_path / "clash.xyz", "-m", model_path, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "structure 'clash': atoms Cu0-Cu1 are 0.0017 A apart" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_collapsed_molecule_is_not_converged(model_path, tmp_path):
+    write(tmp_path / "co.xyz", Atoms("CO", positions=[[0, 0, 0], [0, 0, 0.42]]))
+    result = run(tmp_path / "co.xyz", "-m", model_path, "-o", tmp_path / "out", "--fix", "symbol:C,O", "--no-figure")
+    assert result.exit_code == 3
+    assert "structure 'co' starts with atoms too close for any bond" in result.stderr
+    assert "structure 'co' ended with atoms too close for any bond" in result.stderr
+    assert "NO" in result.stdout
+    assert "co is not trustworthy, atoms are too close for any bond: C0-O1 0.420 A" in result.stdout
+    (row,) = json.loads((tmp_path / "out" / "summary.json").read_text())["structures"]
+    assert (row["converged"], row["close_contacts"]) == (False, ["C0-O1 0.420 A"])
+
+
+def test_failed_calculation_does_not_stop_the_others(slab_file, model_path, tmp_path, monkeypatch):
+    write(tmp_path / "pair.xyz", Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.3]]))
+    evaluate = LoadedModel.evaluate
+
+    def broken(self, graph, *, forces=True, stress=False):
+        outputs = evaluate(self, graph, forces=forces, stress=stress)
+        return {name: value * np.nan for name, value in outputs.items()} if len(graph.numbers) == 2 else outputs
+
+    monkeypatch.setattr(LoadedModel, "evaluate", broken)
+    output = tmp_path / "out"
+    result = run(tmp_path / "pair.xyz", slab_file, "-m", model_path, "--fmax", 0.1, "-o", output, "--no-figure")
     assert result.exit_code == 1
-    assert "structure 'clash': the model gave" in result.stderr
+    assert "structure 'pair': the model gave energy that are not finite" in result.stderr
+    summary = json.loads((output / "summary.json").read_text())
+    assert [(row["name"], row["converged"]) for row in summary["structures"]] == [("slab", True)]
+    ((name, error),) = [(row["name"], row["error"]) for row in summary["failed"]]
+    assert name == "pair"
+    assert "not finite" in error
+    assert (output / "summary.csv").read_text().count("\n") == 3
+    assert len(read(output / "slab" / "relaxed.extxyz")) == 16
+    assert re.search(r"slab +│ yes", result.stdout)
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 120])
+@pytest.mark.parametrize("enthalpy", [False, True])
+def test_numbers_are_never_cut(width, enthalpy):
+    result = RelaxResult(
+        name="a-structure-with-a-long-name [draft]",
+        converged=True,
+        steps=123,
+        energy=-638960.1234,
+        fmax=0.0421,
+        atoms=Atoms(),
+        initial=Atoms(),
+        energies=(-638900.0, -638960.1234),
+        fmaxes=(1.0, 0.0421),
+        seconds=1234.5,
+        neighbor_rebuilds=1,
+        enthalpies=(-638900.0, -638950.4321) if enthalpy else (),
+    )
+    text = io.StringIO()
+    print_summary([result], Console(file=text, width=width))
+    assert "-638960.1234" in text.getvalue()
+    assert "…" not in text.getvalue()
+    assert max(map(len, text.getvalue().splitlines())) <= width
+    folded = "".join(line.split("│")[1].strip() for line in text.getvalue().splitlines() if line.startswith("│"))
+    assert folded.replace(" ", "") == result.name.replace(" ", "")
+    if width >= 80:
+        assert enthalpy or "-60.1234" in text.getvalue()
+        assert "0.0421" in text.getvalue()
+    if width == 120:
+        assert "1234.5" in text.getvalue()
+        assert ("-638950.4321" in text.getvalue()) == enthalpy
 
 
 def test_interrupt(slab_file, model_path, tmp_path, monkeypatch):

@@ -101,3 +101,15 @@ def test_other_things_are_no_structures():
         collect_structures([3])
     with pytest.raises(StructureError, match="no structures"):
         collect_structures([])
+
+
+def test_equal_stems_are_named_by_their_folders(tmp_path):
+    paths = []
+    for folder, count in (("clean", 1), ("covered", 2)):
+        (tmp_path / folder).mkdir()
+        paths.append(tmp_path / folder / "slab.traj")
+        write(paths[-1], Atoms(f"Cu{count}", positions=[[0, 0, 2.5 * k] for k in range(count)]))
+    write(tmp_path / "other.traj", Atoms("Cu"))
+    for order in (paths, paths[::-1]):
+        named = collect_structures([*order, tmp_path / "other.traj"])
+        assert {name: len(atoms) for name, atoms in named} == {"clean-slab": 1, "covered-slab": 2, "other": 1}
