@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,7 +18,12 @@ app = typer.Typer(
 
 _Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field, e.g. `--set optimizer.lr=1e-3`; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Replace a field, e.g. `--set optimizer.lr=1e-3`; repeatable. Relative paths are taken from the folder of "
+        "the configuration, as those in it.",
+    ),
 ]
 
 
@@ -31,14 +36,18 @@ def train(
 ) -> None:
     """Train a potential; writes weights, metrics, states to continue from and a report into one folder.
 
-    Exit status: 0 done, 1 failed, 2 wrong configuration or data, 130 stopped by Ctrl-C, 143 terminated (both can be
-    resumed).
+    `init_from` takes a run folder, a weights file, an exported model or the name of a shipped one.
+
+    Exit status: 0 done, 1 failed, 2 wrong configuration or data or a file that cannot be written, 130 stopped by
+    Ctrl-C, 143 terminated (both can be resumed).
 
     Examples:
 
         mlff train config.yaml -o runs/first
 
         mlff train config.yaml --set epochs=20 --set optimizer.lr=1e-3
+
+        mlff train config.yaml --set init_from=formate-cu110
 
         mlff train --resume runs/first
     """
@@ -66,6 +75,10 @@ def evaluate(
             help="Only these structures: a part of a split file, or a file of indices counted from 0 over all files.",
         ),
     ] = None,
+    fixed_atoms: Annotated[
+        Literal["auto", "include", "exclude"],
+        typer.Option(help="Forces on atoms under constraints; auto: left out where a frame stores 0 for all of them."),
+    ] = "auto",
 ) -> None:
     """Compare a model with labelled structures: parity plots, errors as JSON, a table by element.
 
@@ -81,7 +94,9 @@ def evaluate(
     """
     from mlff.commands.evaluate import EvaluateOptions, run_evaluate
 
-    options = EvaluateOptions(energy_key, forces_key, stress_key, energy_unit, batch_size, device, threads, indices)
+    options = EvaluateOptions(
+        energy_key, forces_key, stress_key, energy_unit, batch_size, device, threads, indices, fixed_atoms
+    )
     raise typer.Exit(run_evaluate(model, files, output, options))
 
 

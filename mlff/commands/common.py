@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
 
+from mlff.artifacts import available, load
 from mlff.potential import Potential, PotentialConfig
 from mlff.training.config import ConfigError
 from mlff.training.folder import RunFolder
@@ -27,7 +28,10 @@ error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def report_error(error: BaseException) -> None:
     """Print an error without a traceback."""
-    error_console.print(f"error: {error}", style="red", markup=False)
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    error_console.print(f"error: {text}", style="red", markup=False)
 
 
 def set_up_logging() -> None:
@@ -59,7 +63,10 @@ def load_trained(source: Path) -> tuple[Potential, dict[str, Any]]:
         config = PotentialConfig.model_validate(json.loads(metadata["model"]))
     except (KeyError, ValueError, ValidationError) as error:
         raise ConfigError(f"{path}: its metadata hold no configuration of a potential ({error})") from error
-    potential = Potential(config)
+    try:
+        potential = Potential(config)
+    except ValueError as error:
+        raise ConfigError(f"{path}: its metadata describe no possible potential ({error})") from error
     for name, parameter in potential.named_parameters():
         if name in tensors:
             parameter.data = parameter.data.to(tensors[name].dtype)
@@ -74,13 +81,15 @@ def read_initial_weights(source: Path) -> InitialWeights:
     """Weights to start a training from: run folder, weights file, or exported model.
 
     Raises:
-        ConfigError, StateError, ArtifactError: not usable.
+        ConfigError, StateError, ArtifactError: not there or not usable.
     """
-    if source.is_dir() or source.suffix == ".safetensors":
+    if not source.exists():
+        names = ", ".join(available()) or "none"
+        raise ConfigError(f"init_from: {source} does not exist, and is no name of a shipped model (these are: {names})")
+    a_run = (source / "weights.safetensors").exists() or (source.is_dir() and not (source / "model.pt").exists())
+    if a_run or source.suffix == ".safetensors":
         potential, _ = load_trained(source)
         return InitialWeights(dict(potential.state_dict()), potential.config.species)
-    from mlff.artifacts import load
-
     model = load(source)
     # A loaded model is frozen: its weights have become constants of the program. The archive still names them.
     with warnings.catch_warnings():

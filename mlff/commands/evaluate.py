@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from mlff.artifacts import ArtifactError, load
+from mlff.artifacts.loading import find_device
 from mlff.commands.common import WRONG_INPUT, error_console, load_trained, print_errors, report_error, set_up_logging
 from mlff.data import DataError, DataKeys, DataUnits, GraphDataset, read_frames
 from mlff.data.split_file import select_frames
@@ -16,6 +17,7 @@ from mlff.graph import AtomicGraph
 from mlff.training import ConfigError, StateError
 from mlff.training.batches import graph_batches
 from mlff.training.environment import hardware, versions
+from mlff.training.fixed_atoms import FixedAtoms
 from mlff.training.metrics import Predict, predict
 from mlff.training.module import potential_predictor
 from mlff.training.report import write_evaluation
@@ -33,6 +35,7 @@ class EvaluateOptions:
     device: str = "cpu"
     threads: int | None = None
     indices: str | None = None
+    fixed_atoms: FixedAtoms = "auto"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def run_evaluate(name: str, files: list[Path], output: Path, options: EvaluateOp
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     try:
+        device = find_device(options.device)
         model = _open(name, options.device)
         keys = DataKeys(energy=options.energy_key, forces=options.forces_key, stress=options.stress_key)
         units = DataUnits.model_validate({"energy": options.energy_unit})
@@ -61,13 +65,13 @@ def run_evaluate(name: str, files: list[Path], output: Path, options: EvaluateOp
         if options.stress_key is not None and not model.conservative:
             raise ConfigError(f"{name}: has direct forces and therefore no stress to compare")
         dataset = GraphDataset(frames, model.cutoff, model.max_neighbors, dtype=model.dtype)
-        graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, options.device)
-        predictions = predict(graphs, model.predict, options.stress_key is not None)
+        graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, device)
+        predictions = predict(graphs, model.predict, options.stress_key is not None, options.fixed_atoms)
         details = {
             "model": model.details,
             "files": [path.name for path in files],
             "indices": None if options.indices is None else Path(options.indices).name,
-            "hardware": hardware(torch.device(options.device)),
+            "hardware": hardware(device),
             "versions": versions(),
         }
         content = write_evaluation(output, predictions, details)

@@ -6,7 +6,10 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from mlff.artifacts import ArtifactError
+from mlff.artifacts.names import shipped
 from mlff.commands.common import (
     FAILED,
     WRONG_INPUT,
@@ -31,11 +34,13 @@ def run_train(source: Path, resume: bool, output: Path | None, overrides: Sequen
     set_up_logging()
     try:
         config = _configuration(source, resume, output, overrides)
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
         starts = not (resume and RunFolder(config.output).state.exists())
         initial = read_initial_weights(config.init_from) if config.init_from is not None and starts else None
         with training_progress(error_console) as on_step:
             result = train(config, resume=resume, initial=initial, on_step=on_step)
-    except (ConfigError, DataError, StateError, ArtifactError) as error:
+    except (ConfigError, DataError, StateError, ArtifactError, OSError) as error:
         report_error(error)
         return WRONG_INPUT
     except TrainingError as error:
@@ -59,7 +64,19 @@ def _configuration(source: Path, resume: bool, output: Path | None, overrides: S
         output = source if output is None else output
     else:
         config = load_config(source, overrides)
+    config = _with_shipped_start(config, (source if source.is_dir() else source.parent).resolve())
     return config if output is None else config.model_copy(update={"output": output.resolve()})
+
+
+def _with_shipped_start(config: TrainingConfig, base: Path) -> TrainingConfig:
+    """The configuration with a plain name in ``init_from`` resolved to the folder of the shipped model so called.
+
+    ``load_config`` has made a path of the name; a file of that name beside the configuration comes first.
+    """
+    path = config.init_from
+    if path is None or path.parent != base or path.exists() or path.name not in shipped():
+        return config
+    return config.model_copy(update={"init_from": shipped()[path.name].parent})
 
 
 def _print_summary(result: RunResult) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from mlff._files import replacing
 from mlff.data.frame import Frame, frames_fingerprint
 from mlff.graph import neighbor_list
 
@@ -135,13 +134,8 @@ def _load(path: Path, frames: Sequence[Frame]) -> PackedEdges:
 
 def _store(path: Path, edges: PackedEdges) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: several processes may build the same cache at once.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(edges._arrays(), name, metadata={"sha256": edges._checksum()})
-        os.replace(name, path)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        try:
+            save_file(edges._arrays(), temporary, metadata={"sha256": edges._checksum()})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error

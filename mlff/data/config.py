@@ -27,6 +27,24 @@ def _share(value: int | float) -> int | float:
     return value
 
 
+def _fill_shares(values: object) -> object:
+    """Shares that are not given: `val` 0.1; `train` and `test` what is left, or 0.8 and 0.1; `test` 0 with counts."""
+    if not isinstance(values, dict):
+        return values
+    given = [values[name] for name in ("train", "val", "test") if name in values]
+    if any(isinstance(share, bool) or not isinstance(share, int | float) for share in given):
+        return values
+    if any(isinstance(share, int) and share != 0 for share in given):
+        return {"test": 0, **values}
+    val = values.get("val", 0.1)
+    train = values.get("train", _rest(val, values.get("test", 0.1)))
+    return {**values, "train": train, "val": val, "test": values.get("test", _rest(train, val))}
+
+
+def _rest(*shares: float) -> float:
+    return max(0.0, round(1.0 - sum(shares), 9))
+
+
 Share = Annotated[int | float, AfterValidator(_share)]
 
 
@@ -68,13 +86,19 @@ class DataUnits(_Frozen):
 
 
 class RandomSplit(_Frozen):
-    """Seeded random split by frame. Shares are fractions (floats) or numbers of frames (integers)."""
+    """Seeded random split by frame. Shares are fractions (floats) or numbers of frames (integers).
+
+    Of fractions that are not given, `val` is 0.1 and `train` or `test` the remainder (0.8 and 0.1 if both are missing).
+    With numbers of frames `train` and `val` are needed and `test` is 0 unless given.
+    """
 
     kind: Literal["random"] = "random"
     seed: int = Field(default=0, ge=0)
     train: Share = 0.8
     val: Share = 0.1
     test: Share = 0.1
+
+    _fill = model_validator(mode="before")(_fill_shares)
 
     @model_validator(mode="after")
     def _consistent_shares(self) -> RandomSplit:
@@ -91,7 +115,10 @@ class RandomSplit(_Frozen):
 
 
 class GroupSplit(_Frozen):
-    """Seeded split that keeps groups of frames together. Fractions are of frames and met as well as groups allow."""
+    """Seeded split that keeps groups of frames together. Fractions are of frames and met as well as groups allow.
+
+    Fractions that are not given are filled in as those of `RandomSplit`.
+    """
 
     kind: Literal["group"]
     by: str = Field(min_length=1, description="'composition', 'file', or the name of an info key such as 'run'")
@@ -99,6 +126,8 @@ class GroupSplit(_Frozen):
     train: float = Field(default=0.8, gt=0, le=1)
     val: float = Field(default=0.1, ge=0, le=1)
     test: float = Field(default=0.1, ge=0, le=1)
+
+    _fill = model_validator(mode="before")(_fill_shares)
 
     @model_validator(mode="after")
     def _at_most_one(self) -> GroupSplit:
@@ -124,7 +153,8 @@ class DataConfig(_Frozen):
     """Where the frames are, what their labels are called and measured in, and how they are divided.
 
     Either `paths` names all files and `split` divides their frames, or `train` (and `val`, `test`) name files of their
-    own. Where `train` is given without `val`, `split` divides the frames of `train` into training and validation.
+    own. Where `train` is given without `val`, `split` divides the frames of `train` into training and validation; its
+    `test` is then 0. A `split` without `kind` is a random one.
     Files are not opened here. Raises `pydantic.ValidationError`, which names the field.
     """
 
@@ -148,6 +178,21 @@ class DataConfig(_Frozen):
         default=False,
         description="accept equal structures in different parts of a split that is given by files or indices",
     )
+    cache: Path | None = Field(
+        default=None,
+        description="folder for neighbour lists, created when missing, so that a later run on the same frames with the "
+        "same cutoff starts sooner; any number of runs may share it; null: they are built at every start",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_split(cls, values: object) -> object:
+        if not isinstance(values, dict) or not isinstance(values.get("split"), dict):
+            return values
+        split = {"kind": "random", **values["split"]}
+        if values.get("train") and split["kind"] in ("random", "group"):
+            split = {"test": 0, **split}
+        return {**values, "split": split}
 
     @field_validator("species")
     @classmethod
@@ -202,6 +247,8 @@ class DataConfig(_Frozen):
         changes: dict[str, object] = {
             name: tuple(base / path for path in getattr(self, name)) for name in ("paths", "train", "val", "test")
         }
+        if self.cache is not None:
+            changes["cache"] = base / self.cache
         if self.isolated_atoms is not None:
             changes["isolated_atoms"] = base / self.isolated_atoms
         if isinstance(self.split, IndexSplit):

@@ -182,7 +182,8 @@ class RunKeeper(lightning.Callback):
         if len(own) > 0:
             graphs = graph_batches(self._validation, own, self._config.batch_size, module.device)
             stress = self._config.loss.stress_weight > 0
-            sums = error_sums(predict(graphs, potential_predictor(module.averaged.module), stress))
+            predictor = potential_predictor(module.averaged.module)
+            sums = error_sums(predict(graphs, predictor, stress, self._config.loss.fixed_atoms))
             for row, name in enumerate(_QUANTITIES):
                 if name in sums:
                     total[row] = torch.tensor(sums[name], dtype=torch.float64)

@@ -138,10 +138,13 @@ def _split_meaning(config: DataConfig) -> str:
 def _errors(card: CardInput) -> str:
     report = card.run.report
     errors = report["errors"]
+    fixed = report.get("fixed_atoms_left_out", 0)
+    left_out = f" Force errors leave out {fixed} atoms held by constraints." if fixed else ""
     lines = [
         "## Errors on the test frames",
         "",
-        f"{report['structures']} frames, {report['atoms']} atoms; averaged weights with the lowest validation error.",
+        f"{report['structures']} frames, {report['atoms']} atoms; averaged weights with the lowest validation error."
+        f"{left_out}",
         "",
         "| quantity | MAE | RMSE |",
         "|---|---|---|",
@@ -168,6 +171,8 @@ def _reproduce(card: CardInput) -> list[str]:
     options = {"--energy-key": data.keys.energy, "--forces-key": data.keys.forces}
     defaults = {"--energy-key": "energy", "--forces-key": "forces"}
     words = [f"{option} {value}" for option, value in options.items() if value != defaults[option]]
+    if card.run.config.loss.fixed_atoms != "auto":
+        words.append(f"--fixed-atoms {card.run.config.loss.fixed_atoms}")
     if "stress_mae" in card.run.report["errors"]:
         words.append(f"--stress-key {data.keys.stress}")
     if data.units.energy is not None:
@@ -198,7 +203,10 @@ Reference energies: {_references(card)}.{smooth}
 
 
 def _references(card: CardInput) -> str:
-    statistics = card.run.statistics
+    config, statistics = card.run.config, card.run.statistics
+    if config.init_from is not None:
+        shifted = ", shifted by least squares to the training part" if config.reference_energies == "refit" else ""
+        return f"those of `{config.init_from.name}`{shifted}"
     if statistics.reference_source == "isolated_atoms":
         return "isolated atoms at the level of theory of the data"
     return f"least squares over the training part (rank {statistics.composition_rank} for {len(card.symbols)} elements)"

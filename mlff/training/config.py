@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mlff._files import write_text
 from mlff.data import DataConfig
 from mlff.potential import PotentialConfig
+from mlff.training.fixed_atoms import FixedAtoms
 
 LossKind = Literal["huber", "mae", "l2"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -51,6 +52,11 @@ class LossConfig(_Section):
     energy_weight: float = Field(default=1.0, ge=0)
     forces_weight: float = Field(default=1.0, ge=0)
     stress_weight: float = Field(default=0.0, ge=0)
+    fixed_atoms: FixedAtoms = Field(
+        default="auto",
+        description="forces on atoms under constraints, in the loss and in errors; auto: left out where a frame stores "
+        "exactly 0 for all of them",
+    )
 
     @model_validator(mode="after")
     def _some_weight(self) -> LossConfig:
@@ -81,8 +87,24 @@ class TrainingConfig(_Section):
     accelerator: str = "auto"
     devices: int | Literal["auto"] = 1
     num_nodes: int = Field(default=1, ge=1)
-    init_from: Path | None = Field(default=None, description="run folder, weights file or exported model to start from")
+    init_from: Path | None = Field(
+        default=None,
+        description="run folder, weights file or exported model to start from; the command line takes names of shipped "
+        "models too",
+    )
+    reference_energies: Literal["refit", "keep"] = Field(
+        default="refit",
+        description="with init_from: shift the reference energies of the initial weights to the energies of the "
+        "training frames (their zero may be another one), or keep them",
+    )
     output: Path = Path("run")
+
+    @field_validator("devices")
+    @classmethod
+    def _some_device(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"must be at least 1, or auto; got {value}")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingConfig:
@@ -150,9 +172,7 @@ def _resolved(config: TrainingConfig, base: Path) -> TrainingConfig:
 def dump_config(config: TrainingConfig, path: Path) -> None:
     """Write the configuration as YAML, defaults included; ``load_config`` gives an equal object back."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
 
 
 def _override(content: dict[str, Any], item: str) -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from mlff.graph import AtomicGraph
 from mlff.training.config import LossConfig, LossKind
+from mlff.training.fixed_atoms import force_atoms
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def compute_loss(output: dict[str, Tensor], graph: AtomicGraph, config: LossConf
     Args:
         output: what ``Potential.forward`` returns: energy [B] float64, forces [N, 3], stress [B, 3, 3] when trained on.
         graph: batch with labels.
-        config: kind and weights.
+        config: kind, weights, and whether forces on fixed atoms count.
 
     Raises:
         ValueError: a label with a non-zero weight is missing from the batch.
@@ -66,7 +67,10 @@ def compute_loss(output: dict[str, Tensor], graph: AtomicGraph, config: LossConf
         per_atom = (output["energy"].double() - _label(graph.energy, "energy").double()) / graph.num_atoms
         energy = deviation(per_atom.to(forces_dtype)[:, None], config.kind, config.huber_delta)
     if config.forces_weight > 0:
-        forces = deviation(output["forces"] - _label(graph.forces, "forces"), config.kind, config.huber_delta)
+        difference = output["forces"] - _label(graph.forces, "forces")
+        counted = force_atoms(graph, config.fixed_atoms)
+        difference = difference if counted is None else difference[counted]
+        forces = deviation(difference, config.kind, config.huber_delta)
     if config.stress_weight > 0:
         difference = output["stress"] - _label(graph.stress, "stress")
         stress = deviation(difference.flatten(1), config.kind, config.huber_delta)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlff.graph import AtomicGraph
+from mlff.training.fixed_atoms import FixedAtoms, force_atoms
 
 Predict = Callable[[AtomicGraph, bool], dict[str, Tensor]]
 Floats = NDArray[np.float64]
@@ -22,7 +23,8 @@ Floats = NDArray[np.float64]
 class Predictions:
     """Labels and predictions of B structures with N atoms; a quantity without labels is None.
 
-    num_atoms [B]; numbers [N]; energies [B] in eV; forces [N, 3] in eV/A; stresses [B, 3, 3] in eV/A^3.
+    num_atoms [B]; numbers [N]; energies [B] in eV; forces [N, 3] in eV/A; stresses [B, 3, 3] in eV/A^3; counted [N],
+    False for fixed atoms whose forces are left out of errors and figures (None: all count).
     """
 
     num_atoms: NDArray[np.int64]
@@ -33,6 +35,12 @@ class Predictions:
     forces_reference: Floats | None
     stress: Floats | None
     stress_reference: Floats | None
+    counted: NDArray[np.bool_] | None = None
+
+    @property
+    def counted_atoms(self) -> NDArray[np.bool_]:
+        """[N] atoms whose forces are compared."""
+        return np.ones(len(self.numbers), dtype=bool) if self.counted is None else self.counted
 
     def energy_per_atom(self) -> tuple[Floats, Floats]:
         """Reference and prediction in eV/atom, [B] each; raises ValueError without energy labels."""
@@ -41,13 +49,16 @@ class Predictions:
         return self.energy_reference / self.num_atoms, self.energy / self.num_atoms
 
 
-def predict(graphs: Iterable[AtomicGraph], model: Predict, stress: bool = False) -> Predictions:
+def predict(
+    graphs: Iterable[AtomicGraph], model: Predict, stress: bool = False, fixed_atoms: FixedAtoms = "auto"
+) -> Predictions:
     """Evaluate a model on labelled batches.
 
     Args:
         graphs: batches with labels; labels that any batch lacks are not compared.
         model: ``model(graph, stress)`` giving energy [B], forces [N, 3] and, when asked, stress [B, 3, 3].
         stress: compare stresses too.
+        fixed_atoms: whether forces on fixed atoms count, see ``force_atoms``.
 
     Raises:
         ValueError: no batches.
@@ -58,6 +69,8 @@ def predict(graphs: Iterable[AtomicGraph], model: Predict, stress: bool = False)
         output = model(graph, with_stress)
         columns["num_atoms"].append(graph.num_atoms.cpu().numpy())
         columns["numbers"].append(graph.numbers.cpu().numpy())
+        counted = force_atoms(graph, fixed_atoms)
+        columns["counted"].append(np.ones(len(graph.numbers), dtype=bool) if counted is None else counted.cpu().numpy())
         for name in ("energy", "forces", "stress"):
             label = getattr(graph, name)
             compared = label is not None and name in output
@@ -81,7 +94,10 @@ def error_sums(predictions: Predictions) -> dict[str, tuple[float, float, int]]:
     for name in ("forces", "stress"):
         predicted, reference = getattr(predictions, name), getattr(predictions, f"{name}_reference")
         if predicted is not None:
-            sums[name] = _sums(predicted - reference)
+            difference = predicted - reference
+            difference = difference[predictions.counted_atoms] if name == "forces" else difference
+            if difference.size:
+                sums[name] = _sums(difference)
     return sums
 
 
@@ -95,12 +111,14 @@ def errors_from_sums(sums: dict[str, tuple[float, float, int]]) -> dict[str, flo
 
 
 def errors_by_element(predictions: Predictions) -> list[dict[str, float | int | str]]:
-    """Force errors of each element: symbol, atoms, mae, rmse and reference_rms in eV/A per component."""
+    """Force errors of each element: symbol, counted atoms, mae, rmse and reference_rms in eV/A per component."""
     if predictions.forces is None or predictions.forces_reference is None:
         return []
     rows: list[dict[str, float | int | str]] = []
     for number in np.unique(predictions.numbers):
-        mask = predictions.numbers == number
+        mask = (predictions.numbers == number) & predictions.counted_atoms
+        if not mask.any():
+            continue
         difference = predictions.forces[mask] - predictions.forces_reference[mask]
         rows.append(
             {

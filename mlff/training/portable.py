@@ -9,12 +9,14 @@ from mlff.training.config import TrainingConfig
 
 
 def portable_config(config: TrainingConfig) -> dict[str, Any]:
-    """The configuration as plain JSON values: files by name only, without the run folder and the number of threads.
+    """The configuration as plain JSON values: files by name only, without the folders of run and cache and the number
+    of threads.
 
     ``parse_config`` accepts the result; it then expects the files beside the configuration.
     """
     content = config.model_dump(mode="json", exclude={"output", "threads"})
     data = content["data"]
+    data["cache"] = None
     for name in ("paths", "train", "val", "test"):
         data[name] = [Path(path).name for path in data[name]]
     if data["isolated_atoms"] is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from mlff._files import replacing
 
 COLUMNS = (
     "step",
@@ -39,12 +40,10 @@ class MetricsTable:
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
         kept = [row for row, values in _rows(path) if values["step"] <= step] if path.exists() and step > 0 else []
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
-        os.replace(temporary, path)
 
     def append(self, row: dict[str, float]) -> None:
         """Add a row; values that are not given stay empty."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mlff._files import replacing, write_text
 from mlff.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
 from mlff.training.record import read_metrics
 
@@ -32,21 +32,23 @@ def write_evaluation(folder: Path, predictions: Predictions, details: dict[str, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = errors_by_element(predictions)
+    counted = predictions.counted_atoms
     content: dict[str, Any] = {
         "structures": len(predictions.num_atoms),
         "atoms": len(predictions.numbers),
+        "fixed_atoms_left_out": int((~counted).sum()),
         "units": {"energy_per_atom": "eV/atom", "forces": "eV/A per component", "stress": "eV/A^3"},
         "errors": errors_from_sums(error_sums(predictions)),
         "by_element": rows,
         **details,
     }
     write_json(folder / "metrics.json", content)
-    _write_text(folder / "elements.md", element_table(rows, content["errors"]))
+    write_text(folder / "elements.md", element_table(rows, content["errors"]))
     if predictions.energy is not None:
         reference, predicted = predictions.energy_per_atom()
         _parity(folder / "parity_energy.png", reference, predicted, "energy", "eV/atom", "meV/atom")
-    if predictions.forces is not None and predictions.forces_reference is not None:
-        pairs = predictions.forces_reference.ravel(), predictions.forces.ravel()
+    if predictions.forces is not None and predictions.forces_reference is not None and counted.any():
+        pairs = predictions.forces_reference[counted].ravel(), predictions.forces[counted].ravel()
         _parity(folder / "parity_forces.png", *pairs, "force component", "eV/Å", "meV/Å")
     if predictions.stress is not None and predictions.stress_reference is not None:
         pairs = predictions.stress_reference.ravel(), predictions.stress.ravel()
@@ -95,7 +97,7 @@ def plot_learning_curve(metrics: Path, image: Path) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write JSON atomically."""
-    _write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _parity(
@@ -131,12 +133,5 @@ def _diagonal(axis: Axes, reference: NDArray[np.float64], predicted: NDArray[np.
 
 def _save(figure: Figure, image: Path) -> None:
     # An own canvas, so that no global matplotlib back end is chosen.
-    temporary = image.with_name(image.name + ".tmp")
-    FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=130)
-    os.replace(temporary, image)
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(image) as temporary:
+        FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -13,12 +14,12 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch.utils.data import DataLoader
 
 from mlff.data import (
     BatchSampler,
-    DatasetStatistics,
+    DataError,
     DataSplits,
     GraphDataset,
     collate,
@@ -26,14 +27,15 @@ from mlff.data import (
     load_splits,
 )
 from mlff.graph import AtomicGraph
-from mlff.potential import Potential, scalar_part
+from mlff.potential import Potential
 from mlff.training.batches import EpochBatches, StepSampler
 from mlff.training.callbacks import OnStep, RunKeeper, TrainingInterrupted
 from mlff.training.config import ConfigError, TrainingConfig, dump_config, load_config
 from mlff.training.folder import RunFolder
 from mlff.training.module import PotentialModule
 from mlff.training.signals import StopRequest
-from mlff.training.state import InitialWeights, load_matching, load_state
+from mlff.training.start import build_potential, refit_reference_energies, set_start
+from mlff.training.state import InitialWeights, load_state
 from mlff.training.summary import write_report
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ logger = logging.getLogger(__name__)
 # A resumed run may change these; everything else decides what the next step computes.
 _MAY_CHANGE = {
     *("max_minutes", "validate_every", "save_every_minutes", "log_every"),
-    *("threads", "accelerator", "output", "init_from"),
+    *("threads", "accelerator", "output", "init_from", "reference_energies"),
 }
 # The graphs are in memory, so the loader needs no workers; the averaged copy is in eval mode on purpose; the rest are
 # names that torch deprecates and Lightning still uses.
@@ -50,6 +52,7 @@ _KNOWN_WARNINGS = (
     ".*module\\(s\\) in eval mode.*",
     ".*LeafSpec.*",
     ".*broadcast_buffers.*",
+    ".*find_unused_parameters=True was specified.*",
 )
 
 
@@ -75,7 +78,11 @@ def train(
     validation error) and ``report/``.
 
     The normalisation (reference energies, scale, average degree) comes from the training part of the data, or, with
-    ``initial`` weights, from these: they were trained with those values.
+    ``initial`` weights, from these: they were trained with those values. Only the reference energies are then shifted
+    to the training part, see ``TrainingConfig.reference_energies``.
+
+    Seeds torch's global random generator (``torch.manual_seed``) at the start and before every step, so that a resumed
+    run draws the same numbers. ``config.threads`` is for the command line and not applied here.
 
     Args:
         config: the run.
@@ -85,35 +92,40 @@ def train(
 
     Raises:
         ConfigError: the configuration does not fit the data or the saved state.
-        DataError: bad data.
+        DataError: bad data, or no pair of atoms within the cutoff.
         TrainingError: the loss or a gradient is not finite.
         TrainingInterrupted: a signal came; the state has been saved.
+        OSError: the run folder cannot be written.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
     folder = RunFolder(config.output)
+    _check_output(folder)
     state = load_state(folder.state) if resume and folder.state.exists() else None
     if state is None and folder.state.exists() and not resume:
         raise ConfigError(f"{folder.root} already holds a run: resume it, or choose another output folder")
     if state is not None:
         _check_same_run(config, folder)
+    trainer = _trainer(config, folder, 0 if state is None else state["step"])
     splits = load_splits(config.data)
     _check_data(config, splits)
     dtype = getattr(torch, config.dtype)
     parts = {
-        name: GraphDataset(frames, config.model.cutoff, config.model.max_neighbors, dtype=dtype)
+        name: GraphDataset(frames, config.model.cutoff, config.model.max_neighbors, config.data.cache, dtype=dtype)
         for name, frames in (("train", splits.train), ("val", splits.val), ("test", splits.test))
     }
+    _check_edges(parts["train"])
     torch.manual_seed(config.seed)
     potential = build_potential(config)
     statistics = None
     if state is None:
         statistics = compute_statistics(_graphs(parts["train"]), isolated_atoms=splits.isolated_atoms)
         set_start(potential, statistics, initial)
+        if initial is not None and config.reference_energies == "refit":
+            device, size = trainer.strategy.root_device, config.batch_size
+            refit_reference_energies(potential, parts["train"], device=device, batch_size=size, seed=config.seed)
 
     stop_request = StopRequest()
     keeper = RunKeeper(folder, config, parts["val"], state, stop_request, on_step)
-    trainer = _trainer(config, folder, keeper, 0 if state is None else state["step"])
+    trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
     sampler = BatchSampler(
         parts["train"].edge_counts,
         config.batch_size,
@@ -150,41 +162,6 @@ def train(
     return RunResult(folder, report)
 
 
-def build_potential(config: TrainingConfig) -> Potential:
-    """Potential of a configuration with parameters of the configured dtype; buffers keep theirs."""
-    potential = Potential(config.model)
-    dtype = getattr(torch, config.dtype)
-    for parameter in potential.parameters():
-        parameter.data = parameter.data.to(dtype)
-    return potential
-
-
-def set_start(potential: Potential, statistics: DatasetStatistics, initial: InitialWeights | None) -> None:
-    """Normalise a new potential and copy the initial weights that fit.
-
-    Raises:
-        ConfigError: a species of the model is not in the data, or the initial weights know other species.
-    """
-    species = potential.config.species
-    if initial is not None and tuple(initial.species) != species:
-        raise ConfigError(
-            f"init_from: its weights know the species {list(initial.species)}, model.species is {list(species)}; "
-            "they must be equal"
-        )
-    absent = [number for number in species if number not in statistics.reference_energies]
-    if absent:
-        raise ConfigError(f"model.species: no training frame holds the atomic numbers {absent}; remove them")
-    potential.set_normalization(statistics.reference_energies, statistics.scale, statistics.avg_degree)
-    if initial is None:
-        return
-    new, unused = load_matching(potential, scalar_part(potential, initial.tensors))
-    logger.info("initial weights: %d tensors used", len(potential.state_dict()) - len(new))
-    if new:
-        logger.warning("not in the initial weights, started afresh: %s", ", ".join(new))
-    if unused:
-        logger.warning("initial weights without a place in this model: %s", ", ".join(unused))
-
-
 def _fit(trainer: lightning.Trainer, module: PotentialModule, loader: DataLoader[Any], keeper: RunKeeper) -> None:
     try:
         with warnings.catch_warnings():
@@ -197,41 +174,69 @@ def _fit(trainer: lightning.Trainer, module: PotentialModule, loader: DataLoader
         raise TrainingInterrupted(signal.SIGTERM) from error
 
 
-def _trainer(config: TrainingConfig, folder: RunFolder, keeper: RunKeeper, step: int) -> lightning.Trainer:
+def _trainer(config: TrainingConfig, folder: RunFolder, step: int) -> lightning.Trainer:
     accelerator = config.accelerator
     if accelerator == "auto":
         # Other accelerators lack float64, which the energy sum needs.
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     strategy: str | Strategy = "auto"
     if config.devices != 1 or config.num_nodes > 1:
-        strategy = DDPStrategy(broadcast_buffers=False)
-    return lightning.Trainer(
-        accelerator=accelerator,
-        devices=config.devices,
-        num_nodes=config.num_nodes,
-        strategy=strategy,
-        callbacks=[keeper],
-        max_epochs=1,  # the loader passes through all epochs of the run, see StepSampler
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,  # nothing goes through Lightning's own logging; larger values cause warnings
-        logger=TensorBoardLogger(folder.root, name="", version="tensorboard", purge_step=step),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder.root,
-    )
+        # The published presets hold parameters that no loss reaches, such as the grid path in the energy head.
+        strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=True)
+    try:
+        return lightning.Trainer(
+            accelerator=accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=strategy,
+            max_epochs=1,  # the loader passes through all epochs of the run, see StepSampler
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,  # nothing goes through Lightning's own logging; larger values cause warnings
+            logger=TensorBoardLogger(folder.root, name="", version="tensorboard", purge_step=step),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=folder.root,
+        )
+    except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
+        chosen = f"accelerator {config.accelerator}, devices {config.devices}, num_nodes {config.num_nodes}"
+        raise ConfigError(f"{chosen}: not possible here ({error})") from error
+
+
+def _check_output(folder: RunFolder) -> None:
+    """Before the data are read: can the run folder be written?"""
+    existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"output: {folder.root} cannot be a run folder, because {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"output: {folder.root} cannot be written (no permission in {existing})")
 
 
 def _check_same_run(config: TrainingConfig, folder: RunFolder) -> None:
     before = load_config(folder.config)
-    old, new = before.model_dump(exclude=_MAY_CHANGE), config.model_dump(exclude=_MAY_CHANGE)
+    old, new = _decisive(before), _decisive(config)
     changed = [name for name in new if new[name] != old[name]]
     if changed:
         raise ConfigError(
             f"{folder.root}: cannot resume, because these parts of the configuration changed: {', '.join(changed)}; "
             "to start from its weights with other settings, use init_from and a new output folder"
+        )
+
+
+def _decisive(config: TrainingConfig) -> dict[str, Any]:
+    """What a resumed run must not change."""
+    content = config.model_dump(exclude=_MAY_CHANGE)
+    del content["data"]["cache"]
+    return content
+
+
+def _check_edges(train: GraphDataset) -> None:
+    if not train.edge_counts.any():
+        raise DataError(
+            f"no two atoms of any training frame are closer than model.backbone.cutoff = {train.cutoff:g} A",
+            hint="raise the cutoff, or check data.units.length",
         )
 
 

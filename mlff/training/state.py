@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from mlff._files import replacing
 
 _FORMAT = 1
 
@@ -28,11 +29,17 @@ class StateError(RuntimeError):
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a state atomically: a kill leaves either the old file or the new one."""
+    """Write a state atomically: a kill leaves either the old file or the new one.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save({"format": _FORMAT, **state}, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        try:
+            torch.save({"format": _FORMAT, **state}, temporary)
+        except RuntimeError as error:  # torch's archive writer, on a full disk
+            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -51,11 +58,13 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def save_weights(path: Path, module: nn.Module, metadata: dict[str, str]) -> None:
-    """Write parameters and buffers as safetensors with string metadata, atomically."""
+    """Write parameters and buffers as safetensors with string metadata, atomically; raises OSError if that fails."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, metadata=metadata)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from error
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -79,3 +88,7 @@ def load_matching(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[s
         for name, value in fitting.items():
             own[name].copy_(value)
     return [name for name in own if name not in fitting], [name for name in tensors if name not in fitting]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

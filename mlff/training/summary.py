@@ -61,5 +61,6 @@ def write_report(
     if len(test) == 0:
         return details
     graphs = graph_batches(test, range(len(test)), config.batch_size, device)
-    predictions = predict(graphs, potential_predictor(model), config.loss.stress_weight > 0)
+    stress = config.loss.stress_weight > 0
+    predictions = predict(graphs, potential_predictor(model), stress, config.loss.fixed_atoms)
     return write_evaluation(folder.report, predictions, details)

@@ -51,7 +51,8 @@ def test_yaml_round_trip(text):
         ({"split": {"kind": "magic"}}, "split", "'group'"),
         ({"split": {"kind": "random", "train": 1.4}}, "split.random.train", "fraction from 0.0 to 1.0"),
         ({"split": {"kind": "random", "val": -1}}, "split.random.val", "got -1"),
-        ({"split": {"kind": "random", "train": 0.9}}, "split.random", "add up to 1.1"),
+        ({"split": {"kind": "random", "train": 0.95}}, "split.random", "add up to 1.05"),
+        ({"split": {"train": 0.9, "val": 0.2, "test": 0.0}}, "split.random", "add up to 1.1"),
         ({"split": {"kind": "random", "train": 10}}, "split.random", "not a mixture"),
         ({"split": {"kind": "random", "train": 0, "val": 5, "test": 5}}, "split.random", "train must be larger than 0"),
         ({"split": {"kind": "group"}}, "split.group.by", "Field required"),
@@ -80,7 +81,7 @@ def test_errors_name_the_field(change, field, message):
     [
         ({}, "either in `paths` or in `train`"),
         ({"train": "a.xyz", "val": "b.xyz", "split": {"kind": "random"}}, "nothing to divide"),
-        ({"train": "a.xyz", "split": {"kind": "random"}}, "`split.test` must be 0"),
+        ({"train": "a.xyz", "split": {"kind": "random", "train": 0.8, "test": 0.1}}, "`split.test` must be 0"),
         ({"train": "a.xyz", "split": {"kind": "random", "val": 0, "test": 0}}, "`split.val` is needed"),
     ],
 )
@@ -95,6 +96,34 @@ def test_training_files_without_validation_are_divided():
     assert DataConfig.model_validate({"train": "a.xyz", "val": "v.xyz"}).effective_split is None
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"kind": "random", "train": 0.9, "val": 0.1}, (0.9, 0.1, 0.0)),
+        ({"train": 0.6}, (0.6, 0.1, 0.3)),
+        ({"val": 0.2}, (0.7, 0.2, 0.1)),
+        ({"test": 0.3}, (0.6, 0.1, 0.3)),
+        ({}, (0.8, 0.1, 0.1)),
+        ({"train": 100, "val": 20}, (100, 20, 0)),
+        ({"kind": "group", "by": "run", "train": 0.7, "val": 0.2}, (0.7, 0.2, 0.1)),
+    ],
+)
+def test_shares_that_are_not_given(given, expected):
+    split = DataConfig.model_validate({"paths": "a.xyz", "split": given}).split
+    assert (split.train, split.val, split.test) == pytest.approx(expected)
+    assert split.kind == given.get("kind", "random")
+    assert type(split.train) is type(expected[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({"kind": "random"}, (0.9, 0.1, 0)), ({"val": 0.3}, (0.7, 0.3, 0)), ({"seed": 4, "train": 0.5}, (0.5, 0.1, 0))],
+)
+def test_no_test_share_where_training_files_are_named(given, expected):
+    split = DataConfig.model_validate({"train": "a.xyz", "split": given}).split
+    assert (split.train, split.val, split.test) == pytest.approx(expected)
+
+
 def test_configs_are_frozen():
     config = DataConfig.model_validate({"paths": "a.xyz"})
     with pytest.raises(ValidationError):
@@ -107,11 +136,13 @@ def test_relative_paths_follow_the_configuration_file(tmp_path):
     config = DataConfig(
         paths=(Path("a.xyz"), tmp_path / "b.xyz"),
         isolated_atoms=Path("iso.xyz"),
+        cache=Path("cache"),
         split=IndexSplit(kind="indices", train=Path("t.txt")),
     )
     moved = config.resolved(Path("folder"))
     assert moved.paths == (Path("folder/a.xyz"), tmp_path / "b.xyz")
     assert moved.isolated_atoms == Path("folder/iso.xyz")
+    assert moved.cache == Path("folder/cache")
     assert moved.split == IndexSplit(kind="indices", train=Path("folder/t.txt"))
 
 

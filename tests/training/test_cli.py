@@ -16,6 +16,7 @@ from ase.io import read, write
 from typer.testing import CliRunner
 
 from mlff.cli import app
+from mlff.training import load_config, train
 
 WriteConfig = Callable[..., Path]
 runner = CliRunner()
@@ -59,6 +60,60 @@ def test_wrong_input_gives_exit_code_2_and_one_message(write_config: WriteConfig
     assert result.exit_code == 2
     assert "Traceback" not in result.stderr
     assert override.partition("=")[0].rpartition(".")[2] in result.stderr or "absent" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("output=emt.extxyz", "is a file"),
+        ("output=emt.extxyz/run", "is a file"),
+        ("accelerator=abacus", "accelerator abacus"),
+        ("accelerator=tpu", "accelerator tpu"),
+        ("devices=0", "devices"),
+        ("model.backbone.cutoff=0.5", "cutoff"),
+        ("model.backbone.max_num_elements=50", "max_num_elements"),
+    ],
+)
+def test_what_cannot_be_trained_gives_one_message(write_config: WriteConfig, override: str, named: str) -> None:
+    result = invoke("train", write_config(), "--set", override)
+    assert result.exit_code == 2
+    assert result.stderr.count("error:") == 1
+    assert named in result.stderr
+
+
+def test_a_disk_that_fails_gives_exit_code_2(write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "run/checkpoints/last.pt")
+
+    monkeypatch.setattr("mlff.training.callbacks.save_state", full)
+    result = invoke("train", write_config(epochs=1))
+    assert result.exit_code == 2
+    assert "error: run/checkpoints/last.pt: No space left on device" in result.stderr
+
+
+def test_threads_are_set_by_the_command_only(write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", asked.append)
+    config = write_config(epochs=1, threads=3)
+    train(load_config(config, ["output=library"]))
+    assert asked == []
+    assert invoke("train", config).exit_code == 0
+    assert asked == [3]
+
+
+def test_starting_from_a_shipped_name(
+    run_folder: Path, write_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "copper-gold").mkdir(parents=True)
+    assert invoke("export", run_folder, "-o", checkpoints / "copper-gold" / "model.pt").exit_code == 0
+    monkeypatch.setattr("mlff.artifacts.names.checkpoint_folders", lambda: [checkpoints])
+    result = invoke("train", write_config(epochs=1, output="tuned", init_from="copper-gold"))
+    assert result.exit_code == 0
+    assert load_config(tmp_path / "tuned" / "config.yaml").init_from == checkpoints / "copper-gold"
+    result = invoke("train", write_config(epochs=1, output="other"), "--set", "init_from=copper-silver")
+    assert result.exit_code == 2
+    assert "copper-gold" in result.stderr
 
 
 def test_existing_run_and_missing_config(run_folder: Path, write_config: WriteConfig, tmp_path: Path) -> None:
@@ -127,6 +182,11 @@ def test_evaluate_refuses_wrong_input(run_folder: Path, tmp_path: Path) -> None:
     assert invoke("evaluate", run_folder, tmp_path / "absent.xyz", "-o", output).exit_code == 2
     assert invoke("evaluate", run_folder, data, "-o", output, "--energy-key", "nothing").exit_code == 2
     assert invoke("evaluate", run_folder, data, "-o", output, "--energy-unit", "stone").exit_code == 2
+    for device in ("foo", "cuda:99"):
+        refused = invoke("evaluate", run_folder, data, "-o", output, "--device", device)
+        assert refused.exit_code == 2
+        assert refused.stderr.count("error:") == 1
+        assert device in refused.stderr
     assert not output.exists()
 
 

@@ -39,6 +39,8 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(
         ({"optimizer": {"anneal_by": "time"}}, "anneal_by"),
         ({"ema": 1.0}, "ema"),
         ({"batch_size": 0}, "batch_size"),
+        ({"devices": 0}, "devices"),
+        ({"loss": {"fixed_atoms": "some"}}, "loss.fixed_atoms"),
         ({"loss": {"kind": "mse"}}, "loss.kind"),
         ({"loss": {"energy_weight": 0, "forces_weight": 0}}, "loss"),
         ({"model": {"species": ["Xx"]}}, "model.species"),

@@ -202,7 +202,7 @@ def test_direct_pretraining_then_conservative_fine_tuning(
 ) -> None:
     direct = load_config(write_config(epochs=2), ["model.forces=direct", f"output={tmp_path / 'direct'}"])
     train(direct)
-    tuned = load_config(write_config(epochs=1, optimizer={"lr": 1e-9, "warmup_steps": 0}))
+    tuned = load_config(write_config(epochs=1, optimizer={"lr": 1e-9, "warmup_steps": 0}, reference_energies="keep"))
     initial = read_initial_weights(direct.output)
     with caplog.at_level(logging.WARNING, logger="mlff"):
         train(tuned, initial=initial)

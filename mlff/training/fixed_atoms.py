@@ -1,0 +1,32 @@
+"""Which atoms have forces to learn from and to compare with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mlff.graph import AtomicGraph
+
+FixedAtoms = Literal["auto", "include", "exclude"]
+
+
+def force_atoms(graph: AtomicGraph, rule: FixedAtoms) -> Tensor | None:
+    """Atoms whose force labels count, [N] bool; None: all of them.
+
+    Many programs store zero for atoms held by a constraint, which is not their force. ``auto`` leaves the fixed atoms
+    of a structure out where the forces on all of them are exactly zero; ``exclude`` leaves fixed atoms out always,
+    ``include`` never. Without force labels ``auto`` leaves nothing out.
+    """
+    fixed = graph.fixed
+    if fixed is None or rule == "include":
+        return None
+    if rule == "exclude":
+        return ~fixed
+    if graph.forces is None:
+        return None
+    labelled = fixed & (graph.forces != 0).any(dim=-1)
+    count = torch.zeros(graph.num_graphs, dtype=torch.int64, device=fixed.device)
+    count = count.index_add(0, graph.batch, labelled.to(torch.int64))
+    return ~fixed | (count > 0).index_select(0, graph.batch)
