@@ -72,7 +72,7 @@ def draw(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
     for axis, (name, label) in zip(axes, labels, strict=True):
         for title, points in curves.items():
             axis.plot([p["minutes"] for p in points], [p[name] for p in points], ".-", label=title)
-        axis.set(xlabel="wall time, minutes", ylabel=f"validation {label}", yscale="log", xscale="log")
+        axis.set(xlabel="wall time, minutes", ylabel=f"validation {label}", yscale="log")
         axis.grid(alpha=0.3, which="both")
     axes[0].legend(frameon=False)
     temporary = path.with_name(path.name + ".tmp")
