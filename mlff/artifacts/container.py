@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from mlff._files import replacing
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 
 METADATA = "metadata.json"
@@ -125,9 +125,5 @@ def replaced_at_end(path: Path) -> Iterator[Path]:
         raise ArtifactError(f"{path} is a folder; give the path of a file")
     if not path.parent.is_dir():
         raise ArtifactError(f"the folder {path.parent} does not exist")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
+    with replacing(path) as temporary:
         yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
