@@ -9,7 +9,7 @@ import typer
 
 app = typer.Typer(
     name="mlff",
-    help="Train, evaluate, export and inspect machine-learned potentials.",
+    help="Train, evaluate, export, import and inspect machine-learned potentials.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -145,6 +145,32 @@ def publish(
     from mlff.commands.publish import run_publish
 
     raise typer.Exit(run_publish(run, output, notes, name, frames))
+
+
+@app.command()
+def import_equiformer_v2(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT.pt", help="File of the public EquiformerV2 code.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the folder.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the checkpoint, e.g. MIT.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files of an existing folder.")] = False,
+) -> None:
+    """Make a model of a checkpoint of the public EquiformerV2 or DeNS code: model.pt, weights, configuration, card.
+
+    Nothing in the file is executed. Moving averages are used where the file has them; normalisers and reference
+    energies become part of the model. Options that cannot be reproduced are refused by name.
+
+    Exit status: 0 done, 2 wrong input, for example a damaged file or an option that is not supported.
+
+    Examples:
+
+        mlff import-equiformer-v2 eq2_31M_ec4_allmd.pt -o models/eqv2-31M --licence MIT
+
+        md-drivers relax slab.traj --model models/eqv2-31M --fix layers:2 -o relaxed
+    """
+    from mlff.commands.import_equiformer_v2 import run_import
+
+    raise typer.Exit(run_import(checkpoint, output, name, licence, force))
 
 
 @app.command()

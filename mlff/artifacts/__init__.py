@@ -1,6 +1,7 @@
 """One file per model: writing, checking and loading it."""
 
 from mlff.artifacts.container import file_sha256
+from mlff.artifacts.equiformer_v2 import import_equiformer_v2
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 from mlff.artifacts.exporting import export
 from mlff.artifacts.loaded_model import LoadedModel
@@ -19,5 +20,6 @@ __all__ = [
     "available",
     "export",
     "file_sha256",
+    "import_equiformer_v2",
     "load",
 ]

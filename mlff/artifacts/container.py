@@ -32,6 +32,19 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         raise ArtifactNotFoundError(f"{path}: no such file") from error
 
 
+def damage(start: bytes) -> str | None:
+    """What a file is that is no whole zip archive, judged by its first bytes; None if they say nothing."""
+    if not start:
+        return "the file is empty"
+    if start.startswith(b"PK\x03\x04"):
+        return "the file is truncated or damaged; copy or download it again"
+    if start.startswith(b"version https://git-lfs"):
+        return "this is a Git LFS pointer, not the model; fetch the file with git lfs pull"
+    if start.startswith(b"\x80"):
+        return "this is a bare pickle; it was not opened, since pickles can run any code"
+    return None
+
+
 class Container:
     """The bytes of one model file, read once, so that what is checked and hashed is what is loaded.
 
@@ -59,25 +72,13 @@ class Container:
             self._zip = zipfile.ZipFile(io.BytesIO(self.data))
             names = self._zip.namelist()
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise ArtifactError(f"{path}: {self._guess()}") from error
+            raise ArtifactError(f"{path}: {damage(self.data) or NOT_A_MODEL}") from error
         # torch puts everything below one folder, whose name is free. With two of them, or with one member twice, torch
         # and this class might read different ones.
         if len(set(names)) < len(names) or len({PurePosixPath(name).parts[:1] for name in names}) != 1:
             raise ArtifactError(f"{path}: {NOT_A_MODEL}")
         self._names = {str(PurePosixPath(*PurePosixPath(name).parts[1:])): name for name in names}
         self.members = frozenset(self._names)
-
-    def _guess(self) -> str:
-        """What a file is that is not a whole zip archive."""
-        if not self.data:
-            return "the file is empty"
-        if self.data.startswith(b"PK\x03\x04"):
-            return "the file is truncated or damaged; copy or download it again"
-        if self.data.startswith(b"version https://git-lfs"):
-            return "this is a Git LFS pointer, not the model; fetch the file with git lfs pull"
-        if self.data.startswith(b"\x80"):
-            return "this is a pickle, not a model of mlff.export; it was not opened, since pickles can run any code"
-        return NOT_A_MODEL
 
     @property
     def sha256(self) -> str:

@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 from mlff.equiformer.config import EquiformerConfig
 from mlff.equiformer.context import GraphContext
+from mlff.equiformer.grids import sphere_grid
 from mlff.equiformer.radial import RadialFunction
 from mlff.equiformer.softmax import envelope_softmax, segment_softmax
 from mlff.irreps import (
     GateActivation,
+    S2Activation,
     SeparableS2Activation,
     SO2Convolution,
     SO3Linear,
-    SphereGrid,
     SwiGLUS2Activation,
     m_major_pairs,
     num_edge_rows,
@@ -26,13 +27,14 @@ from mlff.irreps import (
 
 def _edge_activation(
     config: EquiformerConfig, mmax: int
-) -> GateActivation | SeparableS2Activation | SwiGLUS2Activation:
+) -> GateActivation | S2Activation | SeparableS2Activation | SwiGLUS2Activation:
     if config.edge_activation == "gate":
         return GateActivation(config.lmax, mmax, config.hidden_channels)
-    resolution = None if config.grid_resolution is None else (config.grid_resolution, config.grid_resolution)
-    grid = SphereGrid(config.lmax, mmax, resolution, rescale=config.rescale_orders)
+    grid = sphere_grid(config, mmax)
     if config.edge_activation == "swiglu_s2":
         return SwiGLUS2Activation(grid, config.lmax, mmax, config.hidden_channels)
+    if config.edge_activation == "s2":
+        return S2Activation(grid, config.lmax, mmax, config.hidden_channels)
     return SeparableS2Activation(grid, config.lmax, mmax, config.hidden_channels)
 
 
@@ -65,9 +67,7 @@ class EdgeMerge(nn.Module):
             self.num_weights = config.lmax + 1
         self.register_buffer("weight_of_row", index, persistent=False)
         self.degree_sizes = [2 * degree + 1 for degree in range(config.lmax + 1)]
-        self.radial = RadialFunction(
-            config.num_radial, num_species, config.edge_channels, self.num_weights * 2 * self.channels
-        )
+        self.radial = RadialFunction(config, num_species, self.num_weights * 2 * self.channels)
 
     def forward(self, x: Tensor, graph: GraphContext, wigner: Tensor) -> Tensor:
         """Node features [N,(lmax+1)²,C] to edge features [E,T,out_channels]."""
@@ -132,7 +132,7 @@ class GraphAttention(nn.Module):
             config.hidden_channels, values, lmax, mmax, parity=config.parity, scalars_only=scalars_only
         )
         self.projection = SO3Linear(values, out_channels, 0 if scalars_only else lmax)
-        self.alpha_norm = nn.LayerNorm(config.alpha_channels)
+        self.alpha_norm = nn.LayerNorm(config.alpha_channels) if config.attention_norm else nn.Identity()
         bound = 1.0 / math.sqrt(config.alpha_channels)
         self.alpha_dot = nn.Parameter(torch.empty(config.num_heads, config.alpha_channels).uniform_(-bound, bound))
         # without an envelope there is no null mass, and no parameter

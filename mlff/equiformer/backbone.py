@@ -1,12 +1,14 @@
 """The EquiformerV2 backbone: atoms and edges to equivariant node features."""
 
+from typing import Tuple
+
 import torch
 from torch import Tensor, nn
 
 from mlff.equiformer.block import TransformerBlock, equivariant_norm
 from mlff.equiformer.config import EquiformerConfig
 from mlff.equiformer.context import GraphContext
-from mlff.equiformer.radial import DegreeEmbedding
+from mlff.equiformer.radial import DegreeEmbedding, element_embeddings
 from mlff.graph import BesselBasis, GaussianBasis, PolynomialEnvelope
 from mlff.irreps import EdgeFrame, num_coefficients
 
@@ -25,6 +27,7 @@ class Equiformer(nn.Module):
     def __init__(self, config: EquiformerConfig, num_species: int, scalars_only: bool) -> None:
         super().__init__()
         self.lmax, self.channels, self.cutoff = config.lmax, config.channels, config.cutoff
+        self.scalars_only = scalars_only
         self.use_envelope = config.attention == "envelope"
         self.embedding = nn.Embedding(num_species, config.channels)
         self.frame = EdgeFrame(config.lmax, config.mmax)
@@ -34,6 +37,9 @@ class Equiformer(nn.Module):
             if config.radial_basis == "bessel"
             else GaussianBasis(config.num_radial, config.cutoff, GAUSSIAN_WIDTH)
         )
+        self.source_embedding, self.target_embedding = None, None
+        if config.edge_elements == "shared":
+            self.source_embedding, self.target_embedding = element_embeddings(num_species, config.edge_channels)
         self.degree_embedding = DegreeEmbedding(config, num_species)
         self.blocks = nn.ModuleList(
             TransformerBlock(config, num_species, scalars_only and layer == config.num_layers - 1)
@@ -57,22 +63,41 @@ class Equiformer(nn.Module):
         source, target = edge_index[0], edge_index[1]
         distance = torch.linalg.vector_norm(edge_vec, dim=1)
         envelope = self.envelope(distance / self.cutoff) if self.use_envelope else torch.ones_like(distance)
+        source_species, target_species = species.index_select(0, source), species.index_select(0, target)
+        basis = self.basis(distance)
+        if self.source_embedding is not None and self.target_embedding is not None:
+            basis = torch.cat(
+                [basis, self.source_embedding(source_species), self.target_embedding(target_species)], dim=1
+            )
         return GraphContext(
             source=source,
             target=target,
-            source_species=species.index_select(0, source),
-            target_species=species.index_select(0, target),
-            basis=self.basis(distance),
+            source_species=source_species,
+            target_species=target_species,
+            basis=basis,
             envelope=envelope,
             wigner=self.frame(edge_vec / distance[:, None]),
             batch=batch,
             num_graphs=num_graphs,
         )
 
+    def embed(self, species: Tensor, graph: GraphContext) -> Tensor:
+        """What enters the first block, [N,(lmax+1)²,C]: the elements and the degree embedding."""
+        x = self.degree_embedding(species.shape[0], graph)
+        return torch.cat([x[:, :1] + self.embedding(species)[:, None], x[:, 1:]], dim=1)
+
+    def layers(self, x: Tensor, graph: GraphContext) -> Tuple[Tensor, Tensor]:
+        """Features after the last block, not yet normalised, and those that entered it.
+
+        The latter, [N,(lmax+1)²,C], hold l > 0 also where the backbone is built for scalars only.
+        """
+        entering = x
+        for block in self.blocks:
+            entering = x
+            x = block(x, graph)
+        return x, entering
+
     def forward(self, species: Tensor, graph: GraphContext) -> Tensor:
         """Normalised node features [N,(lmax+1)²,C], or [N,1,C] where built for scalars only."""
-        x = self.degree_embedding(species.shape[0], graph)
-        x = torch.cat([x[:, :1] + self.embedding(species)[:, None], x[:, 1:]], dim=1)
-        for block in self.blocks:
-            x = block(x, graph)
+        x, _ = self.layers(self.embed(species, graph), graph)
         return self.norm(x)

@@ -7,13 +7,15 @@ from mlff.equiformer.attention import GraphAttention
 from mlff.equiformer.config import EquiformerConfig
 from mlff.equiformer.context import GraphContext
 from mlff.equiformer.feed_forward import feed_forward
-from mlff.irreps import MergedLayerNorm, SeparableLayerNorm
+from mlff.irreps import DegreeLayerNorm, MergedLayerNorm, SeparableLayerNorm
 
 
 def equivariant_norm(config: EquiformerConfig, lmax: int) -> nn.Module:
     """The layer norm that the configuration asks for."""
     if config.norm == "merged":
         return MergedLayerNorm(lmax, config.channels)
+    if config.norm == "layer_norm":
+        return DegreeLayerNorm(lmax, config.channels)
     return SeparableLayerNorm(lmax, config.channels)
 
 

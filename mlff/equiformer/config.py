@@ -29,10 +29,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "radial_weights": "degree",
         "message_channels": 32,
         "merge": "add",
+        "edge_elements": "separate",
         "edge_activation": "gate",
         "feed_forward": "product",
         "norm": "merged",
         "attention": "envelope",
+        "attention_norm": True,
         "parity": True,
         "rescale_orders": False,
         "grid_resolution": None,
@@ -56,7 +58,7 @@ class EquiformerConfig(BaseModel):
 
     num_layers: int = Field(8, ge=1)
     lmax: int = Field(4, ge=1, le=11)
-    mmax: int = Field(2, ge=1)
+    mmax: int = Field(2, ge=0)
     channels: int = Field(128, ge=1)
     hidden_channels: int = Field(64, ge=1, description="channels inside the attention, H")
     num_heads: int = Field(8, ge=1)
@@ -75,13 +77,23 @@ class EquiformerConfig(BaseModel):
         None, ge=1, description="channels that node features are mapped to before they meet on an edge; None: no map"
     )
     merge: Literal["concat", "add"] = Field("concat", description="how source and target features meet on an edge")
-    edge_activation: Literal["separable_s2", "gate", "swiglu_s2"] = "separable_s2"
-    feed_forward: Literal["grid_mlp", "product"] = Field("grid_mlp", description="grid_mlp: V2; product: V3")
-    norm: Literal["layer_norm_sh", "merged"] = "layer_norm_sh"
+    edge_elements: Literal["separate", "shared", "none"] = Field(
+        "separate", description="element embeddings in radial functions: each its own, one pair for all, or none"
+    )
+    edge_activation: Literal["separable_s2", "s2", "gate", "swiglu_s2"] = "separable_s2"
+    feed_forward: Literal["grid_mlp", "joint_grid_mlp", "separable_s2", "s2", "gate", "product"] = Field(
+        "grid_mlp", description="product: V3; the others V2, 'joint' and 's2' take l = 0 from the grid as well"
+    )
+    norm: Literal["layer_norm_sh", "layer_norm", "merged"] = Field(
+        "layer_norm_sh", description="merged: V3, called rms_norm_sh in V2"
+    )
     attention: Literal["softmax", "envelope"] = "softmax"
+    attention_norm: bool = Field(True, description="layer norm on the logit features of each head")
     parity: bool = Field(False, description="O(3): features of natural parity, energies of mirror images agree")
     rescale_orders: bool = Field(True, description="restore the variance of degrees above mmax when rotating back")
-    grid_resolution: int | None = Field(18, ge=4, description="equiangular points per axis; None: exact grid")
+    grid_resolution: int | Literal["minimal"] | None = Field(
+        18, description="equiangular points per axis; minimal: V2's own choice from lmax and mmax; None: exact grid"
+    )
     max_num_elements: int | None = Field(90, ge=1, description="embedding rows by atomic number; None: known species")
     avg_degree: float = Field(23.395238876342773, gt=0)
     avg_num_atoms: float = Field(77.81317, gt=0, description="divisor of the energy sum")
@@ -106,9 +118,20 @@ class EquiformerConfig(BaseModel):
             raise ValueError(f"mmax = {self.mmax} exceeds lmax = {self.lmax}")
         if self.merge == "add" and self.radial_weights != "degree":
             raise ValueError("merge 'add' needs radial_weights 'degree': source and target are summed before rotation")
-        if self.grid_resolution is not None and self.grid_resolution % 2:
-            raise ValueError("grid_resolution must be even")
+        points = self.grid_resolution
+        if isinstance(points, int) and (points % 2 or points < 2 * (self.lmax + 1)):
+            raise ValueError(f"grid_resolution must be even and at least 2(lmax + 1) = {2 * (self.lmax + 1)}")
         return self
+
+    @property
+    def num_edge_inputs(self) -> int:
+        """Width of what radial functions read."""
+        return self.num_radial + (0 if self.edge_elements == "none" else 2 * self.edge_channels)
+
+    @property
+    def energy_reads_scalars(self) -> bool:
+        """Whether the energy head reads l = 0 only, so that a conservative model needs nothing else at its end."""
+        return self.energy_head == "mlp" or self.feed_forward in ("grid_mlp", "separable_s2", "gate")
 
     @property
     def smooth(self) -> bool:

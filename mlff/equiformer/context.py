@@ -12,7 +12,7 @@ class GraphContext(NamedTuple):
     target: Tensor  # [E] int64
     source_species: Tensor  # [E] int64
     target_species: Tensor  # [E] int64
-    basis: Tensor  # [E,num_radial]
+    basis: Tensor  # [E,num_radial], followed by the element embeddings where all radial functions share them
     envelope: Tensor  # [E]
     wigner: Tensor  # [E,T,(lmax+1)²]
     batch: Tensor  # [N] int64

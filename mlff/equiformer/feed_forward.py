@@ -4,40 +4,81 @@ import torch
 from torch import Tensor, nn
 
 from mlff.equiformer.config import EquiformerConfig
+from mlff.equiformer.grids import sphere_grid
 from mlff.equiformer.radial import uniform_linear
-from mlff.irreps import SO3Linear, SphereGrid
-
-
-def _node_grid(config: EquiformerConfig) -> SphereGrid:
-    resolution = None if config.grid_resolution is None else (config.grid_resolution, config.grid_resolution)
-    return SphereGrid(config.lmax, None, resolution)
+from mlff.irreps import SO3Linear, node_degrees
 
 
 class GridFeedForward(nn.Module):
-    """EquiformerV2: a pointwise SiLU network on the grid for l > 0, SiLU of a linear map on l = 0."""
+    """EquiformerV2: SiLU on the sphere grid for l > 0, SiLU of a linear map on l = 0.
 
-    def __init__(self, config: EquiformerConfig, out_channels: int, scalars_only: bool = False) -> None:
+    Args:
+        mlp: a pointwise network of three linear maps on the grid; without, a single SiLU.
+        joint: l = 0 from the grid as well.
+        scalars_only: compute the l = 0 row only. The parameters stay the same, since public weights hold them.
+    """
+
+    def __init__(
+        self,
+        config: EquiformerConfig,
+        out_channels: int,
+        scalars_only: bool = False,
+        mlp: bool = True,
+        joint: bool = False,
+    ) -> None:
         super().__init__()
         hidden = config.ffn_channels
-        self.grid = _node_grid(config)
+        self.grid = sphere_grid(config, None)
         self.scalars_only = scalars_only
         self.input = SO3Linear(config.channels, hidden, config.lmax)
-        self.scalar_mlp = uniform_linear(config.channels, hidden)
-        self.grid_in = uniform_linear(hidden, hidden, bias=False)
-        self.grid_hidden = uniform_linear(hidden, hidden, bias=False)
-        self.grid_out = uniform_linear(hidden, hidden, bias=False)
-        # all degrees also where only scalars are asked: public weights hold them
+        self.scalar_mlp = None if joint else uniform_linear(config.channels, hidden)
+        self.grid_in, self.grid_hidden, self.grid_out = (
+            uniform_linear(hidden, hidden, bias=False) if mlp else nn.Identity() for _ in range(3)
+        )
+        self.mlp = mlp
         self.output = SO3Linear(hidden, out_channels, config.lmax)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N,(lmax+1)²,C] → [N,(lmax+1)² or 1,out_channels]."""
-        scalars = nn.functional.silu(self.scalar_mlp(x[:, :1]))
-        if self.scalars_only:  # the l = 0 row of the grid branch is replaced, so nothing of that branch is read
-            return self.output.scalars(scalars)
+        scalar_mlp = self.scalar_mlp
+        scalars = x[:, :0]
+        if scalar_mlp is not None:
+            scalars = nn.functional.silu(scalar_mlp(x[:, :1]))
+            if self.scalars_only:  # the l = 0 row of the grid branch is replaced, so nothing of that branch is read
+                return self.output.scalars(scalars)
         # the outer linear maps of the grid network commute with the grid, and there are fewer rows than grid points
         y = nn.functional.silu(self.grid.to_grid(self.grid_in(self.input(x))))
-        y = self.grid_out(self.grid.from_grid(nn.functional.silu(self.grid_hidden(y))))
-        return self.output(torch.cat([scalars, y[:, 1:]], dim=1))
+        if self.mlp:
+            y = nn.functional.silu(self.grid_hidden(y))
+        if self.scalars_only:
+            return self.output.scalars(self.grid_out(self.grid.scalar_from_grid(y)))
+        y = self.grid_out(self.grid.from_grid(y))
+        return self.output(y if scalar_mlp is None else torch.cat([scalars, y[:, 1:]], dim=1))
+
+
+class GatedFeedForward(nn.Module):
+    """EquiformerV2 without grids: SiLU on l = 0, a sigmoid gate per degree and channel on l > 0."""
+
+    degrees: Tensor
+
+    def __init__(self, config: EquiformerConfig, out_channels: int, scalars_only: bool = False) -> None:
+        super().__init__()
+        self.hidden = config.ffn_channels
+        self.lmax = config.lmax
+        self.scalars_only = scalars_only
+        self.input = SO3Linear(config.channels, self.hidden, config.lmax)
+        self.gate = uniform_linear(config.channels, config.lmax * self.hidden)
+        self.output = SO3Linear(self.hidden, out_channels, config.lmax)
+        self.register_buffer("degrees", node_degrees(config.lmax)[1:] - 1, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,(lmax+1)²,C] → [N,(lmax+1)² or 1,out_channels]."""
+        if self.scalars_only:
+            return self.output.scalars(nn.functional.silu(self.input.scalars(x)))
+        gates = torch.sigmoid(self.gate(x[:, 0])).view(x.shape[0], self.lmax, self.hidden)
+        y = self.input(x)
+        gated = y[:, 1:] * gates.index_select(1, self.degrees)
+        return self.output(torch.cat([nn.functional.silu(y[:, :1]), gated], dim=1))
 
 
 class ProductFeedForward(nn.Module):
@@ -50,7 +91,7 @@ class ProductFeedForward(nn.Module):
     def __init__(self, config: EquiformerConfig, out_channels: int, scalars_only: bool = False) -> None:
         super().__init__()
         hidden = config.ffn_channels
-        self.grid = _node_grid(config)
+        self.grid = sphere_grid(config, None)
         self.scalars_only = scalars_only
         self.input = SO3Linear(config.channels, hidden, config.lmax)
         self.grid_in = uniform_linear(hidden, 2 * hidden, bias=False)
@@ -75,6 +116,10 @@ class ProductFeedForward(nn.Module):
 
 def feed_forward(config: EquiformerConfig, out_channels: int, scalars_only: bool = False) -> nn.Module:
     """The feed-forward network that the configuration asks for."""
-    if config.feed_forward == "product":
+    kind = config.feed_forward
+    if kind == "product":
         return ProductFeedForward(config, out_channels, scalars_only)
-    return GridFeedForward(config, out_channels, scalars_only)
+    if kind == "gate":
+        return GatedFeedForward(config, out_channels, scalars_only)
+    joint = kind == "joint_grid_mlp" or kind == "s2"
+    return GridFeedForward(config, out_channels, scalars_only, mlp=kind.endswith("grid_mlp"), joint=joint)

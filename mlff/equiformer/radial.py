@@ -19,37 +19,46 @@ def uniform_linear(in_features: int, out_features: int, bias: bool = True) -> nn
     return layer
 
 
+def element_embeddings(num_species: int, channels: int) -> tuple[nn.Embedding, nn.Embedding]:
+    """Embeddings of source and target elements for radial functions, initialised U(±0.001) as published."""
+    source, target = nn.Embedding(num_species, channels), nn.Embedding(num_species, channels)
+    for embedding in (source, target):
+        nn.init.uniform_(embedding.weight, -EMBEDDING_BOUND, EMBEDDING_BOUND)
+    return source, target
+
+
 class RadialFunction(nn.Module):
     """MLP on [basis | source embedding | target embedding] with layer norms (EquiformerV2, arXiv:2306.12059).
 
-    The first layer is linear in the embeddings, so their share is computed once per element and gathered.
+    The first layer is linear in the embeddings, so the share of embeddings of its own is computed once per element and
+    gathered. Embeddings shared by all radial functions are part of the basis, see ``edge_elements``.
     """
 
-    def __init__(self, num_radial: int, num_species: int, edge_channels: int, out_features: int) -> None:
+    def __init__(self, config: EquiformerConfig, num_species: int, out_features: int) -> None:
         super().__init__()
-        self.num_radial = num_radial
-        self.edge_channels = edge_channels
-        self.source_embedding = nn.Embedding(num_species, edge_channels)
-        self.target_embedding = nn.Embedding(num_species, edge_channels)
-        nn.init.uniform_(self.source_embedding.weight, -EMBEDDING_BOUND, EMBEDDING_BOUND)
-        nn.init.uniform_(self.target_embedding.weight, -EMBEDDING_BOUND, EMBEDDING_BOUND)
-        self.input = uniform_linear(num_radial + 2 * edge_channels, edge_channels)
+        width = config.edge_channels
+        self.source_embedding, self.target_embedding = None, None
+        if config.edge_elements == "separate":
+            self.source_embedding, self.target_embedding = element_embeddings(num_species, width)
+        self.split_inputs = [config.num_radial, width, width]
+        self.input = uniform_linear(config.num_edge_inputs, width)
         self.hidden = nn.Sequential(
-            nn.LayerNorm(edge_channels),
+            nn.LayerNorm(width),
             nn.SiLU(),
-            uniform_linear(edge_channels, edge_channels),
-            nn.LayerNorm(edge_channels),
+            uniform_linear(width, width),
+            nn.LayerNorm(width),
             nn.SiLU(),
-            uniform_linear(edge_channels, out_features),
+            uniform_linear(width, out_features),
         )
 
     def forward(self, graph: GraphContext) -> Tensor:
         """Weights per edge, [E,out_features]."""
-        weight = self.input.weight
-        middle = self.num_radial + self.edge_channels
-        of_source = torch.matmul(self.source_embedding.weight, weight[:, self.num_radial : middle].t())
-        of_target = torch.matmul(self.target_embedding.weight, weight[:, middle:].t()) + self.input.bias
-        x = torch.matmul(graph.basis, weight[:, : self.num_radial].t())
+        if self.source_embedding is None or self.target_embedding is None:
+            return self.hidden(self.input(graph.basis))
+        of_basis, of_source, of_target = self.input.weight.split(self.split_inputs, dim=1)
+        of_source = torch.matmul(self.source_embedding.weight, of_source.t())
+        of_target = torch.matmul(self.target_embedding.weight, of_target.t()) + self.input.bias
+        x = torch.matmul(graph.basis, of_basis.t())
         x = x + of_source.index_select(0, graph.source_species) + of_target.index_select(0, graph.target_species)
         return self.hidden(x)
 
@@ -64,9 +73,7 @@ class DegreeEmbedding(nn.Module):
         super().__init__()
         self.lmax = config.lmax
         self.channels = config.channels
-        self.radial = RadialFunction(
-            config.num_radial, num_species, config.edge_channels, (config.lmax + 1) * config.channels
-        )
+        self.radial = RadialFunction(config, num_species, (config.lmax + 1) * config.channels)
         self.register_buffer("avg_degree", torch.tensor(config.avg_degree, dtype=torch.float64))
         rescaling = order_rescaling(config.lmax, config.mmax if config.rescale_orders else config.lmax)
         self.register_buffer("rescaling", rescaling[: config.lmax + 1], persistent=False)

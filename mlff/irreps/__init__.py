@@ -1,7 +1,7 @@
 """The algebra of SO(3) features: tensors only, no atoms, no energies."""
 
-from mlff.irreps.activation import GateActivation, SeparableS2Activation, SwiGLUS2Activation
-from mlff.irreps.grid import SphereGrid, exact_resolution
+from mlff.irreps.activation import GateActivation, S2Activation, SeparableS2Activation, SwiGLUS2Activation
+from mlff.irreps.grid import SphereGrid, exact_resolution, minimal_resolution
 from mlff.irreps.layout import (
     edge_degrees,
     m_major_pairs,
@@ -13,14 +13,16 @@ from mlff.irreps.layout import (
     order_sizes,
 )
 from mlff.irreps.linear import SO3Linear
-from mlff.irreps.norm import MergedLayerNorm, SeparableLayerNorm
+from mlff.irreps.norm import DegreeLayerNorm, MergedLayerNorm, SeparableLayerNorm
 from mlff.irreps.so2 import SO2Convolution, SO2Linear
 from mlff.irreps.wigner import EdgeFrame, edge_rotation
 
 __all__ = [
+    "DegreeLayerNorm",
     "EdgeFrame",
     "GateActivation",
     "MergedLayerNorm",
+    "S2Activation",
     "SO2Convolution",
     "SO2Linear",
     "SO3Linear",
@@ -33,6 +35,7 @@ __all__ = [
     "exact_resolution",
     "m_major_pairs",
     "m_major_rows",
+    "minimal_resolution",
     "node_degrees",
     "num_coefficients",
     "num_edge_rows",

@@ -60,8 +60,8 @@ class _GridActivation(nn.Module):
         return list(x.split([size * self.channels for size in self.sizes], dim=1))
 
 
-class SeparableS2Activation(_GridActivation):
-    """EquiformerV2 (arXiv:2306.12059, section 4.3): SiLU of extra scalars on l = 0, SiLU on the sphere for l > 0.
+class S2Activation(_GridActivation):
+    """SiLU on the sphere for all degrees (EquiformerV2, arXiv:2306.12059, section 4.3; Cohen et al., arXiv:1801.10130).
 
     SiLU on a grid is not band-limited, so this is equivariant only up to the error of the grid.
     """
@@ -69,20 +69,36 @@ class SeparableS2Activation(_GridActivation):
     def __init__(self, grid: SphereGrid, lmax: int, mmax: int, channels: int) -> None:
         super().__init__(grid, lmax, mmax, channels)
         self.in_channels = channels
-        self.num_scalars = channels
+        self.num_scalars = 0
         self.edges_at_once = max(1, GRID_VALUES_IN_CACHE // (grid.to_matrix.shape[0] * channels))
+
+    def on_grid(self, blocks: List[Tensor]) -> Tensor:
+        """Order blocks to the activated rows [E,T,C]."""
+        x = self.rows(blocks)
+        if x.requires_grad:
+            return self.grid.from_grid(nn.functional.silu(self.grid.to_grid(x)))
+        # no values to keep for a backward pass: a few edges at a time, so that the grid stays in the cache
+        parts: List[Tensor] = []
+        for part in x.split(self.edges_at_once):
+            parts.append(self.grid.from_grid(nn.functional.silu(self.grid.to_grid(part), inplace=True)))
+        return torch.cat(parts)
+
+    def forward(self, blocks: List[Tensor], scalars: Tensor) -> List[Tensor]:
+        """Order blocks of ``channels`` in and out; ``scalars`` [E,0] are not read."""
+        y = self.on_grid(blocks)
+        return self.blocks(y[:, 0], y)
+
+
+class SeparableS2Activation(S2Activation):
+    """EquiformerV2's separable variant: SiLU of extra scalars on l = 0, SiLU on the sphere for l > 0."""
+
+    def __init__(self, grid: SphereGrid, lmax: int, mmax: int, channels: int) -> None:
+        super().__init__(grid, lmax, mmax, channels)
+        self.num_scalars = channels
 
     def forward(self, blocks: List[Tensor], scalars: Tensor) -> List[Tensor]:
         """Order blocks of ``channels`` in and out."""
-        x = self.rows(blocks)
-        if x.requires_grad:
-            y = self.grid.from_grid(nn.functional.silu(self.grid.to_grid(x)))
-        else:  # no values to keep for a backward pass: a few edges at a time, so that the grid stays in the cache
-            parts: List[Tensor] = []
-            for part in x.split(self.edges_at_once):
-                parts.append(self.grid.from_grid(nn.functional.silu(self.grid.to_grid(part), inplace=True)))
-            y = torch.cat(parts)
-        return self.blocks(nn.functional.silu(scalars), y)
+        return self.blocks(nn.functional.silu(scalars), self.on_grid(blocks))
 
 
 class SwiGLUS2Activation(_GridActivation):

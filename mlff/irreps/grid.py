@@ -6,6 +6,7 @@ from typing import Optional, Tuple
 import numpy as np
 import torch
 from e3nn import o3
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mlff.irreps.layout import m_major_rows, node_degrees, order_rescaling
@@ -21,9 +22,33 @@ def exact_resolution(lmax: int, mmax: Optional[int] = None) -> Tuple[int, int]:
     return (3 * lmax + 2) // 2, 3 * order + 1
 
 
-def _gauss_legendre_matrices(lmax: int, resolution: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
-    latitudes, longitudes = resolution
+def minimal_resolution(lmax: int, mmax: Optional[int] = None) -> Tuple[int, int]:
+    """Equiangular (latitudes, longitudes) that the published code chooses where no resolution is given.
+
+    Just enough to take a signal of degree lmax to the grid and back; what a non-linearity adds is aliased.
+    """
+    if mmax is None or mmax == lmax:
+        return 2 * lmax + 2, 2 * lmax + 3
+    return 2 * lmax + 2, 2 * mmax + 1
+
+
+def _gauss_legendre(latitudes: int) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     cosine, weight = np.polynomial.legendre.leggauss(latitudes)
+    return cosine, weight
+
+
+def _equiangular(latitudes: int) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Latitudes π(j + ½)/n with the weights of Fejér's first rule, those of e3nn's S² grids."""
+    angle = math.pi * (np.arange(latitudes) + 0.5) / latitudes
+    order = np.arange(1, latitudes // 2 + 1)
+    series = np.cos(2.0 * np.outer(angle, order)) / (4.0 * order**2 - 1.0)
+    return np.cos(angle), 2.0 / latitudes * (1.0 - 2.0 * series.sum(axis=1))
+
+
+def _matrices(
+    lmax: int, cosine: NDArray[np.float64], weight: NDArray[np.float64], longitudes: int
+) -> Tuple[Tensor, Tensor]:
+    """Matrices to and from a grid in float64; e3nn computes its own partly in torch's default dtype."""
     angle = 2.0 * math.pi * np.arange(longitudes) / longitudes
     sine = np.sqrt(1.0 - cosine**2)
     points = np.stack(
@@ -42,14 +67,6 @@ def _gauss_legendre_matrices(lmax: int, resolution: Tuple[int, int]) -> Tuple[Te
     scale = math.sqrt(4.0 * math.pi / (lmax + 1)) / torch.sqrt(2.0 * degrees + 1.0)
     area = torch.from_numpy(np.repeat(weight, longitudes)) * 2.0 * math.pi / longitudes
     return harmonics * scale, (harmonics * area[:, None] / scale).t()
-
-
-def _equiangular_matrices(lmax: int, resolution: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
-    to = o3.ToS2Grid(lmax, resolution, normalization="component", dtype=torch.float64)
-    back = o3.FromS2Grid(resolution, lmax, normalization="component", dtype=torch.float64)
-    to_grid = torch.einsum("mbi,am->bai", to.shb, to.sha).reshape(-1, (lmax + 1) ** 2)
-    from_grid = torch.einsum("am,mbi->iba", back.sha, back.shb).reshape((lmax + 1) ** 2, -1)
-    return to_grid, from_grid
 
 
 class SphereGrid(nn.Module):
@@ -74,10 +91,9 @@ class SphereGrid(nn.Module):
         rescale: bool = False,
     ) -> None:
         super().__init__()
-        if resolution is None:
-            to_grid, from_grid = _gauss_legendre_matrices(lmax, exact_resolution(lmax, mmax))
-        else:
-            to_grid, from_grid = _equiangular_matrices(lmax, resolution)
+        latitudes, longitudes = exact_resolution(lmax, mmax) if resolution is None else resolution
+        cosine, weight = _gauss_legendre(latitudes) if resolution is None else _equiangular(latitudes)
+        to_grid, from_grid = _matrices(lmax, cosine, weight, longitudes)
         if mmax is not None:
             rows = m_major_rows(lmax, mmax)
             to_grid, from_grid = to_grid[:, rows], from_grid[rows]

@@ -16,7 +16,7 @@ def _balance(lmax: int, first: int) -> Tensor:
 
 
 class MergedLayerNorm(nn.Module):
-    """EquiformerV3's norm: l = 0 centred over channels, then one RMS over all degrees and channels."""
+    """EquiformerV3's norm, V2's ``rms_norm_sh``: l = 0 centred, then one RMS over all degrees and channels."""
 
     degrees: Tensor
     balance: Tensor
@@ -58,3 +58,29 @@ class SeparableLayerNorm(nn.Module):
         power = (rest * rest * self.balance.to(x.dtype)).sum(dim=1, keepdim=True).mean(dim=2, keepdim=True)
         rest = rest * torch.rsqrt(power + self.epsilon) * self.weight.index_select(0, self.degrees)
         return torch.cat([scalars, rest], dim=1)
+
+
+class DegreeLayerNorm(nn.Module):
+    """EquiformerV2's ``layer_norm``, that of Equiformer (arXiv:2206.11990): one RMS for each degree, l = 0 centred."""
+
+    degrees: Tensor
+    means: Tensor
+
+    def __init__(self, lmax: int, channels: int) -> None:
+        super().__init__()
+        self.epsilon = EPSILON
+        self.weight = nn.Parameter(torch.ones(lmax + 1, channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        degrees = node_degrees(lmax)
+        of_degree = torch.nn.functional.one_hot(degrees).to(torch.float64)
+        self.register_buffer("degrees", degrees, persistent=False)
+        self.register_buffer("means", of_degree / of_degree.sum(dim=0), persistent=False)  # [rows, degrees]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise [N,(lmax+1)²,C]."""
+        scalars = x[:, :1]
+        x = torch.cat([scalars - scalars.mean(dim=2, keepdim=True), x[:, 1:]], dim=1)
+        power = torch.matmul((x * x).mean(dim=2), self.means.to(x.dtype))
+        scale = torch.rsqrt(power + self.epsilon)[:, :, None] * self.weight
+        x = x * scale.index_select(1, self.degrees)
+        return torch.cat([x[:, :1] + self.bias, x[:, 1:]], dim=1)

@@ -1,11 +1,11 @@
 """Energy, forces and stress of atoms on an EquiformerV2 backbone."""
 
-from typing import Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
-from mlff.equiformer import EnergyHead, Equiformer, VectorHead
+from mlff.equiformer import EnergyHead, Equiformer, GraphContext, VectorHead
 from mlff.potential.config import PotentialConfig
 
 MAX_ATOMIC_NUMBER = 118
@@ -20,8 +20,23 @@ def _gradient(energy: Tensor, edge_vec: Tensor, create_graph: bool) -> Tensor:
     return gradient
 
 
+def completed(tensors: Mapping[str, Tensor], prefix: str = "") -> Dict[str, Tensor]:
+    """Saved tensors of a potential, with the buffers that earlier versions did not have."""
+    if f"{prefix}scale" not in tensors:
+        return dict(tensors)
+    later = {"force_scale": tensors[f"{prefix}scale"], "energy_offset": torch.zeros((), dtype=torch.float64)}
+    return {**{prefix + name: value for name, value in later.items()}, **tensors}
+
+
+def _complete(module: nn.Module, tensors: Dict[str, Tensor], prefix: str, *_: Any) -> None:
+    tensors.update(completed(tensors, prefix))
+
+
 class Potential(nn.Module):
-    """A scriptable interatomic potential: E = Σ_i (E0[Z_i] + scale · e_i).
+    """A scriptable interatomic potential: E = Σ_i (E0[Z_i] + scale · e_i) + offset.
+
+    Direct forces have a scale of their own. Models trained here have no offset, which is an energy per structure and so
+    not extensive: public models subtract the mean energy of their training structures.
 
     Parameters carry the compute dtype. Constant tables, reference energies and the energy sum are float64 and are cast
     where they are used, so changing the precision of a model means converting its parameters only.
@@ -30,6 +45,8 @@ class Potential(nn.Module):
     species_of_number: Tensor
     reference_energies: Tensor
     scale: Tensor
+    force_scale: Tensor
+    energy_offset: Tensor
 
     def __init__(self, config: PotentialConfig) -> None:
         super().__init__()
@@ -48,7 +65,11 @@ class Potential(nn.Module):
         self.register_buffer("species_of_number", species_of_number, persistent=False)
         self.register_buffer("reference_energies", torch.zeros(MAX_ATOMIC_NUMBER + 1, dtype=torch.float64))
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
-        self.backbone = Equiformer(config.backbone, num_species, scalars_only=config.conservative)
+        self.register_buffer("force_scale", torch.ones((), dtype=torch.float64))
+        self.register_buffer("energy_offset", torch.zeros((), dtype=torch.float64))
+        self.register_load_state_dict_pre_hook(_complete)
+        scalars_only = config.conservative and config.backbone.energy_reads_scalars
+        self.backbone = Equiformer(config.backbone, num_species, scalars_only)
         self.energy_head = EnergyHead(config.backbone)
         self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
 
@@ -72,6 +93,7 @@ class Potential(nn.Module):
         for number in self.config.species:
             self.reference_energies[number] = reference_energies[number]
         self.scale.fill_(scale)
+        self.force_scale.fill_(scale)
         self.backbone.degree_embedding.avg_degree.fill_(avg_degree)
 
     def forward(
@@ -102,42 +124,69 @@ class Potential(nn.Module):
             [B,3,3] eV/Å³, dE/dε over the volume. Gradients of the forces are kept in training mode or where positions
             require gradients. Conservative forces need gradients enabled (not under ``no_grad``).
         """
+        derivatives = compute_forces or compute_stress
+        edge_vec, keep_graph = self.edge_vectors(positions, cell, edge_index, shifts, batch, derivatives)
+        species = self.species_of_number.index_select(0, numbers)
+        graph = self.backbone.context(species, edge_vec, edge_index, batch, cell.shape[0])
+        features = self.backbone(species, graph)
+        return self.read_out(features, graph, edge_vec, numbers, cell, compute_forces, compute_stress, keep_graph)
+
+    def edge_vectors(
+        self, positions: Tensor, cell: Tensor, edge_index: Tensor, shifts: Tensor, batch: Tensor, derivatives: bool
+    ) -> Tuple[Tensor, bool]:
+        """Edge vectors [E,3] in the compute dtype, and whether outputs keep their graph.
+
+        They require gradients where a conservative potential is asked for ``derivatives``.
+        """
         source, target = edge_index[0], edge_index[1]
-        graph_of_edge = batch.index_select(0, target)
-        lattice = cell.index_select(0, graph_of_edge)
+        lattice = cell.index_select(0, batch.index_select(0, target))
         offset = torch.bmm(shifts.to(cell.dtype)[:, None], lattice)[:, 0]
         edge_vec = positions.index_select(0, source) - positions.index_select(0, target) + offset
         edge_vec = edge_vec.to(self.backbone.embedding.weight.dtype)  # atoms far from the origin keep their precision
         keep_graph = self.training or edge_vec.requires_grad
-        by_gradient = self.conservative and (compute_forces or compute_stress)
-        if by_gradient and not edge_vec.requires_grad:
+        if self.conservative and derivatives and not edge_vec.requires_grad:
             edge_vec.requires_grad_(True)
+        return edge_vec, keep_graph
 
-        species = self.species_of_number.index_select(0, numbers)
-        graph = self.backbone.context(species, edge_vec, edge_index, batch, cell.shape[0])
-        features = self.backbone(species, graph)
+    def read_out(
+        self,
+        features: Tensor,
+        graph: GraphContext,
+        edge_vec: Tensor,
+        numbers: Tensor,
+        cell: Tensor,
+        compute_forces: bool,
+        compute_stress: bool,
+        keep_graph: bool,
+    ) -> Dict[str, Tensor]:
+        """What :meth:`forward` returns, from the normalised features of the backbone."""
         interaction = self.energy_head(features).to(torch.float64) * self.scale
         energies = self.reference_energies.index_select(0, numbers) + interaction
+        # atoms share the offset, so that their energies sum to that of the structure
+        sizes = torch.zeros(cell.shape[0], dtype=energies.dtype, device=energies.device)
+        sizes = sizes.index_add(0, graph.batch, torch.ones_like(energies))
+        energies = energies + (self.energy_offset / sizes.clamp(min=1.0)).index_select(0, graph.batch)
         energy = torch.zeros(cell.shape[0], dtype=energies.dtype, device=energies.device)
-        energy = energy.index_add(0, batch, energies)
+        energy = energy.index_add(0, graph.batch, energies)
         out = {"energy": energy, "energies": energies}
 
-        if by_gradient:
+        if self.conservative and (compute_forces or compute_stress):
             # the energy depends on the geometry through edge vectors only: one gradient gives forces and virial
             gradient = _gradient(interaction.sum(), edge_vec, keep_graph)
             if compute_forces:
-                forces = torch.zeros(positions.shape, dtype=gradient.dtype, device=gradient.device)
-                forces = forces.index_add(0, target, gradient)
-                out["forces"] = forces.index_add(0, source, -gradient)
+                forces = torch.zeros(numbers.shape[0], 3, dtype=gradient.dtype, device=gradient.device)
+                forces = forces.index_add(0, graph.target, gradient)
+                out["forces"] = forces.index_add(0, graph.source, -gradient)
             if compute_stress:
                 virial = edge_vec[:, :, None] * gradient[:, None, :]
                 virial = 0.5 * (virial + virial.transpose(1, 2))
                 volume = torch.linalg.det(cell).abs()[:, None, None]
                 total = torch.zeros(cell.shape, dtype=virial.dtype, device=virial.device)
+                graph_of_edge = graph.batch.index_select(0, graph.target)
                 out["stress"] = total.index_add(0, graph_of_edge, virial) / volume.to(virial.dtype)
         force_head = self.force_head
         if force_head is not None and compute_forces:
-            out["forces"] = force_head(features, graph) * self.scale.to(features.dtype)
+            out["forces"] = force_head(features, graph) * self.force_scale.to(features.dtype)
         if not keep_graph:
             for key in out:
                 out[key] = out[key].detach()

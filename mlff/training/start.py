@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
+from torch import nn
 
 from mlff.data import DatasetStatistics, GraphDataset, fit_reference_energies
-from mlff.potential import Potential, scalar_part
+from mlff.potential import DensPotential, Potential, completed, scalar_part
 from mlff.training.batches import graph_batches
 from mlff.training.config import ConfigError, TrainingConfig
 from mlff.training.state import InitialWeights, load_matching
@@ -31,10 +32,27 @@ def build_potential(config: TrainingConfig) -> Potential:
         potential = Potential(config.model)
     except ValueError as error:
         raise ConfigError(f"model: {error}") from error
-    dtype = getattr(torch, config.dtype)
-    for parameter in potential.parameters():
-        parameter.data = parameter.data.to(dtype)
+    _set_dtype(potential, config)
     return potential
+
+
+def add_dens(potential: Potential, config: TrainingConfig) -> DensPotential | None:
+    """The potential with what ``config.dens`` adds to it; None without that section.
+
+    Draws no number from torch's global generator that anything else would have drawn.
+    """
+    if config.dens is None:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        dens = DensPotential(potential, config.dens.encode_forces)
+    _set_dtype(dens, config)
+    return dens
+
+
+def _set_dtype(module: nn.Module, config: TrainingConfig) -> None:
+    dtype = getattr(torch, config.dtype)
+    for parameter in module.parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 def set_start(potential: Potential, statistics: DatasetStatistics, initial: InitialWeights | None) -> None:
@@ -59,7 +77,7 @@ def set_start(potential: Potential, statistics: DatasetStatistics, initial: Init
     potential.set_normalization(references, statistics.scale, statistics.avg_degree)
     if initial is None:
         return
-    new, unused = load_matching(potential, scalar_part(potential, initial.tensors))
+    new, unused = load_matching(potential, scalar_part(potential, completed(initial.tensors)))
     logger.info("initial weights: %d tensors used", len(potential.state_dict()) - len(new))
     if new:
         logger.warning("not in the initial weights, started afresh: %s", ", ".join(new))

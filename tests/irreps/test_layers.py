@@ -149,10 +149,10 @@ def projection_of_product(grid: SphereGrid, x: torch.Tensor, y: torch.Tensor) ->
 
 
 def grid_of(lmax: int, latitudes: int, longitudes: int) -> SphereGrid:
-    from mlff.irreps.grid import _gauss_legendre_matrices
+    from mlff.irreps.grid import _gauss_legendre, _matrices
 
     grid = SphereGrid(lmax)
-    grid.to_matrix, grid.from_matrix = _gauss_legendre_matrices(lmax, (latitudes, longitudes))
+    grid.to_matrix, grid.from_matrix = _matrices(lmax, *_gauss_legendre(latitudes), longitudes)
     return grid
 
 

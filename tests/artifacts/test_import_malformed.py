@@ -1,0 +1,236 @@
+"""Checkpoint files that cannot be imported end in one clear error, and execute nothing."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from public_checkpoints import content, in_parts, option_cases, save
+from torch import nn
+
+from mlff.artifacts import ArtifactError, ArtifactNotFoundError, import_equiformer_v2
+
+CASE = option_cases()["rms_norm_sh"]
+WEIGHT = "module.module.blocks.0.ga.proj.weight"
+
+
+class Payload:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.sentinel}",)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoint.pt"
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        import_equiformer_v2(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def test_missing_file_and_folder(path):
+    with pytest.raises(ArtifactNotFoundError, match="no such file"):
+        import_equiformer_v2(path)
+    assert "folder" in refused(path.parent)
+
+
+def test_pickled_code_is_not_executed(path, tmp_path):
+    sentinel = tmp_path / "executed"
+    save(content(CASE, callback=Payload(sentinel)), path)
+    message = refused(path)
+    assert "pickled Python objects" in message
+    assert "system" in message
+    assert not sentinel.exists()
+    # the payload is real: whoever unpickles it runs it
+    pickle.loads(pickle.dumps(Payload(sentinel)))
+    assert sentinel.exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", pickle.dumps({"config": 1}, 2)[:-3]])
+def test_damaged_pickle_in_a_whole_archive(data, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/version", "3")
+    assert "damaged" in refused(path)
+
+
+def test_bare_pickle_is_not_opened(path, tmp_path):
+    sentinel = tmp_path / "executed"
+    path.write_bytes(pickle.dumps({"state_dict": Payload(sentinel)}))
+    assert "pickle" in refused(path)
+    assert not sentinel.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_truncated(share, path):
+    save(content(CASE), path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    assert "empty" in refused(path) if share == 0.0 else "truncated or damaged" in refused(path)
+
+
+def test_flipped_bytes(path):
+    save(content(CASE), path)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    path.write_bytes(bytes(data))
+    assert "damaged" in refused(path)
+
+
+def test_other_files(path):
+    path.write_text("state_dict: {}")
+    assert "not a checkpoint" in refused(path)
+    path.write_text("version https://git-lfs.github.com/spec/v1")
+    assert "Git LFS" in refused(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes/readme.txt", "no tensors")
+    assert "not one that torch.save wrote" in refused(path)
+    torch.save([torch.zeros(1)], path)
+    assert "list" in refused(path)
+    torch.jit.save(torch.jit.script(nn.Linear(1, 1)), str(path))
+    assert "exported model" in refused(path)
+
+
+@pytest.mark.parametrize("key", ["config", "state_dict"])
+def test_missing_part(key, path):
+    saved = content(CASE)
+    del saved[key]
+    message = refused(save(saved, path))
+    assert f"no '{key}'" in message
+    assert "normalizers" in message  # what there is
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"use_magic": True, "use_more_magic": 1}, ["unknown", "use_magic", "use_more_magic"]),
+        ({"lmax_list": [4, 2], "mmax_list": [2, 2]}, ["lmax_list", "mmax_list"]),
+        ({"norm_type": "batch_norm"}, ["norm_type", "layer_norm_sh", "rms_norm_sh"]),
+        ({"distance_function": "sigmoid"}, ["distance_function"]),
+        ({"use_s2_act_attn": True}, ["use_s2_act_attn"]),
+        ({"regress_forces": False}, ["regress_forces"]),
+        ({"enforce_max_neighbors_strictly": False}, ["enforce_max_neighbors_strictly"]),
+        ({"share_atom_edge_embedding": True, "use_atom_edge_embedding": False}, ["share_atom_edge_embedding"]),
+        ({"sphere_channels": "many"}, ["sphere_channels", "many"]),
+        ({"mmax_list": [3]}, ["mmax"]),
+        ({"grid_resolution": 4}, ["grid_resolution"]),
+        ({"use_energy_lin_ref": True}, ["load_energy_lin_ref"]),
+    ],
+)
+def test_options_that_cannot_be_imported(change, words, path):
+    saved = content(CASE)
+    saved["config"]["model_attributes"] |= change
+    message = refused(save(saved, path))
+    assert "cannot be imported" in message
+    assert all(word in message for word in words)
+
+
+def test_other_models_and_heads(path):
+    saved = content(CASE)
+    saved["config"]["model"] = "gemnet_oc"
+    assert "gemnet_oc" in refused(save(saved, path))
+    saved["config"] = {"task": {}}
+    assert "no 'model'" in refused(save(saved, path))
+    saved["config"] = {"model": "equiformer_v2"}
+    assert "model_attributes" in refused(save(saved, path))
+    for head in (
+        {"stress": {"module": "rank2_symmetric_head"}},
+        {"energy": {"module": "equiformerV2_scalar_head", "reduce": "mean"}},
+        {"energy": {"module": "equiformerV2_scalar_head", "colour": "red"}},
+    ):
+        parts = in_parts(CASE)
+        parts["config"]["model"]["heads"] = head
+        assert next(iter(head)) in refused(save(parts, path))
+    parts = in_parts(CASE)
+    parts["config"]["model"]["finetune_config"] = {}
+    assert "finetune_config" in refused(save(parts, path))
+
+
+def test_all_parameters_that_do_not_fit_are_listed(path):
+    saved = content(CASE)
+    state = saved["state_dict"]
+    state["module.module.blocks.7.ga.proj.weight"] = torch.zeros(1)
+    state["module.module.extra"] = torch.zeros(1)
+    del state["module.module.norm.affine_weight"]
+    state[WEIGHT] = state[WEIGHT][:, :, :-1]
+    state["module.module.force_block.proj.bias"] = torch.tensor([torch.nan])
+    message = refused(save(saved, path))
+    for words in (
+        "missing: norm.affine_weight",
+        "left over: blocks.7.ga.proj.weight, extra",
+        "of the wrong shape: blocks.0.ga.proj.weight (3, 4, 3), not (3, 4, 4)",
+        "not finite: force_block.proj.bias",
+    ):
+        assert words in message
+
+
+def test_linear_references_and_their_option_belong_together(path):
+    saved = content(CASE)
+    saved["config"]["model_attributes"]["load_energy_lin_ref"] = True
+    assert "no energy_lin_ref" in refused(save(saved, path))
+    saved = content(CASE)
+    saved["state_dict"]["module.module.energy_lin_ref"] = torch.zeros(10)
+    assert "an energy_lin_ref" in refused(save(saved, path))
+
+
+def test_parameters_twice_or_not_tensors(path):
+    saved = content(CASE)
+    saved["state_dict"]["module.blocks.0.ga.proj.weight"] = torch.zeros(1)
+    assert "twice" in refused(save(saved, path))
+    saved = content(CASE)
+    saved["state_dict"][WEIGHT] = "weights"
+    assert "not a tensor" in refused(save(saved, path))
+
+
+def test_averages_that_do_not_match(path):
+    values = list(CASE.state.values())
+    assert "shadow_params" in refused(save(content(CASE, ema={"decay": 0.9}), path))
+    assert f"{len(values) - 1} averages" in refused(save(content(CASE, ema={"shadow_params": values[1:]}), path))
+    swapped = [values[1], values[0], *values[2:]]
+    assert "other shapes" in refused(save(content(CASE, ema={"shadow_params": swapped}), path))
+    broken = [torch.full_like(values[0], torch.inf), *values[1:]]
+    assert "not finite: sphere_embedding.weight" in refused(save(content(CASE, ema={"shadow_params": broken}), path))
+
+
+@pytest.mark.parametrize(
+    "normalizers",
+    [
+        {"target": {"mean": 0.0, "std": 0.0}},
+        {"target": {"mean": float("nan"), "std": 1.0}},
+        {"target": {"mean": torch.zeros(3), "std": 1.0}},
+        {"target": {"std": 1.0}},
+        {"target": {"mean": 0.0, "std": 1.0, "median": 0.0}},
+        {"target": {"mean": 0.0, "std": 1.0}, "energy": {"mean": 0.0, "std": 1.0}},
+        {"forces": {"mean": 0.1, "rmsd": 1.0}},
+        {"stress": {"mean": 0.0, "rmsd": 1.0}},
+        [1.0],
+    ],
+)
+def test_normalizers_that_cannot_be_applied(normalizers: Any, path):
+    message = refused(save(content(CASE) | {"normalizers": normalizers}, path))
+    assert "normali" in message
+
+
+@pytest.mark.parametrize(
+    "elementrefs",
+    [{"stress": torch.zeros(9)}, {"energy": {"coefficients": torch.zeros(9)}}, {"energy": torch.full((9,), torch.nan)}],
+)
+def test_element_references_that_cannot_be_applied(elementrefs: Any, path):
+    assert "elementrefs" in refused(save(content(CASE, elementrefs=elementrefs), path))
