@@ -93,7 +93,8 @@ class AtomicGraph:
     @property
     def num_atoms(self) -> Tensor:
         """[B] int64, atoms of each structure."""
-        return torch.bincount(self.batch, minlength=self.num_graphs)
+        count = torch.zeros(self.num_graphs, dtype=torch.int64, device=self.batch.device)
+        return count.index_add(0, self.batch, torch.ones_like(self.batch))  # unlike bincount, of known size
 
     @property
     def num_edges(self) -> int:

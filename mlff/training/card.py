@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 
 from mlff.data import DataConfig, GroupSplit, IndexSplit, RandomSplit
 from mlff.equiformer.config import PRESETS, EquiformerConfig
+from mlff.potential import DensConfig
 from mlff.training.finished import FinishedRun
 from mlff.training.notes import DataNotes, ModelNotes
 from mlff.training.report import element_table
@@ -64,6 +65,19 @@ def describe_backbone(config: EquiformerConfig) -> str:
     nearest = min(differences, key=lambda name: len(differences[name]))
     changed = ", ".join(f"{key} {'none' if value is None else value}" for key, value in differences[nearest].items())
     return f"`{nearest}`" + (f" with {changed}" if changed else "")
+
+
+def describe_dens(config: DensConfig | None) -> str:
+    """The auxiliary task in one line."""
+    if config is None:
+        return "none"
+    levels = config.noise_std_range
+    noise = f"{config.noise_unit:g} Å" if levels is None else f"{levels[0]:g} to {levels[1]:g} Å"
+    decay = ", falling to 0" if config.weight_decay == "linear" else ""
+    return (
+        f"DeNS (arXiv:2403.09549): noise of {noise} on {100 * config.atom_fraction:g} % of the atoms, probability "
+        f"{config.probability:g} per {config.per}, weight {config.weight:g}{decay}; not part of the model file"
+    )
 
 
 def _head(card: CardInput) -> str:
@@ -226,6 +240,7 @@ def _training(card: CardInput) -> str:
         f"cosine{clock} down to {optimizer.min_lr_fraction:g} of it, {clipping}",
         "loss": f"{loss.kind}; weights: energy per atom {loss.energy_weight:g}, forces {loss.forces_weight:g}, "
         f"stress {loss.stress_weight:g}",
+        "auxiliary task": describe_dens(config.dens),
         "seed": config.seed,
         "started from": "random weights" if config.init_from is None else f"`{config.init_from.name}`",
         "commit": f"`{report['git_commit']}` (when the run ended)" if report.get("git_commit") else "not recorded",

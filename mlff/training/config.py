@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mlff._files import write_text
 from mlff.data import DataConfig
-from mlff.potential import PotentialConfig
+from mlff.potential import DensConfig, PotentialConfig
 from mlff.training.fixed_atoms import FixedAtoms
 
 LossKind = Literal["huber", "mae", "l2"]
@@ -72,6 +72,7 @@ class TrainingConfig(_Section):
     model: PotentialConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     loss: LossConfig = LossConfig()
+    dens: DensConfig | None = Field(default=None, description="auxiliary denoising task; null: none")
     ema: Fraction = Field(default=0.999, description="decay of the averaged weights, reached after a warm-up")
     batch_size: int = Field(default=8, ge=1, description="frames per process and step")
     max_edges: int | None = Field(default=None, ge=1, description="upper bound on the edges of a batch")
@@ -83,6 +84,11 @@ class TrainingConfig(_Section):
     log_every: int = Field(default=20, ge=1, description="steps between rows of training losses")
     seed: int = Field(default=0, ge=0, lt=2**31)
     dtype: Literal["float32", "float64"] = "float32"
+    compile: bool = Field(
+        default=False,
+        description="compile the training step of full batches: minutes at the start, then two to three times the "
+        "speed; needs a C++ compiler and a model without dropout",
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch")
     accelerator: str = "auto"
     devices: int | Literal["auto"] = 1
@@ -110,6 +116,9 @@ class TrainingConfig(_Section):
     def _consistent(self) -> TrainingConfig:
         if self.loss.stress_weight > 0 and not self.model.conservative:
             raise ValueError("loss.stress_weight needs model.conservative: true")
+        dropout = self.model.backbone.alpha_dropout, self.model.backbone.drop_path
+        if self.compile and any(dropout):
+            raise ValueError("compile: true needs model.backbone.alpha_dropout and drop_path of 0")
         if self.optimizer.anneal_by == "time" and self.max_minutes is None:
             raise ValueError("optimizer.anneal_by: time needs max_minutes")
         return self

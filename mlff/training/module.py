@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mlff.graph import AtomicGraph
+from mlff.potential import CorruptedGraph, DensPotential, Potential, corrupt
 from mlff.training.averaging import averaged_copy
 from mlff.training.batches import EpochBatches, Position
+from mlff.training.compiled import CompiledObjective, CompileError
 from mlff.training.config import TrainingConfig
-from mlff.training.losses import compute_loss
+from mlff.training.losses import LossTerms
 from mlff.training.metrics import Predict
-from mlff.training.schedule import learning_rate_factor
+from mlff.training.objective import Objective, evaluate_potential
+from mlff.training.padding import BatchSize
+from mlff.training.schedule import learning_rate_factor, linear_decay
 
 
 class TrainingError(RuntimeError):
@@ -25,7 +30,10 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class Interval:
-    """Running sums since the last row of the metrics table: losses [4] (total, energy, forces, stress) and counts."""
+    """Running sums since the last row of the metrics table: losses and counts.
+
+    Losses [4] are total, energy, forces, stress; with DeNS [6], then noise and the number of steps that had one.
+    """
 
     losses: Tensor
     gradient_norm: Tensor
@@ -37,52 +45,87 @@ class PotentialModule(lightning.LightningModule):
     """A potential in training.
 
     Args:
-        potential: the model; its normalisation is already set.
+        potential: the model; its normalisation is already set. Averages, validation and weights are of it alone.
         config: the run.
         source: batches of each epoch, to know where epochs end.
-        frame_name: words for a training frame in error messages.
         total_steps: optimiser steps of the whole run.
+        frame_name: words for a training frame in error messages.
+        dens: the same potential with what DeNS adds to it, where ``config.dens`` asks for it.
+        compiled_size: compile the steps of batches that fit into it; None: compile nothing.
     """
 
     def __init__(
         self,
-        potential: nn.Module,
+        potential: Potential,
         config: TrainingConfig,
         source: EpochBatches,
         total_steps: int,
         frame_name: Callable[[int], str] = str,
+        dens: DensPotential | None = None,
+        compiled_size: BatchSize | None = None,
     ) -> None:
         super().__init__()
         self.potential = potential
+        self.dens = dens
+        self.objective = Objective(potential, config.loss, dens, config.dens)
+        cutoff = config.model.cutoff
+        self._compiled = None if compiled_size is None else CompiledObjective(self.objective, compiled_size, cutoff)
         self.averaged = averaged_copy(potential, config.ema)
         self.config = config
         self.total_steps = total_steps
         self.step = 0
         self.position = Position()
-        self.interval = Interval(torch.zeros(4), torch.zeros(()))
+        self.interval = Interval(torch.zeros(4 if dens is None else 6), torch.zeros(()))
+        self.dens_weight = 0.0 if config.dens is None else config.dens.weight
         self._source = source
         self._frame_name = frame_name
 
-    def transfer_batch_to_device(self, batch: AtomicGraph, device: torch.device, dataloader_idx: int) -> AtomicGraph:
-        """Called by Lightning; the graph moves itself."""
-        return batch if batch.positions.device == device else batch.to(device=device)
+    @property
+    def trained(self) -> nn.Module:
+        """All that the optimiser changes."""
+        return self.potential if self.dens is None else self.dens
 
-    def training_step(self, batch: AtomicGraph, batch_idx: int) -> Tensor:
+    def on_before_batch_transfer(self, batch: AtomicGraph, dataloader_idx: int) -> AtomicGraph | CorruptedGraph:
+        """Corrupt a training batch for DeNS, on the CPU; like every draw of a step it depends on its number only."""
+        if self.config.dens is None:
+            return batch
+        generator = torch.Generator().manual_seed(self._seed(purpose=1))
+        model = self.config.model
+        return corrupt(batch, self.config.dens, model.cutoff, model.max_neighbors, generator)
+
+    def transfer_batch_to_device(
+        self, batch: AtomicGraph | CorruptedGraph, device: torch.device, dataloader_idx: int
+    ) -> AtomicGraph | CorruptedGraph:
+        """Called by Lightning; the graph moves itself."""
+        return batch if _graph(batch).positions.device == device else batch.to(device=device)
+
+    def training_step(self, batch: AtomicGraph | CorruptedGraph, batch_idx: int) -> Tensor:
         """Loss of a batch; raises TrainingError naming step and frames when it is not finite."""
-        output = evaluate_potential(self.potential, batch, self.config.loss.stress_weight > 0)
-        terms = compute_loss(output, batch, self.config.loss)
+        terms = self._loss(batch)
         # Before the backward pass, so that the weights and the averages stay usable.
         if not bool(torch.isfinite(terms.total)):
             raise TrainingError(self._not_finite("loss", float(terms.total.detach())))
-        self.interval.losses += torch.stack([terms.total.detach(), terms.energy, terms.forces, terms.stress])
+        parts = [terms.total.detach(), terms.energy, terms.forces, terms.stress]
+        if self.dens is not None:
+            parts += [terms.noise, torch.full_like(terms.noise, float(isinstance(batch, CorruptedGraph)))]
+        self.interval.losses += torch.stack(parts)
         self.interval.steps += 1
-        self.interval.frames += batch.num_graphs
+        self.interval.frames += _graph(batch).num_graphs
         return terms.total
+
+    def _loss(self, batch: AtomicGraph | CorruptedGraph) -> LossTerms:
+        if self._compiled is None or not self._compiled.takes(batch):
+            terms: LossTerms = self.objective(batch, self.dens_weight)
+            return terms
+        try:
+            return self._compiled(batch, self.dens_weight)
+        except CompileError as error:
+            raise TrainingError(str(error)) from error
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip the gradient and remember its norm; raises TrainingError when it is not finite."""
         limit = self.config.optimizer.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(self.potential.parameters(), float("inf") if limit is None else limit)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.parameters(), float("inf") if limit is None else limit)
         if not bool(torch.isfinite(norm)):
             raise TrainingError(self._not_finite("gradient", float(norm)))
         self.interval.gradient_norm += norm
@@ -91,11 +134,11 @@ class PotentialModule(lightning.LightningModule):
         """AdamW with weight decay on matrices only."""
         settings = self.config.optimizer
         return torch.optim.AdamW(
-            parameter_groups(self.potential, settings.weight_decay), lr=settings.lr, betas=settings.betas, fused=True
+            parameter_groups(self.trained, settings.weight_decay), lr=settings.lr, betas=settings.betas, fused=True
         )
 
     def begin_step(self, optimizer: torch.optim.Optimizer, time_fraction: float) -> float:
-        """Set the learning rate and the random numbers of the coming step; returns the learning rate.
+        """Set learning rate, weight of the noise and random numbers of the coming step; returns the learning rate.
 
         Every random draw of a step depends on (seed, step, process) only, so that no generator state has to be saved.
         """
@@ -107,7 +150,10 @@ class PotentialModule(lightning.LightningModule):
         factor = learning_rate_factor(self.step, self.total_steps, warmup, settings.min_lr_fraction, progress)
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * factor
-        torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 65_536 + self.global_rank)
+        dens = self.config.dens
+        if dens is not None and dens.weight_decay == "linear":
+            self.dens_weight = dens.weight * linear_decay(self.step, self.total_steps, progress)
+        torch.manual_seed(self._seed(purpose=0))
         return settings.lr * factor
 
     def end_step(self) -> bool:
@@ -121,8 +167,13 @@ class PotentialModule(lightning.LightningModule):
 
     def take_interval(self) -> dict[str, float]:
         """Means since the last call, then start anew."""
-        losses = (self.interval.losses / max(1, self.interval.steps)).tolist()
+        losses = (self.interval.losses[:4] / max(1, self.interval.steps)).tolist()
         row = dict(zip(("loss", "loss_energy", "loss_forces", "loss_stress"), losses, strict=True))
+        if self.dens is not None:
+            noise, count = self.interval.losses[4:].tolist()
+            row["dens_weight"] = self.dens_weight
+            if count:
+                row["loss_dens"] = noise / count
         row["gradient_norm"] = float(self.interval.gradient_norm) / max(1, self.interval.steps)
         self.interval = Interval(torch.zeros_like(self.interval.losses), torch.zeros_like(self.interval.gradient_norm))
         return row
@@ -131,7 +182,7 @@ class PotentialModule(lightning.LightningModule):
         """Weights, averages, optimiser and position: all that the next step depends on."""
         interval = self.interval
         return {
-            "potential": self.potential.state_dict(),
+            "potential": self.trained.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self._optimizer().state_dict(),
             "step": self.step,
@@ -142,7 +193,7 @@ class PotentialModule(lightning.LightningModule):
 
     def restore_weights(self, state: dict[str, Any]) -> None:
         """First half of the restore, before Lightning sets up: weights, averages and position."""
-        self.potential.load_state_dict(state["potential"])
+        self.trained.load_state_dict(state["potential"])
         self.averaged.load_state_dict(state["averaged"])
         self.step = state["step"]
         self.position = Position(state["epoch"], state["index"])
@@ -152,6 +203,11 @@ class PotentialModule(lightning.LightningModule):
         self._optimizer().load_state_dict(state["optimizer"])
         losses, norm, steps, frames = state["interval"]
         self.interval = Interval(losses.to(self.device), norm.to(self.device), steps, frames)
+
+    def _seed(self, purpose: int) -> int:
+        """Of the random numbers of the coming step; mixed, because torch's CPU generator reads its lower half only."""
+        entropy = (self.config.seed, self.step, self.global_rank, purpose)
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _optimizer(self) -> torch.optim.Optimizer:
         return self.trainer.optimizers[0]
@@ -165,17 +221,13 @@ class PotentialModule(lightning.LightningModule):
         )
 
 
+def _graph(batch: AtomicGraph | CorruptedGraph) -> AtomicGraph:
+    return batch.graph if isinstance(batch, CorruptedGraph) else batch
+
+
 def potential_predictor(potential: nn.Module) -> Predict:
     """``evaluate_potential`` of one model as the function that ``metrics.predict`` takes."""
     return lambda graph, stress: evaluate_potential(potential, graph, stress)
-
-
-def evaluate_potential(potential: nn.Module, graph: AtomicGraph, stress: bool) -> dict[str, Tensor]:
-    """Energy, forces and optionally stress of a batch."""
-    output: dict[str, Tensor] = potential(
-        graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch, True, stress
-    )
-    return output
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ COLUMNS = (
     "loss_energy",
     "loss_forces",
     "loss_stress",
+    "loss_dens",
+    "dens_weight",
     "gradient_norm",
     "frames_per_second",
     "val_loss",

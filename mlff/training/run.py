@@ -33,8 +33,9 @@ from mlff.training.callbacks import OnStep, RunKeeper, TrainingInterrupted
 from mlff.training.config import ConfigError, TrainingConfig, dump_config, load_config
 from mlff.training.folder import RunFolder
 from mlff.training.module import PotentialModule
+from mlff.training.padding import BatchSize
 from mlff.training.signals import StopRequest
-from mlff.training.start import build_potential, refit_reference_energies, set_start
+from mlff.training.start import add_dens, build_potential, refit_reference_energies, set_start
 from mlff.training.state import InitialWeights, load_state
 from mlff.training.summary import write_report
 
@@ -138,7 +139,15 @@ def train(
     total = config.epochs * len(source.batches(0))
     total = total if config.max_steps is None else min(total, config.max_steps)
     frames = splits.train
-    module = PotentialModule(potential, config, source, total, lambda i: f"{frames[i].source}, frame {frames[i].index}")
+    module = PotentialModule(
+        potential,
+        config,
+        source,
+        total,
+        lambda i: f"{frames[i].source}, frame {frames[i].index}",
+        dens=add_dens(potential, config),
+        compiled_size=_compiled_size(config, parts["train"]) if config.compile else None,
+    )
     if state is not None:
         module.restore_weights(state)
         logger.info("resuming at step %d of %d", module.step, total)
@@ -203,6 +212,11 @@ def _trainer(config: TrainingConfig, folder: RunFolder, step: int) -> lightning.
     except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
         chosen = f"accelerator {config.accelerator}, devices {config.devices}, num_nodes {config.num_nodes}"
         raise ConfigError(f"{chosen}: not possible here ({error})") from error
+
+
+def _compiled_size(config: TrainingConfig, train: GraphDataset) -> BatchSize:
+    atoms = [len(frame.atoms) for frame in train.frames]
+    return BatchSize.typical(atoms, train.edge_counts.tolist(), config.batch_size)
 
 
 def _check_output(folder: RunFolder) -> None:

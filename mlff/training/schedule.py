@@ -1,4 +1,4 @@
-"""Learning-rate schedule as a pure function of progress, so that a resumed run needs no scheduler state."""
+"""Schedules as pure functions of progress, so that a resumed run needs no scheduler state."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ def learning_rate_factor(
     done = (step - warmup_steps) / max(1, total_steps - 1 - warmup_steps)
     done = min(1.0, max(done, progress))
     return min_factor + (1.0 - min_factor) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def linear_decay(step: int, total_steps: int, progress: float = 0.0) -> float:
+    """Factor that falls from 1 at the first step to 0 at the last; arguments as above."""
+    return 1.0 - min(1.0, max(step / max(1, total_steps - 1), progress))
