@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ase.data import chemical_symbols
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mlff.equiformer import EquiformerConfig
 
@@ -19,6 +19,9 @@ class PotentialConfig(BaseModel):
 
     species: tuple[int, ...] = Field(min_length=1)
     forces: Literal["conservative", "direct"] = "conservative"
+    repulsion: Literal["none", "zbl"] = Field(
+        "none", description="zbl: screened nuclear repulsion between atoms closer than their covalent radii"
+    )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 
     @field_validator("backbone", mode="before")
@@ -43,6 +46,12 @@ class PotentialConfig(BaseModel):
             else:
                 raise ValueError(f"{value!r} is neither a chemical symbol nor an atomic number")
         return tuple(sorted(numbers))
+
+    @model_validator(mode="after")
+    def _repulsion_has_forces(self) -> "PotentialConfig":
+        if self.repulsion != "none" and self.forces == "direct":
+            raise ValueError(f"repulsion {self.repulsion!r} needs conservative forces: it is a part of the energy")
+        return self
 
     @property
     def conservative(self) -> bool:

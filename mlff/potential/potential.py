@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mlff.equiformer import EnergyHead, Equiformer, GraphContext, VectorHead
 from mlff.potential.config import PotentialConfig
+from mlff.potential.repulsion import NuclearRepulsion
 
 MAX_ATOMIC_NUMBER = 118
 
@@ -71,6 +72,7 @@ class Potential(nn.Module):
         scalars_only = config.conservative and config.backbone.energy_reads_scalars
         self.backbone = Equiformer(config.backbone, num_species, scalars_only)
         self.energy_head = EnergyHead(config.backbone)
+        self.repulsion = NuclearRepulsion() if config.repulsion == "zbl" else None
         self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
 
     @torch.jit.ignore
@@ -161,6 +163,11 @@ class Potential(nn.Module):
     ) -> Dict[str, Tensor]:
         """What :meth:`forward` returns, from the normalised features of the backbone."""
         interaction = self.energy_head(features).to(torch.float64) * self.scale
+        repulsion = self.repulsion
+        if repulsion is not None:
+            numbers_of = numbers.index_select(0, graph.source), numbers.index_select(0, graph.target)
+            pairs = repulsion(torch.linalg.vector_norm(edge_vec, dim=1), numbers_of[0], numbers_of[1])
+            interaction = interaction.index_add(0, graph.target, 0.5 * pairs.to(torch.float64))
         energies = self.reference_energies.index_select(0, numbers) + interaction
         # atoms share the offset, so that their energies sum to that of the structure
         sizes = torch.zeros(cell.shape[0], dtype=energies.dtype, device=energies.device)

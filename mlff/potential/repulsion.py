@@ -1,0 +1,47 @@
+"""Screened nuclear repulsion between atoms closer than a bond."""
+
+import torch
+from ase import units
+from ase.data import covalent_radii
+from torch import Tensor, nn
+
+from mlff.graph import PolynomialEnvelope
+
+# Universal screening function of Ziegler, Biersack and Littmark, "The Stopping and Range of Ions in Solids" (1985)
+_AMPLITUDES = (0.18175, 0.50986, 0.28022, 0.02817)
+_RATES = (3.19980, 0.94229, 0.40290, 0.20162)
+
+
+class NuclearRepulsion(nn.Module):
+    """The ZBL pair energy, switched off smoothly at the sum of the two covalent radii.
+
+    Training data hold few strongly compressed bonds, and what a network makes of shorter ones is arbitrary: it may let
+    atoms fall into each other. This term cannot, and at bond lengths it is small enough to be learned on top of.
+    """
+
+    radii: Tensor
+    charges: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.envelope = PolynomialEnvelope()
+        self.amplitudes = list(_AMPLITUDES)
+        self.rates = list(_RATES)
+        self.length = 0.88534 * units.Bohr
+        self.coulomb = units.Hartree * units.Bohr  # e²/(4πε0), eV·Å
+        charges = torch.arange(len(covalent_radii), dtype=torch.float64)
+        self.register_buffer("charges", charges, persistent=False)
+        self.register_buffer("radii", torch.tensor(covalent_radii, dtype=torch.float64), persistent=False)
+
+    def forward(self, distance: Tensor, source_numbers: Tensor, target_numbers: Tensor) -> Tensor:
+        """Energy of each pair in eV, [E], from distances in Å and atomic numbers, each [E]."""
+        first = self.charges.index_select(0, source_numbers)
+        second = self.charges.index_select(0, target_numbers)
+        length = (self.length / (first.pow(0.23) + second.pow(0.23))).to(distance.dtype)
+        reach = self.radii.index_select(0, source_numbers) + self.radii.index_select(0, target_numbers)
+        x = distance / length
+        screening = torch.zeros_like(x)
+        for term in range(len(self.amplitudes)):
+            screening = screening + self.amplitudes[term] * torch.exp(-self.rates[term] * x)
+        bare = (self.coulomb * first * second).to(distance.dtype) / distance
+        return bare * screening * self.envelope(distance / reach.to(distance.dtype))
