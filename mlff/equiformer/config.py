@@ -5,7 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: The published EquiformerV2 models (arXiv:2306.12059; OC20 and OC22 configurations) differ in size only.
-#: ``smooth`` is the variant for dynamics: every piece is smooth in the positions and exactly equivariant.
+#: ``smooth`` is the variant for dynamics: every piece is smooth in the positions and exactly equivariant. It has few
+#: radial functions: with 16 its forces broke down 0.05 Å beyond the shortest bonds of the training data.
 PRESETS: dict[str, dict[str, Any]] = {
     "equiformer-v2-31M": {"num_layers": 8, "lmax": 4, "mmax": 2},
     "equiformer-v2-83M": {"num_layers": 12, "lmax": 6, "mmax": 2, "drop_path": 0.05},
@@ -25,7 +26,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "cutoff": 5.0,
         "max_neighbors": None,
         "radial_basis": "bessel",
-        "num_radial": 16,
+        "num_radial": 8,
         "radial_weights": "degree",
         "message_channels": 32,
         "merge": "add",
