@@ -1,0 +1,156 @@
+"""Where a training step goes, plain and compiled.
+
+    python -m benchmarks.speed.training_step -o benchmarks/results/speed_training.json
+
+Batches of rattled ethanol molecules, conservative forces, the `smooth` preset. The parts of a step take turns with the
+whole step as the trainer runs it; what is left of the whole after the parts is the trainer, logging and Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import ase
+import numpy as np
+import torch
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.speed.timing import alternate, machine, summary
+from mlff._files import write_text
+from mlff.data import BatchSampler, GraphDataset, collate, load_splits
+from mlff.training import TrainingConfig, train
+from mlff.training.averaging import averaged_copy
+from mlff.training.compiled import CompiledObjective
+from mlff.training.config import parse_config
+from mlff.training.module import parameter_groups
+from mlff.training.objective import Objective
+from mlff.training.padding import BatchSize
+from mlff.training.record import read_metrics
+from mlff.training.start import build_potential
+
+
+def frames(count: int, seed: int = 0) -> list[ase.Atoms]:
+    """Ethanol, rattled by 0.08 A, with random labels: only the time counts."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        atoms = molecule("CH3CH2OH")
+        atoms.rattle(0.08, rng=rng)
+        labels = {"energy": float(rng.normal()), "forces": rng.normal(size=(len(atoms), 3))}
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        made.append(atoms)
+    return made
+
+
+def configuration(folder: Path, arguments: argparse.Namespace, compiled: bool) -> TrainingConfig:
+    """A run of one pass over the frames."""
+    return parse_config(
+        {
+            "data": {"paths": [str(folder / "frames.extxyz")], "split": {"train": 0.9, "val": 0.05, "test": 0.05}},
+            "model": {"species": ["H", "C", "O"], "backbone": {"preset": "smooth", "num_layers": arguments.layers}},
+            "loss": {"kind": "l2"},
+            "batch_size": arguments.batch,
+            "epochs": 1,
+            "compile": compiled,
+            "accelerator": "cpu",
+            "output": str(folder / ("compiled" if compiled else "plain")),
+        }
+    )
+
+
+def parts(config: TrainingConfig, compile_too: bool) -> dict[str, Callable[[], float]]:
+    """The parts of one step, each a function that returns its milliseconds."""
+    dataset = GraphDataset(load_splits(config.data).train, config.model.cutoff)
+    indices = next(iter(BatchSampler(dataset.edge_counts, config.batch_size)))
+    batch = collate([dataset[i] for i in indices])
+    potential = build_potential(config).train()
+    objective = Objective(potential, config.loss, None, None)
+    settings = config.optimizer
+    optimizer = torch.optim.AdamW(parameter_groups(potential, settings.weight_decay), lr=1e-9, fused=True)
+    averaged = averaged_copy(potential, config.ema)
+    inputs = (batch.positions, batch.numbers, batch.cell, batch.edge_index, batch.shifts, batch.batch)
+
+    def backward(loss: Callable[..., Any]) -> None:
+        optimizer.zero_grad()
+        loss(batch, 0.0).total.backward()
+
+    found: dict[str, Callable[[], object]] = {
+        "batch (graphs from memory)": lambda: collate([dataset[i] for i in indices]),
+        "energy": lambda: potential(*inputs, False),
+        "energy and forces": lambda: potential(*inputs, True),
+        "loss and gradients": lambda: backward(objective),
+        "clipping": lambda: torch.nn.utils.clip_grad_norm_(potential.parameters(), 1e9),
+        "optimiser": optimizer.step,
+        "average of the weights": lambda: averaged.update_parameters(potential),
+    }
+    if compile_too:
+        atoms = [len(frame.atoms) for frame in dataset.frames]
+        size = BatchSize.typical(atoms, dataset.edge_counts.tolist(), config.batch_size)
+        compiled = CompiledObjective(objective, size, config.model.cutoff)
+        found["loss and gradients, compiled"] = lambda: backward(compiled)
+    backward(objective)  # there must be gradients to clip
+    return {name: _timed(function) for name, function in found.items()}
+
+
+def _timed(function: Callable[[], object]) -> Callable[[], float]:
+    def run() -> float:
+        start = time.perf_counter()
+        function()
+        return 1e3 * (time.perf_counter() - start)
+
+    return run
+
+
+def whole_step(config: TrainingConfig) -> float:
+    """Median milliseconds of a step of the real run, the first rows left out."""
+    rows = read_metrics(train(config).folder.metrics)
+    rates = [row["frames_per_second"] for row in rows if row.get("frames_per_second")]
+    return 1e3 * config.batch_size / median(rates[len(rates) // 3 :])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--no-compile", action="store_true", help="leave out what takes minutes")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "frames.extxyz", frames(arguments.frames))
+        plain = configuration(Path(folder), arguments, False)
+        times = alternate(parts(plain, not arguments.no_compile), repeats=arguments.repeats, warmup=2)
+        whole = {"plain": whole_step(plain)}
+        if not arguments.no_compile:
+            whole["compiled"] = whole_step(configuration(Path(folder), arguments, True))
+    figures = {name: summary(values) for name, values in times.items()}
+    table = Table("part", "median (ms)")
+    for name, figure in figures.items():
+        table.add_row(name, f"{figure['median_ms']:.2f}")
+    for name, value in whole.items():
+        table.add_row(f"whole step in the trainer, {name}", f"{value:.1f}")
+    console.print(table)
+    if arguments.output:
+        settings = {"layers": arguments.layers, "batch": arguments.batch, "frames": arguments.frames}
+        content = {"machine": machine(), "settings": settings, "parts": figures, "whole_step_ms": whole}
+        write_text(arguments.output, json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
