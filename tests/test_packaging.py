@@ -141,7 +141,7 @@ def tracked_texts() -> list[tuple[str, str]]:
     texts = []
     for name in filter(None, listing.stdout.split("\0")):
         path = ROOT / name
-        if path.is_file() and path.suffix not in {".pt", ".safetensors", ".png"}:
+        if path.is_file() and path.suffix not in {".pt", ".safetensors", ".png", ".npz"}:
             texts.append((name, path.read_text(encoding="utf-8")))
     return texts
 

@@ -78,7 +78,7 @@ def check_script(words: list[str]) -> None:
         path, options = ROOT / words[1], words[2:]
     source = path.read_text(encoding="utf-8")
     for option in (word for word in options if word.startswith("-")):
-        assert f'"{option}"' in source, f"{path.name} knows no option {option}"
+        assert f'"{option}"' in source or f'"{option}/' in source, f"{path.name} knows no option {option}"
 
 
 def check_command(words: list[str]) -> None:

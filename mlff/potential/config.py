@@ -20,7 +20,7 @@ class PotentialConfig(BaseModel):
     species: tuple[int, ...] = Field(min_length=1)
     forces: Literal["conservative", "direct"] = "conservative"
     repulsion: Literal["none", "zbl"] = Field(
-        "none", description="zbl: screened nuclear repulsion between atoms closer than their covalent radii"
+        default="none", description="zbl: screened nuclear repulsion between atoms closer than their covalent radii"
     )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 
