@@ -1,5 +1,6 @@
 # Two commands matter: `make demo` and `make test`. `make help` lists the rest.
-# Everything is installed into environments inside this folder (.venv, .venv-peers); nothing else on the machine is touched.
+# Everything is installed into environments inside this folder (.venv, .venv-peers, .venv-torchforce); nothing else on the
+# machine is touched.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 VENV ?= .venv
 PEERS ?= .venv-peers
+TORCHFORCE ?= .venv-torchforce
 THREADS ?= 2
 # The torch requirement to install; empty: the CPU build where there is no GPU, the default build of the platform where there is one.
 TORCH ?=
@@ -27,10 +29,10 @@ export MPLBACKEND ?= Agg
 
 SOURCES := pyproject.toml README.md LICENSE $(shell find mlff md_drivers checkpoints -type f -not -name '*.pyc')
 
-.PHONY: help demo test lint install dev bench-speed peers clean distclean
+.PHONY: help demo test test-torchforce lint install dev bench-speed peers clean distclean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
 
 demo: install ## set up, relax a rattled adsorbate on a metal slab with a shipped checkpoint, write the results to outputs/demo
 	$(PY) examples/demo.py -o outputs/demo
@@ -42,6 +44,13 @@ test: lint ## set up, lint, type-check, run the whole test suite against the ins
 	@mkdir -p $(RUN_DIR)
 	@cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -c 'import sys, mlff; sys.exit("site-packages" not in mlff.__file__ and "tests would not see the installed package but " + mlff.__file__)'
 	cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" $(PYTEST_ARGS) "$(CURDIR)/tests"
+
+test-torchforce: export OMP_NUM_THREADS = 1
+test-torchforce: export MKL_NUM_THREADS = 1
+test-torchforce: $(TORCHFORCE)/.installed ## the tests of the OpenMM forces with TorchForce, in an environment of its own (about 7 GB)
+	@mkdir -p $(RUN_DIR)
+	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m md_drivers.openmm.probe
+	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" $(PYTEST_ARGS) "$(CURDIR)/tests/md_drivers/openmm"
 
 lint: dev ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -61,7 +70,7 @@ clean: ## remove build products, caches and outputs
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## the same and the environments
-	rm -rf $(VENV) $(PEERS)
+	rm -rf $(VENV) $(PEERS) $(TORCHFORCE)
 
 # --- environments -----------------------------------------------------------------------------------------------------
 
@@ -95,11 +104,25 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.torch
 
 $(VENV)/.dev: $(SOURCES) $(VENV)/.torch
 	@echo "installing the project, its dependencies and the tools for development (a few minutes the first time)"
-	$(PIP) install '.[dev]'
+	$(PIP) install '.[dev,peptides,openmm]'
 	@touch $(VENV)/.installed $@
 
 $(PEERS)/.installed: benchmarks/peers/requirements.txt
 	$(call make_venv,$(PEERS))
 	$(call install_torch,$(PEERS))
 	$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@touch $@
+
+# The one pair that works (md_drivers/openmm/probe.py); the torch build with CUDA is needed also where there is no GPU.
+$(TORCHFORCE)/.torch:
+	$(call make_venv,$(TORCHFORCE))
+	@echo "installing torch 2.9.1 with CUDA and openmmtorch 1.5 (about 7 GB, two to four minutes)"
+	@$(TORCHFORCE)/bin/python -m pip --disable-pip-version-check --quiet install 'torch==2.9.1' 'openmmtorch==1.5' || { \
+	  echo "error: torch 2.9.1 and openmmtorch 1.5 cannot be installed, see above, so TorchForce was NOT tested." >&2; \
+	  echo "       They come from PyPI and need 7 GB in $(CURDIR)/$(TORCHFORCE): is there a network, and space?" >&2; exit 1; }
+	@touch $@
+
+$(TORCHFORCE)/.installed: $(SOURCES) $(TORCHFORCE)/.torch
+	@echo "installing the project, its dependencies and the tools for development"
+	$(TORCHFORCE)/bin/python -m pip --disable-pip-version-check --quiet install '.[dev,openmm]'
 	@touch $@

@@ -1,6 +1,6 @@
 """Engines that move atoms with the models of ``mlff``.
 
-Importing this package imports nothing else; torch and ASE come with the first of its names.
+Importing this package imports nothing else; torch and ASE come with the first of its names, OpenMM with a force.
 """
 
 from importlib import import_module
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from md_drivers.ase_calculator import MLFFCalculator, NeighborStatistics
     from md_drivers.errors import StructureError
+    from md_drivers.openmm.force import openmm_force
     from md_drivers.relaxation import relax
     from md_drivers.results import RelaxFailed, RelaxInterrupted, RelaxResult, RelaxStep
 
@@ -20,6 +21,7 @@ __all__ = [
     "RelaxResult",
     "RelaxStep",
     "StructureError",
+    "openmm_force",
     "relax",
 ]
 
@@ -31,6 +33,7 @@ _HOME = {
     "RelaxResult": "results",
     "RelaxStep": "results",
     "StructureError": "errors",
+    "openmm_force": "openmm.force",
     "relax": "relaxation",
 }
 

@@ -16,6 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+data_app = typer.Typer(help="Make training data with open tools.", no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(data_app, name="data")
+
 _Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -191,6 +194,35 @@ def inspect(
     from mlff.commands.inspect import run_inspect
 
     raise typer.Exit(run_inspect(model, as_json))
+
+
+@data_app.command()
+def peptides(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write, or to continue.")],
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML; every field has a default, see docs/peptides.md.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="At least so many frames; overrides `frames`.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="A few peptides, about a minute: to try the command.")] = False,
+) -> None:
+    """Capped peptides with GFN2-xTB energies and forces: built from sequence, sampled with OpenMM, labelled by tblite.
+
+    Writes train, val and test files, energies of isolated atoms, provenance, a figure and a README. Needs the extra
+    packages of `pip install 'mlff-equijump[peptides]'`.
+
+    Exit status: 0 done, 1 a file cannot be written, 2 wrong settings or missing packages, 130 stopped by Ctrl-C, 143
+    terminated (both continue with the same command).
+
+    Examples:
+
+        mlff data peptides -o peptides --workers 2
+
+        mlff data peptides -o trial --quick
+    """
+    from mlff.commands.peptides import run_peptides
+
+    raise typer.Exit(run_peptides(output, config, frames, workers, quick))
 
 
 if __name__ == "__main__":

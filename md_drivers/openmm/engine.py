@@ -1,0 +1,33 @@
+"""The engine itself: whether OpenMM is there, and the units at its border."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from ase import units
+
+#: One nm in A.
+NM = units.nm
+#: One kJ/mol in eV (CODATA, from ``ase.units`` as everywhere in the project).
+KJ_MOL = units.kJ / units.mol
+#: One kJ/mol/nm in eV/A.
+KJ_MOL_NM = KJ_MOL / NM
+
+_INSTALL = "pip install 'mlff-equijump[openmm]'"
+
+
+def import_openmm() -> ModuleType:
+    """The module ``openmm``.
+
+    Raises:
+        ImportError: OpenMM is not installed, or older than 8.6.
+    """
+    try:
+        import openmm
+        import openmm.app
+    except ImportError as error:
+        raise ImportError(f"OpenMM is needed and cannot be imported ({error}); {_INSTALL}") from error
+    if not hasattr(getattr(openmm, "PythonForce", None), "setParticles"):
+        version = getattr(openmm, "__version__", "unknown")
+        raise ImportError(f"OpenMM 8.6 or newer is needed, this is {version}; {_INSTALL}")
+    return openmm

@@ -1,0 +1,72 @@
+"""What a force leaves behind when it cannot go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from mlff._files import replacing
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Atoms of a force at one evaluation: positions [N, 3] and cell [3, 3] (zeros: none) in A, time in ps."""
+
+    positions: np.ndarray
+    cell: np.ndarray
+    step: int
+    time: float
+
+    @property
+    def when(self) -> str:
+        """Step and time in words."""
+        return f"step {self.step} ({self.time:.6g} ps)"
+
+    def atoms(self, numbers: Sequence[int]) -> Atoms:
+        """The frame for a file."""
+        frame = Atoms(numbers=numbers, positions=self.positions, cell=self.cell, pbc=bool(self.cell.any()))
+        frame.info.update(step=self.step, time_ps=self.time)
+        return frame
+
+
+def describe_failure(
+    quantity: str,
+    bad: np.ndarray,
+    now: Snapshot,
+    before: Snapshot | None,
+    numbers: Sequence[int],
+    particles: Sequence[int] | None,
+    file: Path,
+) -> str:
+    """Write the last evaluations to ``file`` (extxyz, A) and say what happened.
+
+    Args:
+        quantity: what is not finite.
+        bad: indices of the atoms where it is not; empty for the energy.
+        now, before: the failed evaluation and the one before.
+        numbers, particles: of the atoms, see :class:`md_drivers.openmm.region.Region`.
+        file: is replaced.
+    """
+    where = ""
+    if bad.size:
+        first = int(bad[0])
+        particle = first if particles is None else particles[first]
+        where = f" for atom {particle} ({chemical_symbols[numbers[first]]})"
+        where += f" and {bad.size - 1} more" if bad.size > 1 else ""
+    frames = [snapshot.atoms(numbers) for snapshot in (before, now) if snapshot is not None]
+    try:
+        with replacing(file.resolve()) as temporary:
+            ase.io.write(temporary, frames, format="extxyz")
+        written = f"the positions of the last {len(frames)} evaluation(s) are in {file.resolve()}"
+    except OSError as error:
+        written = f"the positions could not be written to {file} ({error})"
+    return (
+        f"{quantity} not finite (NaN or infinity){where} at {now.when}; {written}. Atoms may lie on top of each other "
+        "or far outside the training data: minimise first, take a smaller time step"
+    )

@@ -1,0 +1,152 @@
+"""``openmm_force``: an exported potential as an OpenMM Force."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+
+from md_drivers.ase_calculator import model_name
+from md_drivers.openmm.engine import import_openmm
+from md_drivers.openmm.potential import Model, open_potential, reference, warn_if_direct
+from mlff.artifacts import LoadedModel
+
+if TYPE_CHECKING:
+    from openmm import Force
+    from openmm.app import Topology
+
+    from md_drivers.openmm.computation import Computation
+    from md_drivers.openmm.region import Region
+
+Implementation = Literal["pythonforce", "torchforce"]
+
+
+@dataclass(frozen=True)
+class ForceOptions:
+    """Options of a force, as :func:`openmm_force` explains them; ValueError for values that cannot be."""
+
+    device: str | torch.device | None = None
+    dtype: str | torch.dtype | None = None
+    skin: float = 0.5
+    parameter: str | None = None
+    implementation: Implementation = "pythonforce"
+    failure_file: str | os.PathLike[str] = "mlff-failure.extxyz"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.skin) and self.skin >= 0.0):
+            raise ValueError(f"skin must be a finite length >= 0 A, got {self.skin!r}")
+        if self.parameter == "":
+            raise ValueError("parameter must be a name, or None for a force that cannot be scaled")
+        if self.implementation not in get_args(Implementation):
+            raise ValueError(f"implementation must be one of {get_args(Implementation)}, got {self.implementation!r}")
+
+
+def openmm_force(
+    model: Model,
+    topology: Topology,
+    atoms: Iterable[int] | None = None,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    skin: float = 0.5,
+    periodic: bool | None = None,
+    parameter: str | None = "lambda",
+    force_group: int = 0,
+    implementation: Implementation = "pythonforce",
+    failure_file: str | os.PathLike[str] = "mlff-failure.extxyz",
+) -> Force:
+    """An OpenMM Force that computes energy and forces of an exported potential; add it to a System.
+
+    It adds energies to what the System has already: to replace the classical terms of part of a system use openmm-ml
+    (``MLPotential("mlff", modelPath=...).createMixedSystem``), which also caps bonds at the border.
+
+    Args:
+        model: name of a shipped checkpoint, path of an exported file, or a loaded model.
+        topology: of the whole System; gives elements, bonds and whether there is a box.
+        atoms: indices of the atoms that the model sees, whole molecules; ``None`` for all.
+        device: of the model, ``"cpu"`` or ``"cuda"``; ``None`` takes a GPU if there is one. It is independent of
+            OpenMM's platform; a ``torchforce`` runs on the device of OpenMM whatever is said here.
+        dtype: ``"float32"`` or ``"float64"``; ``None`` keeps the model's own.
+        skin: extra reach of the stored neighbour list in A; results do not depend on it. Not for ``torchforce``.
+        periodic: use OpenMM's periodic box, triclinic and changing ones too. ``None``: if the topology has a box. A
+            force of all atoms admits any box; one of part of them needs twice the cutoff of the model.
+        parameter: name of a global parameter, 1 at first, that energy and forces are multiplied by; forces with the
+            same name share it. ``None`` for no such parameter. At 0 the model is not evaluated.
+        force_group: of OpenMM, 0 to 31.
+        implementation: ``"pythonforce"``, or ``"torchforce"`` with the package openmmtorch.
+        failure_file: where a ``pythonforce`` writes positions (extxyz, A) when something is not finite.
+
+    Raises:
+        ImportError: OpenMM 8.6 or newer is missing; for ``torchforce`` a working pair of openmmtorch and torch.
+        TypeError: ``model``, ``topology`` or ``atoms`` is something else.
+        ValueError: the model is not there or no potential, an option has an impossible value.
+        StructureError: no atoms, a wrong index, an atom without element, an unknown species, a bond cut by the border
+            of ``atoms``, a box that is too small.
+        openmm.OpenMMException: (from a simulation) what :class:`md_drivers.openmm.computation.Computation` raises.
+
+    Warns:
+        UserWarning: the model predicts forces directly, so energy is not conserved.
+    """
+    import_openmm()
+    from md_drivers.openmm.region import check_bonds_whole, read_region  # imports OpenMM
+
+    options = ForceOptions(device, dtype, skin, parameter, implementation, failure_file)
+    potential = open_potential(model, device, dtype)
+    warn_if_direct(potential)
+    region = read_region(topology, atoms, potential)
+    if region.partial and region.particles is not None:
+        check_bonds_whole(topology, region.particles)
+    periodic = region.box is not None if periodic is None else periodic
+    return build_force(reference(model, potential), potential, region, periodic, options, force_group)
+
+
+def build_force(
+    source: str, model: LoadedModel, region: Region, periodic: bool, options: ForceOptions, force_group: int
+) -> Force:
+    """The force of a region whose atoms were checked; ``source`` is what finds the model again.
+
+    Raises:
+        ImportError, StructureError: as :func:`openmm_force`.
+    """
+    import openmm
+
+    from md_drivers.openmm.region import check_box
+
+    if region.partial and periodic and region.box is not None:
+        check_box(region.box, model.metadata.cutoff)
+    if options.implementation == "torchforce":
+        from md_drivers.openmm.torchforce import torch_force
+
+        force = torch_force(model, region, periodic, options.parameter)
+    else:
+        parameters = {} if options.parameter is None else {options.parameter: 1.0}
+        force = openmm.PythonForce(computation(source, model, region, periodic, options), parameters)
+        force.setParticles(region.particles or ())
+    force.setUsesPeriodicBoundaryConditions(periodic)
+    force.setForceGroup(force_group)
+    force.setName(f"mlff {model_name(model)}")
+    return force
+
+
+def computation(source: str, model: LoadedModel, region: Region, periodic: bool, options: ForceOptions) -> Computation:
+    """What the ``pythonforce`` of :func:`build_force` calls."""
+    from md_drivers.openmm.computation import Computation, Settings
+
+    settings = Settings(
+        model=source,
+        sha256=model.sha256,
+        device=None if options.device is None else str(options.device),
+        dtype=str(model.dtype).removeprefix("torch."),
+        skin=float(options.skin),
+        numbers=region.numbers,
+        particles=region.particles,
+        partial=region.partial,
+        periodic=periodic,
+        parameter=options.parameter,
+        failure_file=os.fspath(options.failure_file),
+    )
+    return Computation(settings, model)

@@ -1,0 +1,152 @@
+"""Which atoms of a topology a model is applied to, and whether it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from openmm import unit
+
+from md_drivers.ase_calculator import model_name
+from md_drivers.errors import StructureError
+from md_drivers.openmm.engine import NM
+from mlff.artifacts import LoadedModel
+
+if TYPE_CHECKING:
+    from openmm.app import Topology
+
+
+@dataclass(frozen=True)
+class Region:
+    """The atoms of a model.
+
+    Attributes:
+        numbers: [N] atomic numbers.
+        particles: [N] their indices in the System; ``None`` stands for all particles.
+        partial: the topology has other atoms too.
+        box: [3, 3] box vectors of the topology in A as rows, or ``None``.
+    """
+
+    numbers: tuple[int, ...]
+    particles: tuple[int, ...] | None
+    partial: bool
+    box: np.ndarray | None
+
+
+def read_region(topology: Topology, atoms: Iterable[int] | None, model: LoadedModel) -> Region:
+    """The atoms that ``model`` is to be applied to.
+
+    Args:
+        topology: of the whole System.
+        atoms: indices into the topology; ``None`` for all.
+        model: whose elements count.
+
+    Raises:
+        TypeError: ``topology`` is no ``openmm.app.Topology``, ``atoms`` holds no integers.
+        StructureError: no atoms, an index out of range or twice, an atom without element, an unknown species.
+    """
+    if not all(hasattr(topology, name) for name in ("atoms", "bonds", "getPeriodicBoxVectors")):
+        raise TypeError(f"topology must be an openmm.app.Topology, such as PDBFile(...).topology, got {topology!r}")
+    everything = list(topology.atoms())
+    chosen = range(len(everything)) if atoms is None else _indices(atoms, len(everything))
+    if len(chosen) == 0:
+        raise StructureError("there are no atoms to apply the model to")
+    _check_elements([everything[k] for k in chosen], model)
+    vectors = topology.getPeriodicBoxVectors()
+    return Region(
+        numbers=tuple(int(everything[k].element.atomic_number) for k in chosen),
+        particles=None if atoms is None else tuple(chosen),
+        partial=len(chosen) < len(everything),
+        box=None if vectors is None else NM * np.array(vectors.value_in_unit(unit.nanometer)),
+    )
+
+
+def check_box(box: np.ndarray, cutoff: float) -> None:
+    """Make sure that a region of a larger system meets each of its atoms through one periodic image at most.
+
+    Args:
+        box: [3, 3] box vectors in A as rows.
+        cutoff: of the model in A.
+
+    Raises:
+        StructureError: the box is less than two cutoffs high.
+    """
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(box), axis=0)
+    if heights.min() < 2.0 * cutoff:
+        raise StructureError(
+            f"the box is {heights.min():.2f} A high along {'abc'[int(heights.argmin())]}, but a model of part of a "
+            f"system needs twice its cutoff, {2.0 * cutoff:.2f} A: below, atoms of the region would also meet periodic "
+            "images of each other that the classical force field counts already; use a larger box"
+        )
+
+
+def check_bonds_known(topology: Topology, atoms: Sequence[int]) -> None:
+    """Make sure that the topology tells where a region ends.
+
+    Raises:
+        StructureError: an atom of the region has no bond although its residue has other atoms.
+    """
+    bonded = {atom.index for bond in topology.bonds() for atom in bond[:2]}
+    everything = list(topology.atoms())
+    sizes = {residue.index: sum(1 for _ in residue.atoms()) for residue in topology.residues()}
+    for k in atoms:
+        if k not in bonded and sizes[everything[k].residue.index] > 1:
+            raise StructureError(
+                f"the topology has no bond of {label(everything[k])}: bonds cut by the border of the region are found "
+                "in the topology only; add them (topology.createStandardBonds(), topology.addBond(...))"
+            )
+
+
+def check_bonds_whole(topology: Topology, atoms: Sequence[int]) -> None:
+    """Make sure that no bond joins a region with the rest.
+
+    Raises:
+        StructureError: naming the bond.
+    """
+    inside = set(atoms)
+    for bond in topology.bonds():
+        if (bond[0].index in inside) != (bond[1].index in inside):
+            raise StructureError(
+                f"the region cuts the bond of {label(bond[0])} and {label(bond[1])}: select whole molecules, or let "
+                "openmm-ml cap the bond (MLPotential('mlff', ...).createMixedSystem)"
+            )
+
+
+def label(atom: Any) -> str:
+    """An atom of a topology in words."""
+    return f"atom {atom.index} ({atom.name} of {atom.residue.name} {atom.residue.id})"
+
+
+def _indices(atoms: Iterable[int], count: int) -> list[int]:
+    try:
+        chosen = [index(k) for k in atoms]
+    except TypeError as error:
+        raise TypeError(f"atoms must be atom numbers, got {atoms!r}") from error
+    for k in chosen:
+        if not 0 <= k < count:
+            raise StructureError(f"there is no atom {k}: the topology has atoms 0 to {count - 1}")
+    if len(set(chosen)) < len(chosen):
+        twice = next(k for n, k in enumerate(chosen) if k in chosen[:n])
+        raise StructureError(f"atom {twice} is listed twice")
+    return chosen
+
+
+def _check_elements(atoms: Sequence[Any], model: LoadedModel) -> None:
+    without = [atom for atom in atoms if atom.element is None]
+    if without:
+        raise StructureError(
+            f"{label(without[0])} has no element ({len(without)} such in all): virtual sites and Drude particles are "
+            "no atoms for a model; leave them out with atoms=, or give real atoms their element"
+        )
+    known = set(model.metadata.species)
+    unknown = {z: atom for atom in reversed(atoms) if (z := int(atom.element.atomic_number)) not in known}
+    if unknown:
+        found = ", ".join(f"{chemical_symbols[z]}, first {label(atom)}" for z, atom in sorted(unknown.items()))
+        raise StructureError(
+            f"species not known to model {model_name(model)!r}: {found}; it was trained on "
+            f"{', '.join(model.metadata.symbols)}"
+        )
