@@ -31,7 +31,7 @@ def imported_card(
         "parameters": f"{parameters:,}",
         "weights": weights,
         "training": training,
-        "energy": f"{origin['energy_std']:g} · output + {origin['energy_mean']:g} eV per structure",
+        "energy": f"{origin['energy_std']:g} · output {origin['energy_mean']:+g} eV per structure",
         "forces": f"direct; {origin['force_std']:g} · output, eV/Å",
         "reference energies": references,
         "cutoff": f"{config.cutoff:g} Å, the {config.max_neighbors} nearest neighbours",

@@ -72,7 +72,7 @@ class Potential(nn.Module):
         scalars_only = config.conservative and config.backbone.energy_reads_scalars
         self.backbone = Equiformer(config.backbone, num_species, scalars_only)
         self.energy_head = EnergyHead(config.backbone)
-        self.repulsion = NuclearRepulsion() if config.repulsion == "zbl" else None
+        self.repulsion = NuclearRepulsion(config.cutoff) if config.repulsion == "zbl" else None
         self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
 
     @torch.jit.ignore

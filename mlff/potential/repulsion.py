@@ -13,17 +13,21 @@ _RATES = (3.19980, 0.94229, 0.40290, 0.20162)
 
 
 class NuclearRepulsion(nn.Module):
-    """The ZBL pair energy, switched off smoothly at the sum of the two covalent radii.
+    """The ZBL pair energy, switched off smoothly at the sum of the two covalent radii, or at a shorter cutoff.
 
     Training data hold few strongly compressed bonds, and what a network makes of shorter ones is arbitrary: it may let
     atoms fall into each other. This term cannot, and at bond lengths it is small enough to be learned on top of.
+
+    Args:
+        cutoff: Å, of the edges.
     """
 
     radii: Tensor
     charges: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, cutoff: float) -> None:
         super().__init__()
+        self.cutoff = cutoff
         self.envelope = PolynomialEnvelope()
         self.amplitudes = list(_AMPLITUDES)
         self.rates = list(_RATES)
@@ -39,9 +43,10 @@ class NuclearRepulsion(nn.Module):
         second = self.charges.index_select(0, target_numbers)
         length = (self.length / (first.pow(0.23) + second.pow(0.23))).to(distance.dtype)
         reach = self.radii.index_select(0, source_numbers) + self.radii.index_select(0, target_numbers)
+        reach = reach.clamp(max=self.cutoff).to(distance.dtype)
         x = distance / length
         screening = torch.zeros_like(x)
         for term in range(len(self.amplitudes)):
             screening = screening + self.amplitudes[term] * torch.exp(-self.rates[term] * x)
         bare = (self.coulomb * first * second).to(distance.dtype) / distance
-        return bare * screening * self.envelope(distance / reach.to(distance.dtype))
+        return bare * screening * self.envelope(distance / reach)

@@ -202,6 +202,11 @@ def _model(card: CardInput) -> str:
     neighbours = "all neighbours" if model.max_neighbors is None else f"the {model.max_neighbors} nearest neighbours"
     sizes = (backbone.num_layers, backbone.lmax, backbone.mmax, backbone.channels, f"{model.cutoff:g} Å", neighbours)
     row = "| " + " | ".join(map(str, (*sizes, model.forces, card.run.config.dtype))) + " |"
+    repulsion = (
+        " Atoms closer than their covalent radii repel each other by the screened Coulomb energy of their nuclei (ZBL)."
+        if model.repulsion == "zbl"
+        else ""
+    )
     smooth = " Energy and forces are smooth in the positions." if backbone.smooth and model.conservative else ""
     return f"""
 ## Model
@@ -212,7 +217,7 @@ EquiformerV2 backbone, preset {describe_backbone(backbone)}; {report["parameters
 |---|---|---|---|---|---|---|---|
 {row}
 
-Reference energies: {_references(card)}.{smooth}
+Reference energies: {_references(card)}.{repulsion}{smooth}
 """
 
 

@@ -49,7 +49,7 @@ class Objective(nn.Module):
             *(graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch),
             *(batch.encoded_forces, batch.corrupted, stress),
         )
-        scale = self.potential.scale
+        scale = self.potential.force_scale
         return compute_dens_loss(output, batch, self._loss, self._settings, noise_weight, scale, padded=padded)
 
 

@@ -129,6 +129,10 @@ def test_missing_part(key, path):
         ({"enforce_max_neighbors_strictly": False}, ["enforce_max_neighbors_strictly"]),
         ({"share_atom_edge_embedding": True, "use_atom_edge_embedding": False}, ["share_atom_edge_embedding"]),
         ({"sphere_channels": "many"}, ["sphere_channels", "many"]),
+        ({"sphere_channels": 0}, ["sphere_channels"]),
+        ({"edge_channels": torch.zeros(2, 2)}, ["edge_channels"]),
+        ({"max_radius": float("inf")}, ["max_radius"]),
+        ({"avg_degree": -1.0}, ["avg_degree"]),
         ({"mmax_list": [3]}, ["mmax"]),
         ({"grid_resolution": 4}, ["grid_resolution"]),
         ({"use_energy_lin_ref": True}, ["load_energy_lin_ref"]),
@@ -176,7 +180,7 @@ def test_all_parameters_that_do_not_fit_are_listed(path):
         "missing: norm.affine_weight",
         "left over: blocks.7.ga.proj.weight, extra",
         "of the wrong shape: blocks.0.ga.proj.weight (3, 4, 3), not (3, 4, 4)",
-        "not finite: force_block.proj.bias",
+        "without finite real values: force_block.proj.bias",
     ):
         assert words in message
 
@@ -206,7 +210,30 @@ def test_averages_that_do_not_match(path):
     swapped = [values[1], values[0], *values[2:]]
     assert "other shapes" in refused(save(content(CASE, ema={"shadow_params": swapped}), path))
     broken = [torch.full_like(values[0], torch.inf), *values[1:]]
-    assert "not finite: sphere_embedding.weight" in refused(save(content(CASE, ema={"shadow_params": broken}), path))
+    message = refused(save(content(CASE, ema={"shadow_params": broken}), path))
+    assert "without finite real values: sphere_embedding.weight" in message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.to(torch.int64),
+        lambda x: x.to(torch.complex64),
+        lambda x: x.to_sparse(),
+        lambda x: x.to("meta"),
+        lambda x: torch.full(x.shape, torch.nan).to(torch.float8_e4m3fn),
+    ],
+)
+def test_tensors_without_plain_numbers(change: Callable[[torch.Tensor], torch.Tensor], path):
+    saved = content(CASE)
+    saved["state_dict"][WEIGHT] = change(saved["state_dict"][WEIGHT])
+    assert "without finite real values: blocks.0.ga.proj.weight" in refused(save(saved, path))
+
+
+@pytest.mark.parametrize("part", ["config", "state_dict", "normalizers", "elementrefs", "ema"])
+@pytest.mark.parametrize("value", [torch.ones(3), torch.zeros(1), [1], "x", 5])
+def test_parts_that_are_no_dictionaries(part: str, value: Any, path):
+    assert repr(part) in refused(save(content(CASE) | {part: value}, path))
 
 
 @pytest.mark.parametrize(

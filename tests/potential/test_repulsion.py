@@ -12,9 +12,9 @@ from mlff.potential import Potential, PotentialConfig
 from mlff.potential.repulsion import NuclearRepulsion
 
 
-def pair_energy(first: int, second: int, distance: float) -> float:
+def pair_energy(first: int, second: int, distance: float, cutoff: float = 5.0) -> float:
     numbers = torch.tensor([first]), torch.tensor([second])
-    return NuclearRepulsion()(torch.tensor([distance], dtype=torch.float64), *numbers).item()
+    return NuclearRepulsion(cutoff)(torch.tensor([distance], dtype=torch.float64), *numbers).item()
 
 
 def make(repulsion: str) -> Potential:
@@ -47,6 +47,13 @@ def test_symmetric_and_zero_from_the_covalent_radii_on() -> None:
     assert pair_energy(6, 8, 1.0) == pair_energy(8, 6, 1.0) > 1.0
     assert pair_energy(6, 8, reach) == 0.0
     assert 0.0 < pair_energy(6, 8, 0.97 * reach) < 0.02
+
+
+def test_zero_at_a_cutoff_within_the_covalent_radii() -> None:
+    """Edges end there: a larger energy would jump."""
+    assert pair_energy(55, 55, 3.99) > 1e-3
+    assert 0.0 < pair_energy(55, 55, 3.99, cutoff=4.0) < 1e-6
+    assert pair_energy(55, 55, 4.0, cutoff=4.0) == 0.0
 
 
 def test_potential_counts_each_pair_once_and_has_its_forces() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from mlff.training import ConfigError, RunFolder, TrainingConfig, load_config, t
 from mlff.training.card import describe_dens
 from mlff.training.config import LossConfig
 from mlff.training.losses import compute_dens_loss
+from mlff.training.objective import Objective
 from mlff.training.record import read_metrics
 from mlff.training.schedule import linear_decay
 from mlff.training.start import add_dens, build_potential
@@ -93,6 +95,21 @@ def test_huber_crosses_over_where_the_noise_times_the_scale_is_delta() -> None:
     terms = compute_dens_loss(outputs(), corrupted_batch(), loss, DensConfig(), 1.0, SCALE)
     # a scaled error of 1 in one of three components is beyond 0.6: 1 - 0.6 / 2
     assert terms.noise.item() == pytest.approx(0.7 / 3 / 0.5)
+
+
+def test_the_noise_is_weighed_in_units_of_the_forces(write_config: WriteConfig) -> None:
+    """Imported public models have one scale for energies and another for forces."""
+    config = load_config(write_config(dens=DENS))
+    potential = build_potential(config)
+    potential.scale.fill_(30.0)
+    potential.force_scale.fill_(0.5)
+    loss = LOSS.model_copy(update={"stress_weight": 0.0})
+    objective = Objective(potential, loss, add_dens(potential, config), config.dens)
+    batch = corrupted_batch()
+    numbers = torch.full_like(batch.graph.numbers, config.model.species[0])
+    terms = objective(replace(batch, graph=batch.graph.replace(numbers=numbers)), 4.0)
+    labels = 2.0 * terms.energy + 10.0 * terms.forces
+    assert (terms.total - labels).item() == pytest.approx(4.0 * 0.5 * terms.noise.item(), rel=1e-4)
 
 
 def test_gradients_reach_forces_of_clean_and_noise_of_corrupted_atoms_only() -> None:

@@ -45,7 +45,8 @@ def invoke(*arguments: object) -> Any:
 
 @pytest.fixture
 def run_folder(write_config: Callable[..., Path], tmp_path: Path) -> Path:
-    assert invoke("train", write_config(epochs=1), "-o", tmp_path / "run").exit_code == 0
+    options = ("-o", tmp_path / "run", "--set", "model.repulsion=zbl")
+    assert invoke("train", write_config(epochs=1), *options).exit_code == 0
     return tmp_path / "run"
 
 
@@ -98,6 +99,7 @@ def test_publication_is_complete_portable_and_reproducible(run_folder: Path, not
     for row in report["by_element"]:
         assert f"| {row['element']} | {row['atoms']} | {1e3 * row['mae']:.1f} | {1e3 * row['rmse']:.1f} |" in card
     assert f"{report['parameters']:,} parameters" in card
+    assert "nuclei (ZBL)" in card
     assert data.sha256 is not None
     for text in (data.sha256, report["hardware"], "80/10/10", "16 training, 2 validation, 2 test", *NOTES["not_for"]):
         assert text in card, text

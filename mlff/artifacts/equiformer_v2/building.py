@@ -89,9 +89,16 @@ def _copy(given: dict[str, Tensor], model: nn.Module, config: EquiformerConfig, 
             missing.append(public)
         elif value.shape != parameter.shape:
             shapes.append(f"{public} {tuple(value.shape)}, not {tuple(parameter.shape)}")
-        elif not (value.is_floating_point() and bool(torch.isfinite(value).all())):
+        elif not _usable(value, dtype):
             values.append(public)
         else:
             parameter.data = value.to(dtype, copy=True)
-    faults = {"missing": missing, "left over": list(given), "of the wrong shape": shapes, "not finite": values}
+    faults = {"missing": missing, "left over": list(given), "of the wrong shape": shapes}
+    faults["without finite real values"] = values
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names)
+
+
+def _usable(value: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a tensor holds finite real numbers, and plainly: neither sparse nor without data."""
+    dense = value.layout == torch.strided and not value.is_meta and value.is_floating_point()
+    return dense and bool(torch.isfinite(value.to(dtype)).all())

@@ -64,7 +64,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
     options = read_options(values, where)
     parameters, linear = _parameters(_mapping(content, "state_dict", where), where)
     averages = content.get("ema")
-    if averages:
+    averaged = averages is not None and averages != {}
+    if averaged:
         parameters = _averages(averages, parameters, where)
     if bool(options.load_energy_lin_ref) != (linear is not None):
         found = "no" if linear is None else "an"
@@ -76,7 +77,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
         model=model,
         options=options,
         parameters=parameters,
-        averaged=bool(averages),
+        averaged=averaged,
         labels=read_labels(content, linear if options.use_energy_lin_ref else None, where),
         progress={key: content[key] for key in ("epoch", "step") if isinstance(content.get(key), int | float)},
     )
@@ -86,7 +87,7 @@ def _mapping(content: Mapping[str, Any], key: str, where: str) -> Mapping[str, A
     value = content.get(key)
     if not isinstance(value, Mapping) or not value:
         found = ", ".join(map(str, content)) or "nothing"
-        raise ArtifactError(f"{where}: no {key!r} in this checkpoint; it holds: {found}")
+        raise ArtifactError(f"{where}: no {key!r} in this checkpoint, or no dictionary; it holds: {found}")
     return value
 
 

@@ -42,12 +42,12 @@ def read_labels(content: Mapping[str, Any], linear: Tensor | None, where: str) -
     Raises:
         ArtifactError: fields that are unknown, missing or not finite.
     """
-    scales = _normalizers(content.get("normalizers") or {}, where)
+    scales = _normalizers(content.get("normalizers"), where)
     mean, std = scales.get("energy", (0.0, 1.0))
     force_mean, force_std = scales.get("forces", (0.0, 1.0))
     if force_mean != 0.0:
         raise ArtifactError(f"{where}: the normaliser of the forces has the mean {force_mean}; only 0 can be imported")
-    terms = [_references(content.get("elementrefs") or {}, where)]
+    terms = [_references(content.get("elementrefs"), where)]
     if linear is not None:
         terms.append(std * _energies(linear, "energy_lin_ref", where))
     references = torch.zeros(max(map(len, terms)), dtype=torch.float64)
@@ -58,6 +58,8 @@ def read_labels(content: Mapping[str, Any], linear: Tensor | None, where: str) -
 
 def _normalizers(normalizers: Any, where: str) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation of ``energy`` and ``forces``."""
+    if normalizers is None:
+        return {}
     if not isinstance(normalizers, Mapping):
         raise ArtifactError(f"{where}: 'normalizers' is a {type(normalizers).__name__}, not a dictionary")
     scales: dict[str, tuple[float, float]] = {}
@@ -83,6 +85,8 @@ def _number(value: Any) -> float | None:
 
 def _references(elementrefs: Any, where: str) -> Tensor:
     """[Z] energies in eV by atomic number; empty without any."""
+    if elementrefs is None:
+        return torch.zeros(0, dtype=torch.float64)
     if not isinstance(elementrefs, Mapping):
         raise ArtifactError(f"{where}: 'elementrefs' is a {type(elementrefs).__name__}, not a dictionary")
     if not elementrefs:

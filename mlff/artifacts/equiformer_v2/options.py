@@ -15,6 +15,8 @@ _NUM_GAUSSIANS = 600
 _AVG_NUM_NODES = 77.81317
 _AVG_DEGREE = 23.395238876342773
 
+_Size = Annotated[int, Field(ge=1)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _OneInteger = Annotated[tuple[int, ...], Field(min_length=1, max_length=1)]
 
 
@@ -28,21 +30,21 @@ class PublicOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_neighbors: int = 500
-    max_radius: float = 5.0
+    max_neighbors: _Size = 500
+    max_radius: _Positive = 5.0
     max_num_elements: int = Field(90, ge=2)
-    num_layers: int = 12
-    sphere_channels: int = 128
-    attn_hidden_channels: int = 128
-    num_heads: int = 8
-    attn_alpha_channels: int = 32
-    attn_value_channels: int = 16
-    ffn_hidden_channels: int = 512
+    num_layers: _Size = 12
+    sphere_channels: _Size = 128
+    attn_hidden_channels: _Size = 128
+    num_heads: _Size = 8
+    attn_alpha_channels: _Size = 32
+    attn_value_channels: _Size = 16
+    ffn_hidden_channels: _Size = 512
     norm_type: Literal["layer_norm_sh", "rms_norm_sh", "layer_norm"] = "rms_norm_sh"
     lmax_list: _OneInteger = (6,)
     mmax_list: _OneInteger = (2,)
     grid_resolution: int | None = None
-    edge_channels: int = 128
+    edge_channels: _Size = 128
     use_atom_edge_embedding: bool = True
     share_atom_edge_embedding: bool = False
     use_m_share_rad: bool = False
@@ -141,7 +143,8 @@ def read_options(values: Mapping[str, Any], where: str) -> PublicOptions:
             if fault["type"] == "extra_forbidden":
                 unknown.append(name)
             elif name:
-                faults.append(f"{name} = {fault['input']!r}: {fault['msg']}")
+                given = " ".join(repr(fault["input"]).split())  # a tensor prints on several lines
+                faults.append(f"{name} = {given:.80}: {fault['msg']}")
             else:
                 faults.append(fault["msg"])
         if unknown:
