@@ -45,8 +45,9 @@ def neighbor_list(
         pbc: three bools, or one for all axes.
         cutoff: in A.
         max_neighbors: keep only that many nearest neighbours of every target, ranked by distance (in steps of
-            1e-6 A, so that equal distances of a crystal are not ranked by rounding errors), source and shift. A list
-            cut in this way is not symmetric and makes energies discontinuous.
+            1e-6 A, so that equal distances of a crystal are not ranked by rounding errors), source and shift (from
+            the last lattice vector to the first). A list cut in this way is not symmetric and makes energies
+            discontinuous.
         backend: ``"vesin"`` (cell list on the CPU) or ``"torch"`` (brute force on the device of the positions).
 
     Returns:
@@ -112,7 +113,9 @@ def nearest(structure: Structure, edge_index: Ints, shifts: Floats, max_neighbor
     source, target = edge_index
     lengths = edge_lengths(structure.positions, structure.cell, source, target, shifts)
     ticks = np.rint(lengths / TIE_TOLERANCE)
-    order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], source, ticks, target))
+    # An atom has several images of its own at one distance. The public EquiformerV2 leaves their rank to rounding; with
+    # the last lattice vector counting most, ours agrees with its reference outputs.
+    order = np.lexsort((shifts[:, 0], shifts[:, 1], shifts[:, 2], source, ticks, target))
     ranked = target[order]
     first = np.searchsorted(ranked, ranked)  # where the neighbours of a target begin
     return np.sort(order[np.arange(len(order)) - first < max_neighbors])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mlff.artifacts import import_equiformer_v2
 from mlff.artifacts.torchscript import convert_parameters
+from mlff.graph import neighbor_list
 
 FILES = ("eqv2_oc20_style_l4m2", "eqv2_oc20_style_l6m3")
 EXACT, FLOAT32 = 1e-9, 1e-4
@@ -44,6 +45,22 @@ def test_float64_with_the_frames_of_the_reference(model, case, monkeypatch):
     # per structure: the energies of the batch differ in size
     assert ((out["energy"] / case.arrays["out/energy"] - 1).abs() < EXACT).all()
     assert deviation(out["forces"], case.arrays["out/forces"]) < EXACT
+
+
+def test_own_neighbours_are_those_of_the_reference(case):
+    """Also where images of one atom tie for the last place."""
+    positions, _, cell, edge_index, shifts, batch = case.graph
+    of_edge = batch[edge_index[1]]
+    for structure in range(len(cell)):
+        own = batch == structure
+        limits = {"cutoff": case.options["max_radius"], "max_neighbors": case.options["max_neighbors"]}
+        found, counts = neighbor_list(positions[own], cell[structure], True, **limits)
+        start = int(torch.nonzero(own)[0])
+        expected = {
+            (int(i) - start, int(j) - start, *map(int, shift))
+            for i, j, shift in zip(*edge_index[:, of_edge == structure], shifts[of_edge == structure], strict=True)
+        }
+        assert {(int(i), int(j), *map(int, shift)) for i, j, shift in zip(*found, counts, strict=True)} == expected
 
 
 @pytest.mark.parametrize("name", FILES)
