@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from public_checkpoints import content, in_parts, option_cases, save
@@ -48,6 +49,27 @@ def test_missing_file_and_folder(path):
     with pytest.raises(ArtifactNotFoundError, match="no such file"):
         import_equiformer_v2(path)
     assert "folder" in refused(path.parent)
+
+
+@pytest.mark.parametrize("module", ["core", "_core"])
+def test_plain_values_of_numpy_are_read(path, module):
+    """Metrics of public files may be numpy scalars, saved by numpy 1 or 2."""
+    metrics = {"energy_mae": {"metric": np.float64(0.25), "numel": np.int64(7)}}
+    save(content(CASE) | {"val_metrics": metrics, "step": np.int64(12)}, path)
+    own = np.float64(0).__reduce__()[0].__module__
+    renamed(path, own, f"numpy.{module}.multiarray")
+    assert import_equiformer_v2(path).config.backbone.num_layers == CASE.options["num_layers"]
+
+
+def renamed(path: Path, old: str, new: str) -> None:
+    """Replace a module name in the pickle of an archive, as text of protocol 2."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(member, archive.read(member)) for member in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in members:
+            if member.filename.endswith("data.pkl"):
+                data = data.replace(old.encode() + b"\n", new.encode() + b"\n")
+            archive.writestr(member, data)
 
 
 def test_pickled_code_is_not_executed(path, tmp_path):

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
 
 from mlff.artifacts.container import damage
@@ -23,12 +24,22 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     _check_members(Path(path))
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with torch.serialization.safe_globals(_plain_types()):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ArtifactError(f"{path}: {_reason(str(error))}") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: holds a {type(content).__name__}, not the dictionary of a training checkpoint")
     return content
+
+
+def _plain_types() -> list[Any]:
+    """Plain values that torch does not read by itself: numpy scalars, as metrics may be."""
+    scalar = np.float64(0).__reduce__()[0]
+    # numpy 2 moved the function; files name its place at the time
+    scalars = [(scalar, f"numpy.{module}.multiarray.scalar") for module in ("core", "_core")]
+    kinds = [np.dtype(code) for code in (*np.typecodes["AllInteger"], *np.typecodes["Float"], "?")]
+    return [*scalars, np.dtype, *{type(kind) for kind in kinds}]
 
 
 def _check_members(path: Path) -> None:
