@@ -104,7 +104,7 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.torch
 
 $(VENV)/.dev: $(SOURCES) $(VENV)/.torch
 	@echo "installing the project, its dependencies and the tools for development (a few minutes the first time)"
-	$(PIP) install '.[dev,peptides,openmm]'
+	$(PIP) install '.[dev,peptides,openmm,equijump]'
 	@touch $(VENV)/.installed $@
 
 $(PEERS)/.installed: benchmarks/peers/requirements.txt

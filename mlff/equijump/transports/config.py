@@ -1,0 +1,66 @@
+"""Typed configurations of the transports."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlff.equijump.residues import NUM_CHANNELS
+from mlff.equijump.transports.base import Transport
+from mlff.equijump.transports.endpoint import EndpointTransport
+from mlff.equijump.transports.follmer import FollmerTransport
+from mlff.equijump.transports.two_sided import TwoSidedTransport
+
+
+class _Common(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    position_noise: float = Field(0.5, gt=0, description="Å, σ of the anchors: about their rms displacement in a jump")
+    vector_noise: float = Field(0.5, gt=0, description="Å, σ of the other heavy atoms about their anchor")
+    heun: bool = Field(True, description="second-order steps, two network calls each; false: Euler")
+    grid_power: float = Field(2.0, ge=1, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end")
+
+    @property
+    def noise(self) -> list[float]:
+        """σ of every channel of a tensor cloud."""
+        return [self.position_noise] + [self.vector_noise] * (NUM_CHANNELS - 1)
+
+
+class FollmerConfig(_Common):
+    """A point source and one drift: exact for a point, one output, no singularity."""
+
+    kind: Literal["follmer"] = "follmer"
+    quadratic: bool = Field(True, description="β = t², which tolerates a small σ; false: β = t")
+
+
+class EndpointConfig(_Common):
+    """A noised source and the prediction of the end, as in DeepJump."""
+
+    kind: Literal["endpoint"] = "endpoint"
+
+
+class TwoSidedConfig(_Common):
+    """Drift and denoiser of a two-sided interpolant, as in EquiJump."""
+
+    kind: Literal["two_sided"] = "two_sided"
+    gamma: Literal["brownian", "quadratic"] = "brownian"
+    epsilon: float = Field(0.5, gt=0, description="strength of the noise; 3 suits the quadratic gamma")
+    window: tuple[float, float] | None = Field(None, description="times between which the noise is constant, else 0")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "TwoSidedConfig":
+        build_transport(self)
+        return self
+
+
+TransportConfig = Annotated[FollmerConfig | EndpointConfig | TwoSidedConfig, Field(discriminator="kind")]
+
+
+def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> Transport:
+    """The transport of tensor clouds that a configuration describes."""
+    if isinstance(config, FollmerConfig):
+        return FollmerTransport(config.noise, True, config.heun, config.grid_power, config.quadratic)
+    if isinstance(config, EndpointConfig):
+        return EndpointTransport(config.noise, True, config.heun, config.grid_power)
+    return TwoSidedTransport(
+        config.noise, True, config.heun, config.grid_power, config.gamma, config.epsilon, config.window
+    )
