@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from md_drivers.contacts import check_separate
 from md_drivers.errors import StructureError
-from mlff.artifacts import LoadedModel, load
+from md_drivers.models import dtype_name, model_name, open_potential
+from mlff.artifacts import LoadedModel
 from mlff.graph import AtomicGraph, SkinNeighborList
 
 _DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
@@ -75,7 +75,8 @@ class MLFFCalculator(Calculator):
         if not (isinstance(skin, (int, float, np.integer, np.floating)) and np.isfinite(skin) and skin >= 0):
             raise ValueError(f"skin must be a finite length >= 0 A, got {skin!r}")
         super().__init__()
-        self._model = _resolve(model, device, dtype)
+        stays = isinstance(model, LoadedModel) and str(device) == "cpu"
+        self._model = open_potential(model, None if stays else device, dtype, user="a calculator")
         self._skin = float(skin)
         self._neighbors = self._new_neighbor_list()
         # Written by ASE into trajectories, so that a frame says which model made it.
@@ -89,7 +90,7 @@ class MLFFCalculator(Calculator):
     @property
     def dtype(self) -> str:
         """Name of the dtype in which the model computes."""
-        return _dtype_name(self._model.dtype)
+        return dtype_name(self._model.dtype)
 
     @property
     def neighbor_statistics(self) -> NeighborStatistics:
@@ -195,40 +196,8 @@ class MLFFCalculator(Calculator):
         return _rebuild, (self._model, self._skin)
 
 
-def model_name(model: LoadedModel) -> str:
-    """Name of a loaded model: as its author named it, else the folder of ``<name>/model.pt``, else the file's stem."""
-    if model.metadata.name:
-        return model.metadata.name
-    path = Path(model.path)
-    return path.parent.name if path.name == "model.pt" else path.stem
-
-
 def _rebuild(model: LoadedModel, skin: float) -> MLFFCalculator:
     return MLFFCalculator(model, device=model.device, skin=skin)
-
-
-def _resolve(
-    model: str | os.PathLike[str] | LoadedModel, device: str | torch.device, dtype: str | torch.dtype | None
-) -> LoadedModel:
-    if isinstance(model, LoadedModel):
-        moves = str(device) not in ("cpu", str(model.device))
-        if moves or (dtype is not None and _dtype_name(dtype) != _dtype_name(model.dtype)):
-            place = device if moves else model.device
-            model = load(model.path, device=place, dtype=model.dtype if dtype is None else dtype)
-    elif isinstance(model, (str, os.PathLike)):
-        model = load(model, device=device, dtype=dtype)
-    else:
-        raise TypeError(f"model must be a name, a path or a loaded model (mlff.load), got {model!r}")
-    if model.metadata.kind != "potential":
-        raise ValueError(
-            f"model {model_name(model)!r} is of kind {model.metadata.kind!r}: a calculator needs a potential "
-            "(jump models have no energy)"
-        )
-    return model
-
-
-def _dtype_name(dtype: str | torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _symbol(number: int) -> str:

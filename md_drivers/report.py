@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from md_drivers._files import write_atomic
 from md_drivers.ase_calculator import MLFFCalculator
 from md_drivers.results import RelaxResult
 
@@ -31,17 +31,6 @@ _DROPPED_ARRAYS = ("energies", "forces")
 _OWN_ARRAYS = ("numbers", "positions")
 
 _log = logging.getLogger(__name__)
-
-
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` make a temporary file beside ``path`` and move it there when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_structure(path: Path, result: RelaxResult) -> None:

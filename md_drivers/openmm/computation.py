@@ -16,9 +16,9 @@ from torch import Tensor
 
 from md_drivers.ase_calculator import NeighborStatistics
 from md_drivers.errors import StructureError
+from md_drivers.models import open_potential
 from md_drivers.openmm.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.openmm.failure import Snapshot, describe_failure
-from md_drivers.openmm.potential import open_potential
 from md_drivers.openmm.region import check_box
 from mlff.artifacts import ArtifactError, LoadedModel
 from mlff.graph import AtomicGraph, SkinNeighborList

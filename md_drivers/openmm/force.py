@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from md_drivers.ase_calculator import model_name
+from md_drivers.models import Model, model_name, open_potential
 from md_drivers.openmm.engine import import_openmm
-from md_drivers.openmm.potential import Model, open_potential, reference, warn_if_direct
+from md_drivers.openmm.potential import reference, warn_if_direct
 from mlff.artifacts import LoadedModel
 
 if TYPE_CHECKING:

@@ -86,8 +86,8 @@ class TrainingConfig(_Section):
     dtype: Literal["float32", "float64"] = "float32"
     compile: bool = Field(
         default=False,
-        description="compile the training step of full batches: minutes at the start, then two to three times the "
-        "speed; needs a C++ compiler and a model without dropout",
+        description="compile the training step of full batches: minutes at the start, then faster steps; needs a "
+        "C++ compiler and a model without dropout",
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch")
     accelerator: str = "auto"

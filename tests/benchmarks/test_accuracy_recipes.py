@@ -42,7 +42,7 @@ def test_recipes_are_configurations(name: str, dens: bool, tmp_path: Path) -> No
 
 
 def test_recipes_cover_the_public_sets() -> None:
-    assert set(names()) == {"rmd17", "rmd17_dens", "3bpa", "co2_ni100", "formate_cu110", "spice_dipeptides"}
+    assert set(names()) == {"rmd17", "3bpa", "co2_ni100", "formate_cu110", "spice_dipeptides"}
     assert len(load_recipe("rmd17").molecules) == 10
     assert set(load_recipe("3bpa").tests) == {"300 K", "600 K"}
 

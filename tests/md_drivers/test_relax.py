@@ -21,7 +21,7 @@ from ase.io.trajectory import Trajectory
 from toy_potential import export_toy
 
 from md_drivers import MLFFCalculator, RelaxFailed, RelaxInterrupted, RelaxStep, StructureError, relax
-from md_drivers.report import write_atomic
+from md_drivers._files import write_atomic
 from md_drivers.trajectory import append_frame
 
 BOND = 2.64  # A, minimum of the toy potential's Cu pair

@@ -1,0 +1,61 @@
+"""Opening the potential that a driver is asked to use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from mlff.artifacts import LoadedModel, load
+
+Model = str | os.PathLike[str] | LoadedModel
+
+
+def open_potential(
+    model: Model, device: str | torch.device | None, dtype: str | torch.dtype | None, *, user: str = "a force"
+) -> LoadedModel:
+    """The potential that is meant, on a device and in a dtype.
+
+    Args:
+        model: name of a shipped checkpoint, path of an exported file, or a loaded model.
+        device: ``None`` leaves a loaded model where it is and puts others on the GPU if there is one.
+        dtype: ``None`` keeps the model's own.
+        user: what needs it, for messages.
+
+    Raises:
+        TypeError: ``model`` is none of these.
+        ValueError: it is not there, not a potential, or ``device`` or ``dtype`` is not supported.
+    """
+    if isinstance(model, LoadedModel):
+        given = (str(model.device), dtype_name(model.dtype))
+        wanted = (str(device or given[0]), dtype_name(dtype or given[1]))
+        loaded = model if wanted == given else load(model.path, device=wanted[0], dtype=wanted[1])
+    elif isinstance(model, (str, os.PathLike)):
+        loaded = load(model, device=device or default_device(), dtype=dtype)
+    else:
+        raise TypeError(f"model must be a name, a path or a loaded model (mlff.load), got {model!r}")
+    kind = loaded.metadata.kind
+    if kind != "potential":
+        raise ValueError(
+            f"model {model_name(loaded)!r} is of kind {kind!r}: {user} needs a potential (jump models have no energy)"
+        )
+    return loaded
+
+
+def model_name(model: LoadedModel) -> str:
+    """Name of a loaded model: as its author named it, else the folder of ``<name>/model.pt``, else the file's stem."""
+    if model.metadata.name:
+        return model.metadata.name
+    path = Path(model.path)
+    return path.parent.name if path.name == "model.pt" else path.stem
+
+
+def dtype_name(dtype: str | torch.dtype) -> str:
+    """``float32`` for ``torch.float32``, in words or not."""
+    return str(dtype).removeprefix("torch.")
+
+
+def default_device() -> str:
+    """``cuda`` where torch sees a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
