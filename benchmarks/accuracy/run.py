@@ -16,8 +16,8 @@ from mlff.commands.common import load_trained
 from mlff.data import Frame, GraphDataset, load_splits
 from mlff.training import RunFolder, TrainingConfig, train
 from mlff.training.batches import graph_batches
-from mlff.training.callbacks import OnStep
 from mlff.training.environment import git_commit
+from mlff.training.keeping import OnStep
 from mlff.training.metrics import Predictions, predict
 from mlff.training.module import potential_predictor
 from mlff.training.portable import portable_config

@@ -33,11 +33,11 @@ from mlff.training import TrainingConfig, train
 from mlff.training.averaging import averaged_copy
 from mlff.training.compiled import CompiledObjective
 from mlff.training.config import parse_config
-from mlff.training.module import parameter_groups
 from mlff.training.objective import Objective
 from mlff.training.padding import BatchSize
 from mlff.training.record import read_metrics
 from mlff.training.start import build_potential
+from mlff.training.stepping import parameter_groups
 
 
 def frames(count: int, seed: int = 0) -> list[ase.Atoms]:

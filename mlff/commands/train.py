@@ -21,12 +21,12 @@ from mlff.commands.common import (
 )
 from mlff.commands.progress import training_progress
 from mlff.data import DataError
-from mlff.training.callbacks import TrainingInterrupted
 from mlff.training.config import ConfigError, TrainingConfig, load_config
 from mlff.training.folder import RunFolder
-from mlff.training.module import TrainingError
+from mlff.training.keeping import TrainingInterrupted
 from mlff.training.run import RunResult, train
 from mlff.training.state import StateError
+from mlff.training.stepping import TrainingError
 
 
 def run_train(source: Path, resume: bool, output: Path | None, overrides: Sequence[str]) -> int:

@@ -1,11 +1,11 @@
 """Training of potentials: configuration, loop, averaging, resume, report."""
 
-from mlff.training.callbacks import TrainingInterrupted
 from mlff.training.config import ConfigError, LossConfig, OptimizerConfig, TrainingConfig, dump_config, load_config
 from mlff.training.folder import RunFolder
-from mlff.training.module import TrainingError
+from mlff.training.keeping import TrainingInterrupted
 from mlff.training.run import RunResult, train
 from mlff.training.state import InitialWeights, StateError
+from mlff.training.stepping import TrainingError
 
 __all__ = [
     "ConfigError",

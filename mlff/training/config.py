@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -22,11 +22,24 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the file and the field."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a configuration: frozen, and without unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class OptimizerConfig(_Section):
+class RunConfig(Section):
+    """A configuration of a whole run."""
+
+    def resolved(self, base: Path) -> Self:
+        """With relative paths taken from ``base``."""
+        raise NotImplementedError
+
+
+C = TypeVar("C", bound=RunConfig)
+
+
+class OptimizerConfig(Section):
     """AdamW with linear warm-up and a cosine down to ``min_lr_fraction * lr``.
 
     Weight decay acts on matrices only (parameters with two or more axes outside norms and biases).
@@ -44,7 +57,7 @@ class OptimizerConfig(_Section):
     clip_norm: float | None = Field(default=10.0, gt=0, description="largest norm of the gradient; null: no clipping")
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """Kind of penalty and the weights of energy per atom (eV/atom), forces (eV/A) and stress (eV/A^3)."""
 
     kind: LossKind = "huber"
@@ -65,7 +78,7 @@ class LossConfig(_Section):
         return self
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(RunConfig):
     """Everything that defines a run; frozen and carried in the run folder and in the exported model."""
 
     data: DataConfig
@@ -123,11 +136,23 @@ class TrainingConfig(_Section):
             raise ValueError("optimizer.anneal_by: time needs max_minutes")
         return self
 
+    def resolved(self, base: Path) -> Self:
+        """With relative paths taken from ``base``."""
+        init_from = None if self.init_from is None else base / self.init_from
+        changes = {"data": self.data.resolved(base), "init_from": init_from, "output": base / self.output}
+        return self.model_copy(update=changes)
+
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Read and check the configuration of a potential's training, see :func:`read_config`."""
+    return read_config(TrainingConfig, path, overrides)
+
+
+def read_config(kind: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
     """Read and check a configuration.
 
     Args:
+        kind: class of the configuration.
         path: YAML file; relative paths in it are taken from its folder.
         overrides: ``section.field=value`` items, values in YAML; they replace what the file says.
 
@@ -145,13 +170,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
         raise ConfigError(f"{path}: expected sections such as 'data:' and 'model:' at the top level")
     for item in overrides:
         _override(content, item)
-    return parse_config(content, source=str(path), base=path.resolve().parent)
+    return validate_config(kind, content, source=str(path), base=path.resolve().parent)
 
 
 def parse_config(content: dict[str, Any], source: str = "configuration", base: Path | None = None) -> TrainingConfig:
+    """Validate a dictionary as the configuration of a potential's training, see :func:`validate_config`."""
+    return validate_config(TrainingConfig, content, source, base)
+
+
+def validate_config(
+    kind: type[C], content: dict[str, Any], source: str = "configuration", base: Path | None = None
+) -> C:
     """Validate a dictionary.
 
     Args:
+        kind: class of the configuration.
         content: what the YAML file holds.
         source: prefix of the messages.
         base: folder that relative paths (data files, init_from, output) are taken from.
@@ -160,7 +193,7 @@ def parse_config(content: dict[str, Any], source: str = "configuration", base: P
         ConfigError: one line per bad field.
     """
     try:
-        config = TrainingConfig.model_validate(content)
+        config = kind.model_validate(content)
     except ValidationError as error:
         lines = []
         for item in error.errors():
@@ -169,17 +202,11 @@ def parse_config(content: dict[str, Any], source: str = "configuration", base: P
             shown = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
             lines.append(f"{source}: {field}: {message}{shown}")
         raise ConfigError("\n".join(lines)) from error
-    return config if base is None else _resolved(config, base)
+    return config if base is None else config.resolved(base)
 
 
-def _resolved(config: TrainingConfig, base: Path) -> TrainingConfig:
-    init_from = None if config.init_from is None else base / config.init_from
-    changes = {"data": config.data.resolved(base), "init_from": init_from, "output": base / config.output}
-    return config.model_copy(update=changes)
-
-
-def dump_config(config: TrainingConfig, path: Path) -> None:
-    """Write the configuration as YAML, defaults included; ``load_config`` gives an equal object back."""
+def dump_config(config: RunConfig, path: Path) -> None:
+    """Write the configuration as YAML, defaults included; ``read_config`` gives an equal object back."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(path, text)
 

@@ -37,20 +37,22 @@ class MetricsTable:
     Args:
         path: the file; created with a header if missing.
         step: rows beyond this step belong to a lost part of the run.
+        columns: of the table; values of other names are left out.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
+    def __init__(self, path: Path, step: int, columns: tuple[str, ...] = COLUMNS) -> None:
         self._path = path
+        self._columns = columns
         kept = [row for row, values in _rows(path) if values["step"] <= step] if path.exists() and step > 0 else []
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer = csv.DictWriter(file, self._columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
 
     def append(self, row: dict[str, float]) -> None:
         """Add a row; values that are not given stay empty."""
         with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS, extrasaction="ignore").writerow(row)
+            csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(row)
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

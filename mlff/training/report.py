@@ -92,7 +92,7 @@ def plot_learning_curve(metrics: Path, image: Path) -> None:
     axes[1, 0].set_xlabel("epochs")
     axes[1, 1].set_xlabel("wall time (min)")
     figure.suptitle("validation, averaged weights")
-    _save(figure, image)
+    save_figure(figure, image)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ def _parity(
     right.set_ylabel("count")
     mae, rmse = 1e3 * np.abs(difference).mean(), 1e3 * np.sqrt(np.square(difference).mean())
     figure.suptitle(f"MAE {mae:.2f}, RMSE {rmse:.2f} {error_unit}; {len(reference)} values")
-    _save(figure, image)
+    save_figure(figure, image)
 
 
 def _diagonal(axis: Axes, reference: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
@@ -131,7 +131,7 @@ def _diagonal(axis: Axes, reference: NDArray[np.float64], predicted: NDArray[np.
     axis.set_aspect("equal", adjustable="datalim")
 
 
-def _save(figure: Figure, image: Path) -> None:
+def save_figure(figure: Figure, image: Path) -> None:
     # An own canvas, so that no global matplotlib back end is chosen.
     with replacing(image) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=130)

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy, Strategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch.utils.data import DataLoader
 
 from mlff.data import (
@@ -29,11 +22,13 @@ from mlff.data import (
 from mlff.graph import AtomicGraph
 from mlff.potential import Potential
 from mlff.training.batches import EpochBatches, StepSampler
-from mlff.training.callbacks import OnStep, RunKeeper, TrainingInterrupted
-from mlff.training.config import ConfigError, TrainingConfig, dump_config, load_config
+from mlff.training.callbacks import RunKeeper
+from mlff.training.config import ConfigError, TrainingConfig, dump_config
 from mlff.training.folder import RunFolder
+from mlff.training.keeping import OnStep
 from mlff.training.module import PotentialModule
 from mlff.training.padding import BatchSize
+from mlff.training.running import MAY_CHANGE, build_trainer, check_output, check_same_run, fit
 from mlff.training.signals import StopRequest
 from mlff.training.start import add_dens, build_potential, refit_reference_energies, set_start
 from mlff.training.state import InitialWeights, load_state
@@ -42,19 +37,7 @@ from mlff.training.summary import write_report
 logger = logging.getLogger(__name__)
 
 # A resumed run may change these; everything else decides what the next step computes.
-_MAY_CHANGE = {
-    *("max_minutes", "validate_every", "save_every_minutes", "log_every"),
-    *("threads", "accelerator", "output", "init_from", "reference_energies"),
-}
-# The graphs are in memory, so the loader needs no workers; the averaged copy is in eval mode on purpose; the rest are
-# names that torch deprecates and Lightning still uses.
-_KNOWN_WARNINGS = (
-    ".*does not have many workers.*",
-    ".*module\\(s\\) in eval mode.*",
-    ".*LeafSpec.*",
-    ".*broadcast_buffers.*",
-    ".*find_unused_parameters=True was specified.*",
-)
+_MAY_CHANGE = MAY_CHANGE | {"init_from", "reference_energies"}
 
 
 @dataclass(frozen=True)
@@ -99,13 +82,13 @@ def train(
         OSError: the run folder cannot be written.
     """
     folder = RunFolder(config.output)
-    _check_output(folder)
+    check_output(folder)
     state = load_state(folder.state) if resume and folder.state.exists() else None
     if state is None and folder.state.exists() and not resume:
         raise ConfigError(f"{folder.root} already holds a run: resume it, or choose another output folder")
     if state is not None:
-        _check_same_run(config, folder)
-    trainer = _trainer(config, folder, 0 if state is None else state["step"])
+        check_same_run(config, folder, _MAY_CHANGE)
+    trainer = build_trainer(config, folder, 0 if state is None else state["step"])
     splits = load_splits(config.data)
     _check_data(config, splits)
     dtype = getattr(torch, config.dtype)
@@ -166,84 +149,14 @@ def train(
             generator=torch.Generator().manual_seed(config.seed),
         )
         with stop_request.listening():
-            _fit(trainer, module, loader, keeper)
+            fit(trainer, module, loader, keeper)
     report = write_report(config, folder, parts["test"], keeper, module, trainer) if trainer.is_global_zero else None
     return RunResult(folder, report)
-
-
-def _fit(trainer: lightning.Trainer, module: PotentialModule, loader: DataLoader[Any], keeper: RunKeeper) -> None:
-    try:
-        with warnings.catch_warnings():
-            for message in _KNOWN_WARNINGS:
-                warnings.filterwarnings("ignore", message=message)
-            trainer.fit(module, loader)
-    except SIGTERMException as error:
-        # The signal came between the last look at it and the end of the step.
-        keeper.save(trainer, module)
-        raise TrainingInterrupted(signal.SIGTERM) from error
-
-
-def _trainer(config: TrainingConfig, folder: RunFolder, step: int) -> lightning.Trainer:
-    accelerator = config.accelerator
-    if accelerator == "auto":
-        # Other accelerators lack float64, which the energy sum needs.
-        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    strategy: str | Strategy = "auto"
-    if config.devices != 1 or config.num_nodes > 1:
-        # The published presets hold parameters that no loss reaches, such as the grid path in the energy head.
-        strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=True)
-    try:
-        return lightning.Trainer(
-            accelerator=accelerator,
-            devices=config.devices,
-            num_nodes=config.num_nodes,
-            strategy=strategy,
-            max_epochs=1,  # the loader passes through all epochs of the run, see StepSampler
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,  # nothing goes through Lightning's own logging; larger values cause warnings
-            logger=TensorBoardLogger(folder.root, name="", version="tensorboard", purge_step=step),
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder.root,
-        )
-    except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
-        chosen = f"accelerator {config.accelerator}, devices {config.devices}, num_nodes {config.num_nodes}"
-        raise ConfigError(f"{chosen}: not possible here ({error})") from error
 
 
 def _compiled_size(config: TrainingConfig, train: GraphDataset) -> BatchSize:
     atoms = [len(frame.atoms) for frame in train.frames]
     return BatchSize.typical(atoms, train.edge_counts.tolist(), config.batch_size)
-
-
-def _check_output(folder: RunFolder) -> None:
-    """Before the data are read: can the run folder be written?"""
-    existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise ConfigError(f"output: {folder.root} cannot be a run folder, because {existing} is a file")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError(f"output: {folder.root} cannot be written (no permission in {existing})")
-
-
-def _check_same_run(config: TrainingConfig, folder: RunFolder) -> None:
-    before = load_config(folder.config)
-    old, new = _decisive(before), _decisive(config)
-    changed = [name for name in new if new[name] != old[name]]
-    if changed:
-        raise ConfigError(
-            f"{folder.root}: cannot resume, because these parts of the configuration changed: {', '.join(changed)}; "
-            "to start from its weights with other settings, use init_from and a new output folder"
-        )
-
-
-def _decisive(config: TrainingConfig) -> dict[str, Any]:
-    """What a resumed run must not change."""
-    content = config.model_dump(exclude=_MAY_CHANGE)
-    del content["data"]["cache"]
-    return content
 
 
 def _check_edges(train: GraphDataset) -> None:

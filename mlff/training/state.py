@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlff._files import replacing
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def test_a_disk_that_fails_gives_exit_code_2(write_config: WriteConfig, monkeypa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "run/checkpoints/last.pt")
 
-    monkeypatch.setattr("mlff.training.callbacks.save_state", full)
+    monkeypatch.setattr("mlff.training.keeping.save_state", full)
     result = invoke("train", write_config(epochs=1))
     assert result.exit_code == 2
     assert "error: run/checkpoints/last.pt: No space left on device" in result.stderr

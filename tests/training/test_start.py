@@ -17,7 +17,7 @@ from mlff.commands.common import load_trained, read_initial_weights
 from mlff.data import DataError
 from mlff.training import ConfigError, RunFolder, StateError, TrainingConfig, load_config, train
 from mlff.training.portable import portable_config
-from mlff.training.run import _trainer
+from mlff.training.running import build_trainer
 from mlff.training.start import _spread
 from mlff.training.state import save_state, save_weights
 
@@ -105,11 +105,11 @@ def test_the_sample_covers_compositions_and_elements() -> None:
 
 def test_several_processes_accept_parameters_without_gradient(write_config: WriteConfig) -> None:
     config = load_config(write_config(), ["devices=2"])
-    strategy = _trainer(config, RunFolder(config.output), 0).strategy
+    strategy = build_trainer(config, RunFolder(config.output), 0).strategy
     assert isinstance(strategy, DDPStrategy)
     assert strategy._ddp_kwargs["find_unused_parameters"]
     single = config.model_copy(update={"devices": 1})
-    assert not isinstance(_trainer(single, RunFolder(config.output), 0).strategy, DDPStrategy)
+    assert not isinstance(build_trainer(single, RunFolder(config.output), 0).strategy, DDPStrategy)
 
 
 def test_no_pair_within_the_cutoff(write_config: WriteConfig) -> None:

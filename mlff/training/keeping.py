@@ -1,0 +1,209 @@
+"""What happens between the steps of any training: averages, logs, validation, saved states and stopping."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import lightning
+
+from mlff.training.folder import RunFolder
+from mlff.training.record import MetricsTable
+from mlff.training.signals import StopRequest
+from mlff.training.state import save_state, save_weights
+from mlff.training.stepping import SteppedModule
+
+OnStep = Callable[[int, int, dict[str, float]], None]
+logger = logging.getLogger(__name__)
+
+
+class TrainingInterrupted(Exception):
+    """Training was stopped by a signal after its state had been saved."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by signal {signum}")
+        self.signum = signum
+
+
+class RunSettings(Protocol):
+    """What a keeper reads of a configuration."""
+
+    @property
+    def max_minutes(self) -> float | None: ...
+
+    @property
+    def save_every_minutes(self) -> float: ...
+
+    @property
+    def log_every(self) -> int: ...
+
+    def model_dump_json(self) -> str: ...
+
+
+class Keeper(lightning.Callback, ABC):
+    """Drives the position of a run and keeps its folder.
+
+    Args:
+        folder: where states, weights and metrics go.
+        settings: the run.
+        columns: of the metrics table.
+        state: state to continue from, or None.
+        stop_request: signals that came.
+        on_step: called after each step with (step, total steps, latest metrics), for a progress display.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: RunSettings,
+        columns: tuple[str, ...],
+        state: dict[str, Any] | None,
+        stop_request: StopRequest,
+        on_step: OnStep | None = None,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._columns = columns
+        self._state = state
+        self._stop_request = stop_request
+        self._on_step = on_step
+        self._elapsed_before = float(state["elapsed"]) if state else 0.0
+        self.best: dict[str, float] = dict(state["best"]) if state else {}
+        self._shown: dict[str, float] = {}
+        self._table: MetricsTable | None = None
+        self._lr = 0.0
+        self._started = self._last_save = self._last_row = time.monotonic()
+
+    @abstractmethod
+    def validation_is_due(self, module: SteppedModule, epoch_ended: bool) -> bool:
+        """Whether to validate after this step; the last step always does."""
+
+    @abstractmethod
+    def validate(self, trainer: lightning.Trainer, module: SteppedModule) -> dict[str, float]:
+        """Errors of the averaged model, for the table; ``val_loss`` is what the best weights minimise."""
+
+    @abstractmethod
+    def describe(self, errors: dict[str, float]) -> str:
+        """Words for the log about the errors of a validation."""
+
+    @abstractmethod
+    def weights_metadata(self) -> dict[str, str]:
+        """What is written beside the best weights."""
+
+    def facts(self) -> dict[str, str]:
+        """What else a state holds, because it was measured at the start of the run."""
+        return {}
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, resumes included."""
+        return self._elapsed_before + time.monotonic() - self._started
+
+    @property
+    def time_is_over(self) -> bool:
+        """Whether ``max_minutes`` have been used."""
+        limit = self._settings.max_minutes
+        return limit is not None and self.elapsed >= 60.0 * limit
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module = _checked(pl_module)
+        module.averaged.eval()
+        if self._state is not None:
+            module.restore_optimizer(self._state)
+            self._state = None
+        else:
+            device = module.device
+            module.interval.losses = module.interval.losses.to(device)
+            module.interval.gradient_norm = module.interval.gradient_norm.to(device)
+        if trainer.is_global_zero:
+            self._table = MetricsTable(self._folder.metrics, module.step, self._columns)
+        self._started = self._last_save = self._last_row = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        limit = self._settings.max_minutes
+        fraction = 0.0 if limit is None else self.elapsed / (60.0 * limit)
+        self._lr = _checked(pl_module).begin_step(trainer.optimizers[0], fraction)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        module = _checked(pl_module)
+        epoch_ended = module.end_step()
+        out_of_time = self._out_of_time(trainer, module.step)
+        validates = module.step >= module.total_steps or out_of_time or self.validation_is_due(module, epoch_ended)
+        if validates or module.step % self._settings.log_every == 0:
+            self._log_interval(trainer, module)
+        if validates:
+            self._validate(trainer, module)
+        if self._on_step is not None:
+            self._on_step(module.step, module.total_steps, self._shown)
+        signum = self._stop_request.signum
+        due = time.monotonic() - self._last_save > 60.0 * self._settings.save_every_minutes
+        if validates or signum or due:
+            self.save(trainer, module)
+        if signum:
+            raise TrainingInterrupted(signum)
+        if out_of_time:
+            trainer.should_stop = True
+
+    def save(self, trainer: lightning.Trainer, module: SteppedModule) -> None:
+        """Write the state to continue from."""
+        if trainer.is_global_zero:
+            state = module.run_state() | {"elapsed": self.elapsed, "best": self.best}
+            save_state(self._folder.state, state | {"config": self._settings.model_dump_json()} | self.facts())
+        self._last_save = time.monotonic()
+
+    def _out_of_time(self, trainer: lightning.Trainer, step: int) -> bool:
+        if trainer.world_size == 1 or self._settings.max_minutes is None:
+            return self.time_is_over
+        # All processes must agree; asking at every step would cost a synchronisation.
+        return step % 16 == 0 and bool(trainer.strategy.reduce_boolean_decision(self.time_is_over, all=False))
+
+    def _log_interval(self, trainer: lightning.Trainer, module: SteppedModule) -> None:
+        if module.interval.steps == 0:
+            return
+        frames = module.interval.frames * trainer.world_size
+        row = module.take_interval()
+        now = time.monotonic()
+        row["frames_per_second"] = frames / max(1e-9, now - self._last_row)
+        self._last_row = now
+        self._write(trainer, module, row | {"lr": self._lr})
+
+    def _validate(self, trainer: lightning.Trainer, module: SteppedModule) -> None:
+        row = self.validate(trainer, module)
+        self._last_row = time.monotonic()  # frames per second count training only
+        self._write(trainer, module, row)
+        if not trainer.is_global_zero:
+            return
+        improved = not row["val_loss"] >= self.best.get("val_loss", float("inf"))
+        if improved:
+            self.best = row | {"step": module.step, "epoch": module.epoch, "minutes": self.elapsed / 60.0}
+            save_weights(self._folder.weights, module.averaged.module, self.weights_metadata())
+        logger.info(
+            "epoch %d  step %d/%d  %.1f min  val %s%s",
+            module.epoch,
+            module.step,
+            module.total_steps,
+            self.elapsed / 60.0,
+            self.describe(row),
+            "  best" if improved else "",
+        )
+
+    def _write(self, trainer: lightning.Trainer, module: SteppedModule, row: dict[str, float]) -> None:
+        self._shown |= row
+        row = {"step": module.step, "epoch": module.epoch, "minutes": self.elapsed / 60.0} | row
+        if self._table is not None:
+            self._table.append(row)
+        for tensorboard in trainer.loggers:
+            tensorboard.log_metrics({k: v for k, v in row.items() if k not in ("step",)}, step=module.step)
+
+
+def _checked(module: lightning.LightningModule) -> SteppedModule:
+    if not isinstance(module, SteppedModule):
+        raise TypeError(f"a keeper drives a SteppedModule, got {type(module).__name__}")
+    return module

@@ -1,0 +1,173 @@
+"""What trainings share step by step: optimiser, schedule, averaged weights, running means, state to resume from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mlff.training.averaging import averaged_copy
+from mlff.training.config import OptimizerConfig
+from mlff.training.schedule import learning_rate_factor
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+@dataclass
+class Interval:
+    """Running sums since the last row of the metrics table: losses, norm of the gradient, counts."""
+
+    losses: Tensor
+    gradient_norm: Tensor
+    steps: int = 0
+    frames: int = 0
+
+
+class SteppedModule(lightning.LightningModule):
+    """A model in training, whose state depends on nothing but its weights, its optimiser and the number of the step.
+
+    Args:
+        model: what is validated, averaged and saved.
+        optimizer, ema, seed: of the run.
+        total_steps: optimiser steps of the whole run.
+        num_losses: length of ``interval.losses``.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: OptimizerConfig, ema: float, seed: int, total_steps: int, num_losses: int
+    ) -> None:
+        super().__init__()
+        self.averaged = averaged_copy(model, ema)
+        self.total_steps = total_steps
+        self.step = 0
+        self.interval = Interval(torch.zeros(num_losses), torch.zeros(()))
+        self._settings = optimizer
+        self._run_seed = seed
+
+    @property
+    @abstractmethod
+    def trained(self) -> nn.Module:
+        """All that the optimiser changes."""
+
+    @property
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """What the averages are of."""
+
+    @property
+    @abstractmethod
+    def epoch(self) -> int:
+        """Passes through the data so far."""
+
+    @abstractmethod
+    def where(self) -> str:
+        """Words for the coming step and its data, for error messages."""
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradient and remember its norm; raises TrainingError when it is not finite."""
+        limit = self._settings.clip_norm
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.parameters(), float("inf") if limit is None else limit)
+        self.check_finite("gradient", norm)
+        self.interval.gradient_norm += norm
+
+    def check_finite(self, what: str, value: Tensor) -> None:
+        """Raise TrainingError, with the step and its data, unless a scalar is finite."""
+        if not bool(torch.isfinite(value)):
+            raise TrainingError(f"the {what} is {float(value.detach())} at {self.where()}")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW with weight decay on matrices only."""
+        settings = self._settings
+        return torch.optim.AdamW(
+            parameter_groups(self.trained, settings.weight_decay), lr=settings.lr, betas=settings.betas, fused=True
+        )
+
+    def begin_step(self, optimizer: torch.optim.Optimizer, time_fraction: float) -> float:
+        """Set learning rate and random numbers of the coming step; returns the learning rate.
+
+        Every random draw of a step depends on (seed, step, process) only, so that no generator state has to be saved.
+        """
+        settings = self._settings
+        warmup = settings.warmup_steps
+        if warmup is None:
+            warmup = round(settings.warmup_fraction * self.total_steps)
+        progress = self.progress(time_fraction)
+        factor = learning_rate_factor(self.step, self.total_steps, warmup, settings.min_lr_fraction, progress)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * factor
+        torch.manual_seed(self.step_seed(purpose=0))
+        return settings.lr * factor
+
+    def progress(self, time_fraction: float) -> float:
+        """The part of the time budget that is used, where schedules follow the time."""
+        return time_fraction if self._settings.anneal_by == "time" else 0.0
+
+    def end_step(self) -> bool:
+        """Update the averages and the position; returns whether an epoch ended."""
+        self.averaged.update_parameters(self.model)
+        self.step += 1
+        return False
+
+    def take_interval(self) -> dict[str, float]:
+        """Means since the last call, then start anew."""
+        count = max(1, self.interval.steps)
+        row = {"loss": float(self.interval.losses[0]) / count}
+        row["gradient_norm"] = float(self.interval.gradient_norm) / count
+        self.interval = Interval(torch.zeros_like(self.interval.losses), torch.zeros_like(self.interval.gradient_norm))
+        return row
+
+    def add_losses(self, losses: Tensor, frames: int) -> None:
+        """Add the losses of a step, the total first, to the running sums."""
+        self.interval.losses += losses
+        self.interval.steps += 1
+        self.interval.frames += frames
+
+    def run_state(self) -> dict[str, Any]:
+        """Weights, averages, optimiser and step: all that the next step depends on."""
+        interval = self.interval
+        return {
+            "trained": self.trained.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self._optimizer().state_dict(),
+            "step": self.step,
+            "interval": [interval.losses, interval.gradient_norm, interval.steps, interval.frames],
+        }
+
+    def restore_weights(self, state: dict[str, Any]) -> None:
+        """First half of the restore, before Lightning sets up: weights, averages and step."""
+        self.trained.load_state_dict(state["trained"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.step = state["step"]
+
+    def restore_optimizer(self, state: dict[str, Any]) -> None:
+        """Second half of the restore, once the optimiser exists and the module is on its device."""
+        self._optimizer().load_state_dict(state["optimizer"])
+        losses, norm, steps, frames = state["interval"]
+        self.interval = Interval(losses.to(self.device), norm.to(self.device), steps, frames)
+
+    def step_seed(self, purpose: int) -> int:
+        """Of the random numbers of the coming step; mixed, because torch's CPU generator reads its lower half only."""
+        entropy = (self._run_seed, self.step, self.global_rank, purpose)
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return self.trainer.optimizers[0]
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimiser: weight decay on matrices, none on biases, norms and other vectors or scalars."""
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            exempt = parameter.ndim < 2 or "norm" in name.lower() or name.rsplit(".", 1)[-1].startswith("bias")
+            (others if exempt else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
