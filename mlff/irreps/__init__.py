@@ -14,10 +14,12 @@ from mlff.irreps.layout import (
 )
 from mlff.irreps.linear import SO3Linear
 from mlff.irreps.norm import DegreeLayerNorm, MergedLayerNorm, SeparableLayerNorm
+from mlff.irreps.product import ChannelwiseProduct
 from mlff.irreps.so2 import SO2Convolution, SO2Linear
 from mlff.irreps.wigner import EdgeFrame, edge_rotation
 
 __all__ = [
+    "ChannelwiseProduct",
     "DegreeLayerNorm",
     "EdgeFrame",
     "GateActivation",

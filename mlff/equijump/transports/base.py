@@ -67,6 +67,11 @@ class Transport(nn.Module, ABC):
     def endpoint(self, source: Tensor, state: Tensor, outputs: Tensor, time: Tensor) -> Tensor:
         """E[x1 | state] by the outputs, [..., N, R, C]: for losses on structures and for a look at the training."""
 
+    def outputs(self, raw: Tensor, source: Tensor, state: Tensor, time: Tensor) -> Tensor:
+        """Outputs from those of a network that are of unit size, both [num_outputs, ..., N, R, C]."""
+        scales = self.output_scales().to(raw.dtype)
+        return raw * scales.view([scales.shape[0]] + [1] * (raw.dim() - 2) + [scales.shape[1]])
+
     def output_scales(self) -> Tensor:
         """[num_outputs, C], typical size of the outputs, by which the loss makes them comparable."""
         return self.sigma.expand(self.num_outputs, -1)

@@ -31,6 +31,10 @@ class EndpointTransport(Transport):
     def targets(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
         return target.unsqueeze(0)
 
+    def outputs(self, raw: Tensor, source: Tensor, state: Tensor, time: Tensor) -> Tensor:
+        # the nearer the end, the less is left to guess
+        return (state + (1.0 - along(time)) * self.sigma.to(raw.dtype) * raw[0]).unsqueeze(0)
+
     def endpoint(self, source: Tensor, state: Tensor, outputs: Tensor, time: Tensor) -> Tensor:
         return outputs[0]
 

@@ -1,0 +1,26 @@
+"""Typed configuration of the network."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class JumpNetworkConfig(BaseModel):
+    """Size of the network; the defaults run on a CPU.
+
+    Large networks of the paper have 128 or 256 channels (arXiv:2410.09667, section 5).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lmax: int = Field(1, ge=1, le=4, description="highest degree of the features")
+    channels: int = Field(64, ge=1, description="of node features, in each degree")
+    message_channels: int = Field(32, ge=1, description="of edge features, in each degree")
+    conditioner_layers: int = Field(2, ge=0, description="layers on the source, which run once in a jump")
+    layers: int = Field(4, ge=1, description="layers on the latent state, which run in every latent step")
+    num_neighbors: int = Field(24, ge=1, description="nearest residues that are connected; all, in short chains")
+    sequence_range: int = Field(
+        4, ge=0, description="residues up to this far in the chain are told apart and connected"
+    )
+    cutoff: float = Field(20.0, gt=0, description="Å, last centre of the radial basis; no edge is cut by it")
+    num_radial: int = Field(32, ge=2, description="Gaussians of the distance of two anchors")
+    edge_channels: int = Field(64, ge=1, description="hidden units of the radial functions")
+    time_channels: int = Field(64, ge=2, description="of the embedding of latent time and lag time")

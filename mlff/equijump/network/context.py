@@ -1,0 +1,92 @@
+"""What the layers need to know of a batch of clouds."""
+
+from typing import NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+
+class ResidueGraph(NamedTuple):
+    """The residues of a batch without padding (M nodes) and the pairs of them that exchange messages (E edges)."""
+
+    nodes: Tensor  # [M] int64, place in the flattened [B·N]
+    batch: Tensor  # [M] int64, member of the batch
+    residues: Tensor  # [M] int64, tokens
+    ends: Tensor  # [M] int64: 1 for the first residue of a chain, 2 for the last, 3 for both, else 0
+    source: Tensor  # [E] int64
+    target: Tensor  # [E] int64
+    offset: Tensor  # [E] int64, place in the chain: 0 … 2·range, and 2·range + 1 for other chains and farther residues
+    inverse_degree: Tensor  # [M], one over the number of edges that end here
+
+
+class Condition(NamedTuple):
+    """All that a jump depends on, computed once: the source, its features and the lag time."""
+
+    graph: ResidueGraph
+    source: Tensor  # [B,N,3,C] coordinates
+    features: Tensor  # [M,(lmax+1)²,channels]
+    lag: Tensor  # [B,time_channels]
+
+
+def residue_graph(
+    positions: Tensor, residues: Tensor, mask: Tensor, chains: Tensor, num_neighbors: int, sequence_range: int
+) -> ResidueGraph:
+    """Connect every residue with its nearest residues and with its neighbours in the chain.
+
+    Args:
+        positions: [B,N,3] anchors in Å, of the source: the graph of a jump does not depend on the latent state.
+        residues, chains: [B,N] int64.
+        mask: [B,N] bool.
+    """
+    num_molecules, size = residues.shape[0], residues.shape[1]
+    device = residues.device
+    distance = torch.cdist(positions, positions)
+    pair = mask.unsqueeze(2) & mask.unsqueeze(1) & ~torch.eye(size, dtype=torch.bool, device=device)
+    distance = distance.masked_fill(~pair, float("inf"))
+    near = torch.zeros_like(pair)
+    nearest = distance.topk(min(num_neighbors, size), dim=2, largest=False).indices
+    near.scatter_(2, nearest, torch.ones_like(nearest, dtype=torch.bool))
+
+    place = torch.arange(size, device=device)
+    offset = (place.unsqueeze(1) - place).expand(num_molecules, size, size)  # j - i, with edges j → i as [b, j, i]
+    same_chain = chains.unsqueeze(2) == chains.unsqueeze(1)
+    close = same_chain & (offset.abs() <= sequence_range)
+    # near is [b, i, j]: the neighbours of i
+    edges = pair & (near.transpose(1, 2) | close)
+    place_in_chain = torch.where(close, offset + sequence_range, torch.full_like(offset, 2 * sequence_range + 1))
+
+    nodes = torch.nonzero(mask.flatten()).flatten()
+    index = torch.zeros(num_molecules * size, dtype=torch.int64, device=device)
+    index[nodes] = torch.arange(nodes.shape[0], device=device)
+    found = torch.nonzero(edges)
+    source = index[found[:, 0] * size + found[:, 1]]
+    target = index[found[:, 0] * size + found[:, 2]]
+    degree = torch.zeros(nodes.shape[0], dtype=positions.dtype, device=device)
+    degree = degree.index_add(0, target, torch.ones_like(target, dtype=positions.dtype))
+    return ResidueGraph(
+        nodes=nodes,
+        batch=nodes // max(size, 1),
+        residues=residues.flatten()[nodes],
+        ends=_chain_ends(chains, mask).flatten()[nodes],
+        source=source,
+        target=target,
+        offset=place_in_chain[edges],
+        inverse_degree=1.0 / degree.clamp(min=1.0),
+    )
+
+
+def _chain_ends(chains: Tensor, mask: Tensor) -> Tensor:
+    """[B,N] int64: 1 where a chain begins, plus 2 where one ends."""
+    differs = chains[:, 1:] != chains[:, :-1]  # padding has a number of its own
+    edge = torch.ones_like(mask[:, :1])
+    first, last = torch.cat([edge, differs], dim=1), torch.cat([differs, edge], dim=1)
+    return first.to(torch.int64) + 2 * last.to(torch.int64)
+
+
+def edge_geometry(positions: Tensor, graph: ResidueGraph) -> Tuple[Tensor, Tensor]:
+    """Distances [E] in Å and unit vectors [E,3] from target to source, of anchors [M,3]."""
+    edge_vec = positions.index_select(0, graph.source) - positions.index_select(0, graph.target)
+    distance = torch.linalg.vector_norm(edge_vec, dim=1).clamp(
+        min=1e-6
+    )  # a latent state may put two anchors into one place
+    return distance, edge_vec / distance.unsqueeze(1)

@@ -1,0 +1,150 @@
+"""The network of EquiJump: a conditioner for the source, a header for every latent step."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mlff.equijump.network.config import JumpNetworkConfig
+from mlff.equijump.network.context import Condition, ResidueGraph, edge_geometry, residue_graph
+from mlff.equijump.network.embedding import ResidueVectors, TimeEmbedding
+from mlff.equijump.network.layers import Geometry, ResidueLayer
+from mlff.equijump.residues import NUM_CHANNELS, NUM_TOKENS
+from mlff.graph.radial import GaussianBasis
+from mlff.irreps import EdgeFrame, MergedLayerNorm, SO3Linear
+
+# Lag times are embedded by their logarithm, in this range of ps: 10 fs to 1 µs.
+_LOG_LAG = (math.log(1e-2), math.log(1e6))
+_LAG_FREQUENCIES = 32
+_TIME_FREQUENCIES = 24
+# Å; brings bond vectors to the size of a unit.
+_VECTOR_SCALE = 1.5
+
+
+class EdgeGeometry(nn.Module):
+    """Anchors to what the layers know of edges."""
+
+    def __init__(self, config: JumpNetworkConfig) -> None:
+        super().__init__()
+        self.basis = GaussianBasis(config.num_radial, config.cutoff, width=1.0)
+        self.frame = EdgeFrame(config.lmax, config.lmax)
+
+    def forward(self, positions: Tensor, graph: ResidueGraph) -> Geometry:
+        """Anchors [M,3] in Å to the geometry of the edges."""
+        distance, direction = edge_geometry(positions, graph)
+        return Geometry(basis=self.basis(distance), wigner=self.frame(direction))
+
+
+class Conditioner(nn.Module):
+    """Features of the source, the same in all latent steps (EquiJump's ``f_cond``)."""
+
+    def __init__(self, config: JumpNetworkConfig) -> None:
+        super().__init__()
+        self.num_neighbors = config.num_neighbors
+        self.sequence_range = config.sequence_range
+        self.num_rows = (config.lmax + 1) ** 2
+        self.vector_scale = _VECTOR_SCALE
+        self.residues = nn.Embedding(NUM_TOKENS, config.channels)
+        self.ends = nn.Embedding(4, config.channels)
+        self.vectors = ResidueVectors(NUM_CHANNELS - 1, config.channels)
+        self.lag = TimeEmbedding(config.time_channels, _LAG_FREQUENCIES, _LOG_LAG[0], _LOG_LAG[1])
+        self.geometry = EdgeGeometry(config)
+        self.layers = nn.ModuleList(ResidueLayer(config) for _ in range(config.conditioner_layers))
+
+    def forward(self, source: Tensor, residues: Tensor, mask: Tensor, chains: Tensor, lag: Tensor) -> Condition:
+        """Coordinates [B,N,3,C] in Å, tokens, mask and chains [B,N], lag times [B] in ps."""
+        positions = source[..., 0]
+        graph = residue_graph(positions, residues, mask, chains, self.num_neighbors, self.sequence_range)
+        scalars = self.residues(graph.residues) + self.ends(graph.ends)
+        nodes = source.flatten(0, 1).index_select(0, graph.nodes)
+        vectors = self.vectors(nodes[..., 1:] / self.vector_scale, graph.residues)
+        higher = torch.zeros(
+            nodes.shape[0], self.num_rows - 4, scalars.shape[1], dtype=nodes.dtype, device=nodes.device
+        )
+        x = torch.cat([scalars.unsqueeze(1), vectors, higher], dim=1)
+        embedding = self.lag(torch.log(lag))
+        geometry = self.geometry(nodes[..., 0], graph)
+        for layer in self.layers:
+            x = layer(x, graph, geometry, embedding)
+        return Condition(graph=graph, source=source, features=x, lag=embedding)
+
+
+class Header(nn.Module):
+    """Outputs for a latent state: vectors for the anchors and all other atoms."""
+
+    sigma: Tensor
+
+    def __init__(self, config: JumpNetworkConfig, num_outputs: int, sigma: Tensor) -> None:
+        super().__init__()
+        self.num_outputs = num_outputs
+        self.num_channels = NUM_CHANNELS
+        self.vector_scale = _VECTOR_SCALE
+        self.register_buffer("sigma", sigma.to(torch.float64), persistent=False)
+        self.time = TimeEmbedding(config.time_channels, _TIME_FREQUENCIES, 0.0, 1.0)
+        self.features = SO3Linear(config.channels, config.channels, config.lmax)
+        self.vectors = ResidueVectors(2 * NUM_CHANNELS - 1, config.channels)
+        self.geometry = EdgeGeometry(config)
+        self.layers = nn.ModuleList(ResidueLayer(config) for _ in range(config.layers))
+        self.norm = MergedLayerNorm(config.lmax, config.channels)
+        self.output = ResidueVectors(config.channels, num_outputs * NUM_CHANNELS, scale=0.1)
+        # the best linear guess depends on the time alone, and is all there is for a Gaussian process
+        self.skip = nn.Linear(config.time_channels, num_outputs * NUM_CHANNELS)
+        nn.init.zeros_(self.skip.weight)
+        nn.init.zeros_(self.skip.bias)
+
+    def forward(self, state: Tensor, time: Tensor, condition: Condition) -> Tensor:
+        """State [B,N,3,C] in Å at times [B] → [num_outputs,B,N,3,C], of unit size."""
+        graph = condition.graph
+        shape = state.shape
+        nodes = state.flatten(0, 1).index_select(0, graph.nodes)
+        source = condition.source.flatten(0, 1).index_select(0, graph.nodes)
+        displacement = (nodes - source) / self.sigma.to(state.dtype)
+        embedding = self.time(time) + condition.lag
+        vectors = torch.cat([displacement, nodes[..., 1:] / self.vector_scale], dim=2)
+        x = self.features(condition.features)
+        x = torch.cat([x[:, :1], x[:, 1:4] + self.vectors(vectors, graph.residues), x[:, 4:]], dim=1)
+        geometry = self.geometry(nodes[..., 0], graph)
+        for layer in self.layers:
+            x = layer(x, graph, geometry, embedding)
+        out = self.output(self.norm(x)[:, 1:4], graph.residues)
+        out = out.view(out.shape[0], 3, self.num_outputs, self.num_channels)
+        skip = (
+            self.skip(embedding).index_select(0, graph.batch).view(out.shape[0], 1, self.num_outputs, self.num_channels)
+        )
+        out = out + skip * displacement.unsqueeze(2)
+        padded = torch.zeros(
+            shape[0] * shape[1], 3, self.num_outputs, self.num_channels, dtype=state.dtype, device=state.device
+        )
+        padded = padded.index_copy(0, graph.nodes, out)
+        return padded.view(shape[0], shape[1], 3, self.num_outputs, self.num_channels).permute(3, 0, 1, 2, 4)
+
+
+class JumpNetwork(nn.Module):
+    """Conditioner and header: what :class:`mlff.equijump.transports.Transport` asks in every latent step.
+
+    Args:
+        num_outputs: of the transport.
+        sigma: [C] in Å, noise of the transport, which scales the latent displacement.
+    """
+
+    def __init__(self, config: JumpNetworkConfig, num_outputs: int, sigma: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.conditioner = Conditioner(config)
+        self.header = Header(config, num_outputs, sigma)
+
+    def condition(self, source: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor, lag: Tensor) -> Condition:
+        """What a jump depends on; in the dtype of the parameters, whatever that of the arguments.
+
+        Args:
+            source: [B,N,3,C] in Å.
+            residues, chains: [B,N]; atom_mask: [B,N,C].
+            lag: [B] in ps.
+        """
+        dtype = self.header.norm.weight.dtype
+        return self.conditioner(source.to(dtype), residues, atom_mask[..., 0], chains, lag.to(dtype))
+
+    def forward(self, state: Tensor, time: Tensor, condition: Condition) -> Tensor:
+        """Outputs of unit size [num_outputs,B,N,3,C] for a state [B,N,3,C] at times [B], in the dtype of the state."""
+        dtype = self.header.norm.weight.dtype
+        return self.header(state.to(dtype), time.to(dtype), condition).to(state.dtype)

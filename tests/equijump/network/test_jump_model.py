@@ -1,0 +1,201 @@
+"""The jump model: symmetries, padding, batches, several chains, TorchScript, precision."""
+
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from mlff.equijump import TensorCloud
+from mlff.equijump.model import JumpConfig, JumpModel
+from mlff.equijump.network import JumpNetworkConfig
+from mlff.equijump.residues import NUM_CHANNELS, RESIDUE_NAMES, channel_names
+from mlff.equijump.transports import EndpointConfig, FollmerConfig, TwoSidedConfig
+
+TRANSPORTS = {
+    "follmer": FollmerConfig(),
+    "endpoint": EndpointConfig(),
+    "two-sided": TwoSidedConfig(),
+}
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS.keys())
+STEPS = 3
+
+
+def build(transport=None, **network) -> JumpModel:
+    torch.manual_seed(0)
+    sizes = {"channels": 12, "message_channels": 8, "layers": 2, "conditioner_layers": 1, "num_radial": 8} | network
+    config = JumpConfig(network=JumpNetworkConfig(**sizes), transport=transport or FollmerConfig(), steps=STEPS)
+    model = JumpModel(config, [10.0, 20.0]).double().eval().requires_grad_(False)
+    for parameter in model.parameters():  # what starts as zero must not hide anything
+        parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+def chain(names: str, seed: int, chains: list[int] | None = None) -> TensorCloud:
+    """Residues along a line with random vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.tensor([RESIDUE_NAMES.index(name) for name in names.split()])
+    mask = torch.tensor([[bool(name) for name in channel_names(int(token))] for token in tokens])
+    mask[:, -1] = False
+    vectors = 1.5 * torch.randn(len(tokens), 3, NUM_CHANNELS, generator=generator, dtype=torch.float64)
+    line = torch.arange(len(tokens), dtype=torch.float64)[:, None] * torch.tensor([3.8, 0.0, 0.0]).double()
+    vectors[..., 0] = line + torch.randn(len(tokens), 3, generator=generator, dtype=torch.float64)
+    numbers = torch.tensor(chains if chains is not None else [0] * len(tokens))
+    return TensorCloud(vectors * mask.unsqueeze(1), tokens, mask, numbers)
+
+
+def jump(model: JumpModel, cloud: TensorCloud, noise: Tensor, lag: float = 10.0) -> Tensor:
+    """The coordinates after a jump of a batch."""
+    lags = torch.full((len(cloud.residues),), lag, dtype=cloud.coordinates.dtype)
+    return model(cloud.coordinates, cloud.residues, cloud.atom_mask, cloud.chains, lags, noise)
+
+
+def draw(model: JumpModel, cloud: TensorCloud, seed: int = 7) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (model.num_noises(STEPS), *cloud.coordinates.shape)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def batch() -> TensorCloud:
+    return TensorCloud.collate([chain("ACE ALA TRP NME", 0), chain("GLY ARG PRO", 1), chain("ACE SER NME", 2)])
+
+
+@every_transport
+@pytest.mark.parametrize("lmax", [1, 2])
+def test_rotated_noise_gives_rotated_jumps(transport, lmax: int) -> None:
+    model, cloud = build(transport, lmax=lmax), batch()
+    noise = draw(model, cloud)
+    rotation = torch.from_numpy(Rotation.random(random_state=3).as_matrix())
+    shift = torch.tensor([5.0, -7.0, 11.0], dtype=torch.float64)
+    out = jump(model, cloud, noise)
+    moved = cloud.replace(coordinates=out).rotate(rotation).translate(shift)
+    again = jump(model, cloud.rotate(rotation).translate(shift), torch.einsum("ij,...jc->...ic", rotation, noise))
+    assert (out - cloud.coordinates).abs().max() > 0.05
+    torch.testing.assert_close(again, moved.coordinates, rtol=0, atol=1e-10)
+
+
+@every_transport
+def test_rotated_noise_gives_rotated_jumps_in_single_precision(transport) -> None:
+    model, cloud = build(transport).float(), batch()
+    noise = draw(model, cloud).float()
+    rotation = torch.from_numpy(Rotation.random(random_state=4).as_matrix()).float()
+    cloud = cloud.to(dtype=torch.float32)
+    out = jump(model, cloud, noise)
+    again = jump(model, cloud.rotate(rotation), torch.einsum("ij,...jc->...ic", rotation, noise))
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(again, cloud.replace(coordinates=out).rotate(rotation).coordinates, rtol=0, atol=1e-5)
+
+
+def test_mirror_images_are_told_apart() -> None:
+    model, cloud = build(), batch()
+    noise = draw(model, cloud)
+    mirror = torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64))
+    reflected = jump(model, cloud.rotate(mirror), torch.einsum("ij,...jc->...ic", mirror, noise))
+    assert (reflected - torch.einsum("ij,...jc->...ic", mirror, jump(model, cloud, noise))).abs().max() > 1e-3
+
+
+def test_a_jump_does_not_depend_on_batch_and_padding() -> None:
+    model, cloud = build(), batch()
+    noise = draw(model, cloud)
+    together = cloud.replace(coordinates=jump(model, cloud, noise)).split()
+    members = cloud.split()
+    for number, (member, expected) in enumerate(zip(members, together, strict=True)):
+        size = member.residues.shape[0]
+        alone = TensorCloud.collate([member])
+        out = jump(model, alone, noise[:, number : number + 1, :size])
+        torch.testing.assert_close(out[0], expected.coordinates, rtol=0, atol=1e-12)
+
+
+def test_masked_atoms_and_noise_on_them_change_nothing() -> None:
+    model, cloud = build(), batch()
+    noise = draw(model, cloud)
+    out = jump(model, cloud, noise)
+    hidden = ~cloud.atom_mask.unsqueeze(-2)
+    assert (out * hidden == 0).all()
+    torch.testing.assert_close(jump(model, cloud, noise + 9.0 * hidden), out, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        jump(model, cloud.replace(coordinates=cloud.coordinates + 9.0 * hidden), noise), out, rtol=0, atol=1e-12
+    )
+
+
+def test_the_centre_of_the_anchors_stays() -> None:
+    model = build()
+    cloud = batch().translate(torch.tensor([1.0, 2.0, 3.0]))
+    out = cloud.replace(coordinates=jump(model, cloud, draw(model, cloud)))
+    torch.testing.assert_close(out.center(), cloud.center(), rtol=0, atol=1e-12)
+
+
+def test_residues_order_and_breaks_of_chains_matter() -> None:
+    model = build()
+    one, two = chain("ALA SER ALA VAL", 0, [0, 0, 0, 0]), chain("ALA SER ALA VAL", 0, [0, 0, 1, 1])
+    other = chain("ALA SER GLY VAL", 0)
+    noise = draw(model, TensorCloud.collate([one]))
+    out = [jump(model, TensorCloud.collate([cloud]), noise) for cloud in (one, two, other)]
+    assert (out[0] - out[1]).abs().max() > 1e-4
+    assert (out[0] - out[2])[..., 2, :, :4].abs().max() > 1e-4
+
+
+def test_lag_time_matters_and_equal_noise_gives_equal_jumps() -> None:
+    model, cloud = build(), batch()
+    noise = draw(model, cloud)
+    assert torch.equal(jump(model, cloud, noise), jump(model, cloud, noise))
+    assert (jump(model, cloud, noise, 20.0) - jump(model, cloud, noise)).abs().max() > 1e-4
+
+
+def test_only_the_nearest_residues_and_those_along_the_chain_are_connected() -> None:
+    model = build(num_neighbors=2, sequence_range=1)
+    names = " ".join(["ALA"] * 12)
+    cloud = TensorCloud.collate([chain(names, 0)])
+    lag = torch.tensor([10.0], dtype=torch.float64)
+    graph = model.network.condition(cloud.coordinates, cloud.residues, cloud.atom_mask, cloud.chains, lag).graph
+    distance = torch.cdist(cloud.positions[0], cloud.positions[0]).fill_diagonal_(torch.inf)
+    nearest = {(int(j), i) for i in range(12) for j in distance[i].topk(2, largest=False).indices}
+    along = {(i, j) for i in range(12) for j in range(12) if abs(i - j) == 1}
+    assert set(zip(graph.source.tolist(), graph.target.tolist(), strict=True)) == nearest | along
+    degree = torch.bincount(graph.target, minlength=12)
+    torch.testing.assert_close(graph.inverse_degree, 1.0 / degree.double())
+    offsets = (graph.source - graph.target).clamp(-2, 2)
+    expected = torch.where(offsets.abs() <= 1, offsets + 1, torch.full_like(offsets, 3))
+    assert torch.equal(graph.offset, expected)
+
+
+def test_one_residue_alone() -> None:
+    model = build()
+    cloud = TensorCloud.collate([chain("TRP", 0)])
+    out = jump(model, cloud, draw(model, cloud))
+    assert torch.isfinite(out).all() and (out - cloud.coordinates).abs().max() > 1e-3
+
+
+@every_transport
+def test_the_scripted_model_jumps_alike(transport) -> None:
+    model, cloud = build(transport), batch()
+    scripted = torch.jit.script(model)
+    assert scripted.num_noises(STEPS) == model.num_noises(STEPS)
+    for steps in (None, 2):
+        noise = draw(model, cloud)[: model.num_noises(steps or STEPS)]
+        lags = torch.tensor([10.0, 20.0, 10.0], dtype=torch.float64)
+        arguments = (cloud.coordinates, cloud.residues, cloud.atom_mask, cloud.chains, lags, noise, steps)
+        torch.testing.assert_close(scripted(*arguments), model(*arguments), rtol=0, atol=1e-12)
+
+
+@every_transport
+def test_a_jump_is_what_the_transport_samples(transport) -> None:
+    """The loop of the exported program against that of the transport."""
+    model, cloud = build(transport), batch().centred()
+    noise = draw(model, cloud)
+    lags = torch.full((3,), 10.0, dtype=torch.float64)
+    condition = model.network.condition(cloud.coordinates, cloud.residues, cloud.atom_mask, cloud.chains, lags)
+
+    def network(state, time, source):
+        return model.outputs(state, time, condition, source)
+
+    projected = [model.transport.project(entry, cloud.atom_mask) for entry in noise]
+    sample = model.transport.sample(
+        network, cloud.coordinates, cloud.atom_mask, cloud.coordinates, STEPS, noise=projected
+    )
+    torch.testing.assert_close(jump(model, cloud, noise), sample, rtol=0, atol=1e-12)
+
+
+def test_noise_of_another_length_is_refused() -> None:
+    model, cloud = build(), batch()
+    with pytest.raises(ValueError, match="noise"):
+        jump(model, cloud, draw(model, cloud)[:-1])
