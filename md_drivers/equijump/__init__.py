@@ -1,0 +1,1 @@
+"""Jump models at work."""

@@ -1,0 +1,30 @@
+"""Command line ``equijump``: each command is a function of ``mlff.commands``, which imports heavy libraries itself."""
+
+from __future__ import annotations
+
+import typer
+
+from mlff.commands.equijump_generate import generate_data
+from mlff.commands.equijump_train import train
+
+app = typer.Typer(
+    name="equijump",
+    help="Learn jumps of protein dynamics.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def main() -> None:
+    """Learn jumps of protein dynamics."""
+
+
+app.command("generate-data", no_args_is_help=True)(generate_data)
+app.command("train", no_args_is_help=True)(train)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,30 @@
+"""Trajectories of capped peptides and small proteins by OpenMM, in implicit water.
+
+OpenMM, PeptideBuilder and mdtraj come with the extra ``equijump`` and are imported only when they are used.
+"""
+
+from mlff.equijump.dataset.errors import DataError
+from mlff.equijump.generation.config import (
+    GenerationConfig,
+    SystemConfig,
+    UnfoldingConfig,
+    load_config,
+    parse_config,
+)
+from mlff.equijump.generation.copies import Copies
+from mlff.equijump.generation.generate import generate
+from mlff.equijump.generation.presets import PRESETS, Preset, preset
+
+__all__ = [
+    "PRESETS",
+    "Copies",
+    "DataError",
+    "GenerationConfig",
+    "Preset",
+    "SystemConfig",
+    "UnfoldingConfig",
+    "generate",
+    "load_config",
+    "parse_config",
+    "preset",
+]

@@ -1,0 +1,50 @@
+"""Settings by name: the data of the shipped models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from mlff.equijump.dataset.errors import DataError
+from mlff.equijump.generation.config import GenerationConfig, SystemConfig
+
+Preset = Literal["ala2", "peptides", "cln025"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+# Each of ten residues comes alone, once in the first and once in the second place.
+_TRAIN = ("A", "G", "V", "S", "T", "L", "N", "D", "K", "F")
+_TRAIN_PAIRS = ("AV", "VS", "SG", "GT", "TL", "LN", "ND", "DK", "KF", "FA")
+# Known residues with neighbours that training does not show them.
+_TEST_PAIRS = ("AK", "VF", "SD", "GL", "TN", "LA")
+
+
+def preset(name: Preset, pdb: Path | None = None) -> GenerationConfig:
+    """Settings of a data set.
+
+    Args:
+        name: ``ala2``: alanine dipeptide; ``peptides``: capped peptides of one and two residues, six of them held out;
+            ``cln025``: the protein in a PDB file, at a temperature where CLN025 folds and unfolds; meant
+            for a GPU.
+        pdb: for ``cln025``.
+
+    Raises:
+        DataError: ``cln025`` without a PDB file, the others with one.
+    """
+    if (pdb is not None) != (name == "cln025"):
+        raise DataError("the preset cln025 needs a PDB file (--pdb), and no other preset takes one")
+    if name == "ala2":
+        # Random starts populate phi > 0 far above its share, and leave it within some hundred ps.
+        return GenerationConfig(equilibration=500.0)
+    if name == "peptides":
+        systems = [SystemConfig(sequence=sequence) for sequence in (*_TRAIN, *_TRAIN_PAIRS)]
+        systems += [SystemConfig(sequence=sequence, split="test") for sequence in _TEST_PAIRS]
+        return GenerationConfig(
+            systems=tuple(systems), trajectories=8, length=10.0, test_fraction=0.125, val_fraction=0.125, copies=4
+        )
+    return GenerationConfig(
+        systems=(SystemConfig(pdb=pdb, name="cln025"),),
+        length=50.0,
+        temperature=360.0,
+        copies=16,
+        chunk=200.0,
+    )

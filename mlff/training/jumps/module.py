@@ -1,0 +1,157 @@
+"""The Lightning module of jump models: draws the latent time, perturbs sources, takes the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mlff.equijump.cloud import TensorCloud
+from mlff.equijump.dataset import JumpBatch
+from mlff.equijump.model import JumpModel
+from mlff.training.jumps.config import JumpTrainingConfig
+from mlff.training.stepping import SteppedModule
+
+
+class JumpModule(SteppedModule):
+    """A jump model in training. ``interval.losses`` [3] are total, anchors, vectors.
+
+    Args:
+        model: the model.
+        config: the run.
+        total_steps: optimiser steps of the whole run.
+        steps_per_epoch: steps in which as many jumps are drawn as the training part holds frames.
+    """
+
+    def __init__(self, model: JumpModel, config: JumpTrainingConfig, total_steps: int, steps_per_epoch: float) -> None:
+        super().__init__(model, config.optimizer, config.ema, config.seed, total_steps, num_losses=3)
+        self.jump = model
+        self.config = config
+        self._steps_per_epoch = steps_per_epoch
+        self._progress = 0.0
+
+    @property
+    def trained(self) -> nn.Module:
+        return self.jump
+
+    @property
+    def model(self) -> nn.Module:
+        return self.jump
+
+    @property
+    def epoch(self) -> int:
+        return int(self.step / self._steps_per_epoch)
+
+    def where(self) -> str:
+        return f"step {self.step + 1}. Lower optimizer.lr or optimizer.clip_norm, or check the trajectories"
+
+    def begin_step(self, optimizer: torch.optim.Optimizer, time_fraction: float) -> float:
+        """Set learning rate and random numbers of the coming step; returns the learning rate."""
+        self._progress = max(self.step / self.total_steps, self.progress(time_fraction))
+        return super().begin_step(optimizer, time_fraction)
+
+    def transfer_batch_to_device(self, batch: JumpBatch, device: torch.device, dataloader_idx: int) -> JumpBatch:
+        """Called by Lightning; the batch moves itself."""
+        return batch.to(device, self.jump.network.header.norm.weight.dtype)
+
+    def training_step(self, batch: JumpBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch; raises TrainingError when it is not finite."""
+        generator = torch.Generator(self.device).manual_seed(self.step_seed(purpose=1))
+        source, target = self._pair(batch, generator)
+        source = with_input_noise(self.jump, source, self.config.input_noise, generator)
+        losses = jump_losses(self.jump, source, target, batch.lag, generator)
+        total = losses.mean()
+        self.check_finite("loss", total)
+        self.add_losses(torch.cat([total[None], losses.mean(0)]).detach(), len(batch))
+        return total
+
+    def _pair(self, batch: JumpBatch, generator: torch.Generator) -> tuple[TensorCloud, TensorCloud]:
+        """Source and target of the step: frames, and in a share of the batch a source that the model has made.
+
+        Batches with two targets are those that can be unrolled; then all members are one lag later.
+        """
+        if len(batch.targets) == 1:
+            return batch.source, batch.target
+        unroll = self.config.unroll
+        first, second = batch.targets
+        if unroll is None or self._progress < unroll.begin:
+            return batch.source, first
+        low, high = unroll.time_range
+        unit = torch.rand(len(batch), device=batch.lag.device, dtype=batch.lag.dtype, generator=generator)
+        time = low + (high - low) * unit * (1.0 - 1e-3)
+        with torch.no_grad():
+            made = denoised(self.jump, batch.source, first, batch.lag, time, generator)
+        chosen = torch.rand(len(batch), device=batch.lag.device, generator=generator) < unroll.probability
+        coordinates = torch.where(chosen[:, None, None, None], made, first.coordinates)
+        return first.replace(coordinates=coordinates), second
+
+
+def averaged_model(module: SteppedModule) -> JumpModel:
+    """The averages that a module keeps, as a model."""
+    averaged = module.averaged.module
+    if not isinstance(averaged, JumpModel):
+        raise TypeError(f"expected the averages of a JumpModel, got {type(averaged).__name__}")
+    return averaged
+
+
+def with_input_noise(
+    model: JumpModel, source: TensorCloud, std: float, generator: torch.Generator | None
+) -> TensorCloud:
+    """Half of the sources [B,...] with Gaussian noise of ``std`` (Å) on every atom, as errors of rollouts are."""
+    if std == 0.0:
+        return source
+    noise = model.transport.draw_noise(source.coordinates, source.atom_mask, generator)
+    shape = (len(source.residues), 1, 1, 1)
+    chosen = torch.rand(shape, device=noise.device, dtype=noise.dtype, generator=generator) < 0.5
+    return source.replace(coordinates=source.coordinates + std * chosen * noise)
+
+
+def jump_losses(
+    model: JumpModel,
+    source: TensorCloud,
+    target: TensorCloud,
+    lag: Tensor,
+    generator: torch.Generator | None,
+    time: Tensor | None = None,
+) -> Tensor:
+    """Losses [num_outputs, 2] of anchors and vectors, at random latent times or at ``time`` [B]."""
+    transport = model.transport
+    x0, x1 = source.coordinates, target.coordinates
+    time = transport.draw_times(x0, generator) if time is None else time
+    noise = transport.draw_noise(x0, source.atom_mask, generator)
+    state = transport.project(transport.interpolate(x0, x1, time, noise), source.atom_mask)
+    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag)
+    outputs = model.outputs(state, time, condition, x0)
+    return transport.loss(outputs, transport.targets(x0, x1, time, noise), source.atom_mask)
+
+
+def denoised(
+    model: JumpModel, source: TensorCloud, target: TensorCloud, lag: Tensor, time: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Coordinates of E[x1 | x_t, x0] by the model, for the x_t of a pair at times [B]."""
+    transport = model.transport
+    x0, x1 = source.coordinates, target.coordinates
+    noise = transport.draw_noise(x0, source.atom_mask, generator)
+    state = transport.project(transport.interpolate(x0, x1, time, noise), source.atom_mask)
+    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag)
+    outputs = model.outputs(state, time, condition, x0)
+    return transport.project(transport.endpoint(x0, state, outputs, time), source.atom_mask)
+
+
+def validation_losses(model: JumpModel, batches: Sequence[JumpBatch], seed: int) -> Tensor:
+    """[2]: mean losses of anchors and vectors, at the same latent times and noise in every call."""
+    device = batches[0].lag.device
+    total, count = torch.zeros(2, device=device), 0
+    low, high = model.transport.time_range
+    with torch.no_grad():
+        for number, batch in enumerate(batches):
+            generator = torch.Generator(device).manual_seed(seed + number)
+            size = len(batch)
+            # a grid of times has less scatter than random ones
+            grid = (torch.arange(size, device=device, dtype=batch.lag.dtype) * 0.618034 + 0.5) % 1.0
+            time = low + (high - low) * grid
+            losses = jump_losses(model, batch.source, batch.target, batch.lag, generator, time)
+            total += size * losses.mean(0)
+            count += size
+    return total / max(1, count)
