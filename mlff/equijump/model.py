@@ -15,8 +15,8 @@ class JumpConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    network: JumpNetworkConfig = Field(default_factory=JumpNetworkConfig)
-    transport: TransportConfig = Field(default_factory=FollmerConfig)
+    network: JumpNetworkConfig = JumpNetworkConfig()
+    transport: TransportConfig = FollmerConfig()
     steps: int = Field(default=10, ge=1, description="latent steps of a jump unless the caller asks for others")
 
 

@@ -11,16 +11,18 @@ class JumpNetworkConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lmax: int = Field(1, ge=1, le=4, description="highest degree of the features")
-    channels: int = Field(64, ge=1, description="of node features, in each degree")
-    message_channels: int = Field(32, ge=1, description="of edge features, in each degree")
-    conditioner_layers: int = Field(2, ge=0, description="layers on the source, which run once in a jump")
-    layers: int = Field(4, ge=1, description="layers on the latent state, which run in every latent step")
-    num_neighbors: int = Field(24, ge=1, description="nearest residues that are connected; all, in short chains")
-    sequence_range: int = Field(
-        4, ge=0, description="residues up to this far in the chain are told apart and connected"
+    lmax: int = Field(default=1, ge=1, le=4, description="highest degree of the features")
+    channels: int = Field(default=64, ge=1, description="of node features, in each degree")
+    message_channels: int = Field(default=32, ge=1, description="of edge features, in each degree")
+    conditioner_layers: int = Field(default=2, ge=0, description="layers on the source, which run once in a jump")
+    layers: int = Field(default=4, ge=1, description="layers on the latent state, which run in every latent step")
+    num_neighbors: int = Field(
+        default=24, ge=1, description="nearest residues that are connected; all, in short chains"
     )
-    cutoff: float = Field(20.0, gt=0, description="Å, last centre of the radial basis; no edge is cut by it")
-    num_radial: int = Field(32, ge=2, description="Gaussians of the distance of two anchors")
-    edge_channels: int = Field(64, ge=1, description="hidden units of the radial functions")
-    time_channels: int = Field(64, ge=2, description="of the embedding of latent time and lag time")
+    sequence_range: int = Field(
+        default=4, ge=0, description="residues up to this far in the chain are told apart and connected"
+    )
+    cutoff: float = Field(default=20.0, gt=0, description="Å, last centre of the radial basis; no edge is cut by it")
+    num_radial: int = Field(default=32, ge=2, description="Gaussians of the distance of two anchors")
+    edge_channels: int = Field(default=64, ge=1, description="hidden units of the radial functions")
+    time_channels: int = Field(default=64, ge=2, description="of the embedding of latent time and lag time")

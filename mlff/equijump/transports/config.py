@@ -14,10 +14,14 @@ from mlff.equijump.transports.two_sided import TwoSidedTransport
 class _Common(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    position_noise: float = Field(0.5, gt=0, description="Å, σ of the anchors: about their rms displacement in a jump")
-    vector_noise: float = Field(0.5, gt=0, description="Å, σ of the other heavy atoms about their anchor")
-    heun: bool = Field(True, description="second-order steps, two network calls each; false: Euler")
-    grid_power: float = Field(2.0, ge=1, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end")
+    position_noise: float = Field(
+        default=0.5, gt=0, description="Å, σ of the anchors: about their rms displacement in a jump"
+    )
+    vector_noise: float = Field(default=0.5, gt=0, description="Å, σ of the other heavy atoms about their anchor")
+    heun: bool = Field(default=True, description="second-order steps, two network calls each; false: Euler")
+    grid_power: float = Field(
+        default=2.0, ge=1, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end"
+    )
 
     @property
     def noise(self) -> list[float]:
@@ -29,7 +33,7 @@ class FollmerConfig(_Common):
     """A point source and one drift: exact for a point, one output, no singularity."""
 
     kind: Literal["follmer"] = "follmer"
-    quadratic: bool = Field(True, description="β = t², which tolerates a small σ; false: β = t")
+    quadratic: bool = Field(default=True, description="β = t², which tolerates a small σ; false: β = t")
 
 
 class EndpointConfig(_Common):
@@ -43,8 +47,10 @@ class TwoSidedConfig(_Common):
 
     kind: Literal["two_sided"] = "two_sided"
     gamma: Literal["brownian", "quadratic"] = "brownian"
-    epsilon: float = Field(0.5, gt=0, description="strength of the noise; 3 suits the quadratic gamma")
-    window: tuple[float, float] | None = Field(None, description="times between which the noise is constant, else 0")
+    epsilon: float = Field(default=0.5, gt=0, description="strength of the noise; 3 suits the quadratic gamma")
+    window: tuple[float, float] | None = Field(
+        default=None, description="times between which the noise is constant, else 0"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> "TwoSidedConfig":

@@ -56,7 +56,7 @@ class JumpTrainingConfig(RunConfig):
     """Everything that defines a run; frozen and carried in the run folder and in the exported model."""
 
     data: JumpDataConfig
-    model: JumpConfig = Field(default_factory=JumpConfig)
+    model: JumpConfig = JumpConfig()
     noise: Literal["data", "config"] = Field(
         default="data",
         description="σ of the transport: data takes the rms displacement of anchors and vectors at the longest lag; "

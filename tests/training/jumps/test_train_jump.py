@@ -50,7 +50,8 @@ def test_a_known_process_is_learned(springs: Path, tmp_path: Path) -> None:
     with (tmp_path / "run" / "metrics.csv").open() as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
     assert report["best_validation"]["val_loss"] == min(losses)
-    assert losses[-1] < losses[0] and losses[-1] < 0.5 * 5.5
+    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.5 * 5.5
 
 
 def test_noise_of_the_transport_is_the_displacement_of_the_data(springs: Path, tmp_path: Path) -> None:
@@ -97,7 +98,8 @@ def test_unrolled_sources_are_near_the_frames_they_replace(springs: Path, tmp_pa
         made = denoised(model, batch.source, batch.target, batch.lag, torch.full_like(batch.lag, time), generator)
         errors.append(float((made - batch.target.coordinates).square().mean().sqrt().detach()))
         assert (made[~batch.source.atom_mask.unsqueeze(-2).expand_as(made)] == 0).all()
-    assert errors[0] > errors[1] > errors[2] and errors[2] < 0.01
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.01
 
 
 def test_input_noise_is_on_half_of_the_sources_and_keeps_the_centre(springs: Path, tmp_path: Path) -> None:
@@ -140,9 +142,11 @@ def test_files_of_a_run_and_of_the_command(springs: Path, tmp_path: Path) -> Non
         assert (run / name).exists(), name
     assert (run / "report" / "learning_curve.png").stat().st_size > 10_000
     again = CliRunner().invoke(app, ["train", str(tmp_path / "config.yaml")])
-    assert again.exit_code == 2 and "resume" in again.output
+    assert again.exit_code == 2
+    assert "resume" in again.output
     longer = CliRunner().invoke(app, ["train", "--resume", str(run), "--set", "steps=5"])
-    assert longer.exit_code == 2 and "steps" in longer.output
+    assert longer.exit_code == 2
+    assert "steps" in longer.output
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,8 @@ def test_data_without_validation_or_with_another_interval(springs: Path, tmp_pat
     data = {"folders": [str(springs)], "lags": [2.5], "balance": None}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
     result = CliRunner().invoke(app, ["train", str(tmp_path / "config.yaml")])
-    assert result.exit_code == 2 and "2.5 ps is no whole number" in result.output
+    assert result.exit_code == 2
+    assert "2.5 ps is no whole number" in result.output
     record = yaml.safe_load(springs.read_text())
     record["trajectories"] = record["trajectories"][:2]
     record |= {"topology": str(springs.parent / "topology.pdb")}
@@ -176,5 +181,6 @@ def test_data_without_validation_or_with_another_interval(springs: Path, tmp_pat
     data = {"folders": ["train_only.yaml"], "lags": [2.0], "balance": None}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
     result = CliRunner().invoke(app, ["train", str(tmp_path / "config.yaml")])
-    assert result.exit_code == 2 and "nothing to validate with" in result.output
+    assert result.exit_code == 2
+    assert "nothing to validate with" in result.output
     assert not (tmp_path / "run" / "weights.safetensors").exists()
