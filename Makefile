@@ -17,6 +17,8 @@ THREADS ?= 2
 TORCH ?=
 TORCH_VERSION := 2.13.0
 PYTEST_ARGS ?=
+# Processes of the test suite. Tests of one file stay together, since they share fixtures.
+WORKERS ?= 2
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -43,14 +45,14 @@ test: export MKL_NUM_THREADS = 1
 test: lint ## set up, lint, type-check, run the whole test suite against the installed package
 	@mkdir -p $(RUN_DIR)
 	@cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -c 'import sys, mlff; sys.exit("site-packages" not in mlff.__file__ and "tests would not see the installed package but " + mlff.__file__)'
-	cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" $(PYTEST_ARGS) "$(CURDIR)/tests"
+	cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) "$(CURDIR)/tests"
 
 test-torchforce: export OMP_NUM_THREADS = 1
 test-torchforce: export MKL_NUM_THREADS = 1
 test-torchforce: $(TORCHFORCE)/.installed ## the tests of the OpenMM forces with TorchForce, in an environment of its own (about 7 GB)
 	@mkdir -p $(RUN_DIR)
 	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m md_drivers.openmm.probe
-	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" $(PYTEST_ARGS) "$(CURDIR)/tests/md_drivers/openmm"
+	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) --ignore "$(CURDIR)/tests/md_drivers/openmm/simulation" "$(CURDIR)/tests/md_drivers/openmm"
 
 lint: dev ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -14,12 +14,27 @@ import pytest
 from typer.main import get_command
 
 import md_drivers.cli
+import md_drivers.equijump.cli
 import mlff.cli
+from mlff.equijump.dataset import read_record
+from mlff.equijump.generation import load_config as load_generation
 from mlff.training import load_config
+from mlff.training.config import read_config
+from mlff.training.jumps import JumpTrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = {"mlff": get_command(mlff.cli.app), "md-drivers": get_command(md_drivers.cli.app)}
+COMMANDS = {
+    "mlff": get_command(mlff.cli.app),
+    "md-drivers": get_command(md_drivers.cli.app),
+    "equijump": get_command(md_drivers.equijump.cli.app),
+}
+#: How files of these names are read; the others configure `mlff train`.
+READERS = {
+    "generation.yaml": load_generation,
+    "trajectories.yaml": read_record,
+    "ala2.yaml": lambda path: read_config(JumpTrainingConfig, path),
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ def fenced(page: Path) -> list[Snippet]:
 def inline(page: Path) -> list[Snippet]:
     """Commands in running text, comments included."""
     text = page.read_text(encoding="utf-8")
-    found = re.finditer(r"`((?:mlff|md-drivers|make) +[^`]+)`", text)
+    found = re.finditer(r"`((?:mlff|md-drivers|equijump|make) +[^`]+)`", text)
     return [Snippet(page, text.count("\n", 0, piece.start()) + 1, "inline", piece[1]) for piece in found]
 
 
@@ -144,6 +159,9 @@ def test_configuration_is_valid_with_all_overrides_on_its_page(snippet: Snippet,
     assert named is not None, "a configuration begins with its file name"
     path = tmp_path / named[1]
     path.write_text(snippet.text, encoding="utf-8")
+    if path.name in READERS:
+        assert READERS[path.name](path) is not None
+        return
     assert load_config(path).output.is_relative_to(tmp_path)
     for name, overrides in overrides_of(snippet.page):
         if name == path.name:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from mlff.commands.equijump_analyze import analyze
 from mlff.commands.equijump_generate import generate_data
 from mlff.commands.equijump_train import train
 
 app = typer.Typer(
     name="equijump",
-    help="Learn jumps of protein dynamics.",
+    help="Learn jumps of protein dynamics: trajectories, training, rollouts, analysis.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -19,11 +20,12 @@ app = typer.Typer(
 
 @app.callback()
 def main() -> None:
-    """Learn jumps of protein dynamics."""
+    """Learn jumps of protein dynamics: trajectories, training, rollouts, analysis."""
 
 
 app.command("generate-data", no_args_is_help=True)(generate_data)
 app.command("train", no_args_is_help=True)(train)
+app.command("analyze", no_args_is_help=True)(analyze)
 
 
 if __name__ == "__main__":

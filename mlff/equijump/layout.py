@@ -66,6 +66,8 @@ class CloudLayout:
         """
         heavy_atoms = [atom.index for atom in topology.atoms if not _is_hydrogen(atom)]
         heavy = topology.subset(heavy_atoms)
+        for atom in heavy.atoms:
+            atom.serial = None  # numbers that count hydrogens would be written into bonds of other atoms
         residues = list(heavy.residues)
         if not residues:
             raise StructureError("the structure has no heavy atom")

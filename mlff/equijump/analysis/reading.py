@@ -1,0 +1,178 @@
+"""Trajectories from files: data sets of this project, or any topology with trajectories beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff.equijump.analysis.ensemble import Ensemble, atom_keys
+from mlff.equijump.analysis.errors import AnalysisError
+from mlff.equijump.dataset import DataError, SystemData, load_dataset
+from mlff.equijump.dataset.format import DATASET_FILE, SYSTEM_FILE, read_record
+from mlff.equijump.errors import StructureError
+from mlff.equijump.layout import CloudLayout
+
+if TYPE_CHECKING:
+    from mdtraj import Topology, Trajectory
+
+_TOPOLOGY = "topology.pdb"
+_TOPOLOGIES = (".pdb", ".cif")
+_TRAJECTORIES = (".xtc", ".dcd", ".trr", ".nc", ".h5")
+_WITH_TIMES = (".xtc", ".trr", ".nc", ".h5")  # a DCD file of MDTraj has none
+_DESCRIPTIONS = (".yaml", ".yml", ".json")
+_ROLLOUT = "rollout.json"
+_ANGSTROM_PER_NM = 10.0
+
+
+def read_reference(source: Path, interval: float | None, molecule: Ensemble | None = None) -> Ensemble:
+    """Molecular dynamics to compare with.
+
+    Args:
+        source: a data set folder of `equijump generate-data`, the folder of one of its systems, a YAML or JSON
+            description of trajectories, or what :func:`read_trajectories` takes.
+        interval: ps between frames, for trajectories without a description.
+        molecule: the system of a data set that is meant, where it has several.
+
+    Raises:
+        AnalysisError: missing or damaged files, or not one system with this molecule.
+    """
+    described = source.is_file() and source.suffix in _DESCRIPTIONS
+    if source.is_dir() and not (source / SYSTEM_FILE).is_file() and (source / DATASET_FILE).is_file():
+        source, described = _system_of(source, molecule), True
+    if not described and not (source / SYSTEM_FILE).is_file():
+        return read_trajectories(source, interval, "reference")
+    try:
+        systems = load_dataset(source)
+    except (DataError, StructureError) as error:
+        raise AnalysisError(str(error)) from error
+    return ensemble_of(systems[0])
+
+
+def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemble:
+    """A topology and the trajectories beside it.
+
+    Args:
+        source: a folder with ``topology.pdb`` (or a single PDB or CIF file) and trajectory files, or one trajectory
+            file in such a folder.
+        interval: ps between frames; None: the lag in the record of `equijump rollout`, or the times in the files.
+
+    Raises:
+        AnalysisError: missing or damaged files, no interval.
+    """
+    import mdtraj
+
+    if not source.exists():
+        raise AnalysisError(f"{source}: no such file or folder")
+    folder = source if source.is_dir() else source.parent
+    files = [source] if source.is_file() else sorted(p for p in folder.iterdir() if p.suffix in _TRAJECTORIES)
+    if not files:
+        raise AnalysisError(f"{folder}: no trajectories; expected files {', '.join(_TRAJECTORIES)}")
+    path = _topology_file(folder)
+    topology = _load(mdtraj.load_topology, path)
+    trajectories = [_load(lambda text: mdtraj.load(text, top=topology), file) for file in files]
+    interval = _recorded_lag(folder) if interval is None else interval
+    if interval is not None:
+        return Ensemble.of(name, trajectories, interval, labels=[file.name for file in files])
+    intervals = [_interval(file, trajectory) for file, trajectory in zip(files, trajectories, strict=True)]
+    first = intervals[0]
+    for file, other in zip(files, intervals, strict=True):
+        if abs(other - first) > 1e-3 * first:
+            raise AnalysisError(
+                f"{file}: frames are {other:g} ps apart, but {first:g} ps in {files[0].name}; analyse them separately"
+            )
+    return Ensemble.of(name, trajectories, first, labels=[file.name for file in files])
+
+
+def ensemble_of(system: SystemData) -> Ensemble:
+    """A system of a data set."""
+    import mdtraj
+
+    trajectories = [
+        mdtraj.Trajectory(part.atoms.numpy() / np.float32(_ANGSTROM_PER_NM), system.layout.topology)
+        for part in system.trajectories
+    ]
+    known = {key: value for key, value in system.conditions.model_dump().items() if value is not None}
+    return Ensemble.of(
+        system.name,
+        trajectories,
+        system.frame_interval,
+        labels=[part.name for part in system.trajectories],
+        splits=[part.split for part in system.trajectories],
+        held_out=system.split != "train",
+        conditions=", ".join(f"{key.replace('_', ' ')} {value}" for key, value in known.items()),
+    )
+
+
+def _system_of(folder: Path, molecule: Ensemble | None) -> Path:
+    """The folder of the system of a data set that is this molecule."""
+    import mdtraj
+
+    systems = sorted(path.parent for path in folder.glob(f"*/{SYSTEM_FILE}"))
+    matching = systems
+    if molecule is not None and len(systems) > 1:
+        wanted = set(atom_keys(molecule.layout))
+        topologies = {path: _load(mdtraj.load_topology, path / _record_topology(path)) for path in systems}
+        matching = [path for path, topology in topologies.items() if _keys(topology) == wanted]
+    if len(matching) != 1:
+        names = ", ".join(path.name for path in systems) or "none"
+        found = "none of its systems is" if not matching else "several of its systems are"
+        raise AnalysisError(f"{folder}: {found} the generated molecule; give the folder of one system ({names})")
+    return matching[0]
+
+
+def _record_topology(folder: Path) -> Path:
+    try:
+        return read_record(folder / SYSTEM_FILE).topology
+    except DataError as error:
+        raise AnalysisError(str(error)) from error
+
+
+def _keys(topology: Topology) -> set[tuple[int, str]]:
+    try:
+        return set(atom_keys(CloudLayout.of(topology)))
+    except StructureError:  # a system with solvent, which its description leaves out
+        return set()
+
+
+def _topology_file(folder: Path) -> Path:
+    if (folder / _TOPOLOGY).is_file():
+        return folder / _TOPOLOGY
+    others = sorted(path for path in folder.iterdir() if path.suffix in _TOPOLOGIES)
+    if len(others) != 1:
+        raise AnalysisError(
+            f"{folder}: no {_TOPOLOGY}, and {len(others)} other PDB or CIF files instead of one; put the topology "
+            f"beside the trajectories as {_TOPOLOGY}"
+        )
+    return others[0]
+
+
+def _load(load, path: Path):  # type: ignore[no-untyped-def]  # MDTraj has no types
+    try:
+        return load(str(path))
+    except Exception as error:  # readers of many formats raise many kinds
+        raise AnalysisError(
+            f"{path}: cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from error
+
+
+def _recorded_lag(folder: Path) -> float | None:
+    """ps; None where there is no record, or it does not tell."""
+    try:
+        lag = json.loads((folder / _ROLLOUT).read_text(encoding="utf-8"))["settings"]["lag"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return float(lag) if isinstance(lag, int | float) and lag > 0 else None
+
+
+def _interval(file: Path, trajectory: Trajectory) -> float:
+    steps = np.diff(trajectory.time.astype(np.float64))
+    if file.suffix not in _WITH_TIMES or not len(steps) or not steps.mean() > 0:
+        raise AnalysisError(f"{file}: the file does not tell the time between frames; give the interval in ps")
+    if np.abs(steps - steps.mean()).max() > 0.01 * steps.mean():
+        raise AnalysisError(
+            f"{file}: frames are not equally far apart in time; give the interval if the times are wrong"
+        )
+    return round(float(steps.mean()), 4)

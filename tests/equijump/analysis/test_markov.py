@@ -1,0 +1,113 @@
+"""Markov models of chains whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlff.equijump.analysis.markov import (
+    MarkovModel,
+    basins,
+    factor,
+    flux_asymmetry,
+    observed_survival,
+    transition_counts,
+)
+
+
+def reversible_chain(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Transition matrix and stationary distribution of a random chain in detailed balance."""
+    flux = rng.random((size, size)) ** 4 + np.diag(5 * rng.random(size))
+    flux = flux + flux.T
+    return flux / flux.sum(1, keepdims=True), flux.sum(1) / flux.sum()
+
+
+def walk(transitions: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
+    cumulated, state, states = transitions.cumsum(1), 0, np.empty(steps, dtype=np.int64)
+    for i, draw in enumerate(rng.random(steps)):
+        states[i] = state
+        state = min(int(np.searchsorted(cumulated[state], draw)), len(transitions) - 1)
+    return states
+
+
+@given(st.integers(2, 6), st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_exact_fluxes_give_the_chain_back(size: int, seed: int) -> None:
+    transitions, stationary = reversible_chain(size, np.random.default_rng(seed))
+    model = MarkovModel.of(1e6 * stationary[:, None] * transitions, lag=5.0)
+    assert model is not None
+    np.testing.assert_allclose(model.transitions, transitions, atol=1e-5)
+    values = np.sort(np.abs(np.linalg.eigvals(transitions).real))[::-1][1:3]
+    np.testing.assert_allclose(model.timescales(3)[: len(values)], -5.0 / np.log(values), rtol=1e-3)
+    # Chapman-Kolmogorov holds exactly for a Markov chain.
+    large, _ = basins(model)
+    twice = 1e6 * stationary[:, None] * (transitions @ transitions)
+    observed = observed_survival(twice, large, model.stationary, model.states)
+    assert observed == pytest.approx(model.survival(large, [2])[0], abs=1e-5)
+
+
+def test_a_simulated_chain_has_its_timescales() -> None:
+    transitions = np.array([[0.97, 0.02, 0.01], [0.03, 0.95, 0.02], [0.005, 0.005, 0.99]])
+    flux = (lambda pi: pi[:, None] * transitions)(_stationary(transitions))
+    transitions = (flux + flux.T) / (flux + flux.T).sum(1, keepdims=True)
+    states = walk(transitions, 200_000, np.random.default_rng(1))
+    exact = -1 / np.log(np.sort(np.linalg.eigvals(transitions).real)[::-1][1:])
+    for lag in (1, 5):
+        model = MarkovModel.of(transition_counts(states, lag, 3, slice(None)), float(lag))
+        assert model is not None
+        np.testing.assert_allclose(model.timescales(2), exact, rtol=0.1)
+
+
+def test_passage_times_of_two_states_are_inverse_rates() -> None:
+    counts = np.array([[98.0, 2.0], [2.0, 38.0]])
+    model = MarkovModel.of(counts, lag=2.0)
+    assert model is not None
+    first, second = np.array([0]), np.array([1])
+    assert model.passage_time(first, second) == pytest.approx(2.0 / 0.02, rel=1e-6)
+    assert model.passage_time(second, first) == pytest.approx(2.0 / 0.05, rel=1e-6)
+    assert np.isnan(model.passage_time(first, np.array([7])))
+    large, small = basins(model)
+    assert large.tolist() == [0]
+    assert small.tolist() == [1]
+
+
+def test_only_connected_states_make_a_model() -> None:
+    counts = np.zeros((5, 5))
+    counts[1:3, 1:3] = [[9, 1], [1, 9]]
+    counts[0, 1] = 1  # never returned to
+    model = MarkovModel.of(counts, 1.0)
+    assert model is not None
+    assert model.states.tolist() == [1, 2]
+    assert MarkovModel.of(np.diag([5.0, 3.0]), 1.0) is None
+    assert MarkovModel.of(np.zeros((3, 3)), 1.0) is None
+
+
+def test_transitions_of_blocks_add_up_to_those_of_the_whole() -> None:
+    states = np.random.default_rng(0).integers(4, size=100)
+    whole = transition_counts(states, 7, 4, slice(None))
+    parts = [transition_counts(states, 7, 4, slice(a, a + 25)) for a in range(0, 100, 25)]
+    np.testing.assert_array_equal(np.sum(parts, axis=0), whole)
+    assert whole.sum() == 93
+    assert transition_counts(states[:5], 7, 4, slice(None)).sum() == 0
+
+
+def test_flux_asymmetry_of_a_ring() -> None:
+    """A ring that is always walked the same way has no backward flux; in detailed balance there is none too many."""
+    ring = np.roll(np.eye(4), 1, axis=1)
+    assert flux_asymmetry(10 * ring) == pytest.approx(2.0)
+    assert flux_asymmetry(10 * (0.75 * ring + 0.25 * ring.T)) == pytest.approx(1.0)
+    assert flux_asymmetry(ring + ring.T) == 0.0
+    assert np.isnan(flux_asymmetry(np.zeros((2, 2))))
+
+
+def test_factor_is_symmetric_and_infinite_where_something_is_missing() -> None:
+    values = factor(np.array([2.0, 8.0, 1.0, np.nan]), np.array([4.0, 4.0, np.nan, 1.0]))
+    np.testing.assert_allclose(values, [2.0, 2.0, np.inf, np.inf])
+
+
+def _stationary(transitions: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eig(transitions.T)
+    vector = vectors[:, values.real.argmax()].real
+    return vector / vector.sum()
