@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from md_drivers.ase_calculator import MLFFCalculator, NeighborStatistics
     from md_drivers.errors import StructureError
     from md_drivers.openmm.force import openmm_force
+    from md_drivers.openmm.simulation.driver import SimulationResult, simulate
+    from md_drivers.openmm.simulation.errors import SimulationFailed
+    from md_drivers.openmm.simulation.settings import SimulationSettings
     from md_drivers.relaxation import relax
     from md_drivers.results import RelaxFailed, RelaxInterrupted, RelaxResult, RelaxStep
 
@@ -20,9 +23,13 @@ __all__ = [
     "RelaxInterrupted",
     "RelaxResult",
     "RelaxStep",
+    "SimulationFailed",
+    "SimulationResult",
+    "SimulationSettings",
     "StructureError",
     "openmm_force",
     "relax",
+    "simulate",
 ]
 
 _HOME = {
@@ -32,9 +39,13 @@ _HOME = {
     "RelaxInterrupted": "results",
     "RelaxResult": "results",
     "RelaxStep": "results",
+    "SimulationFailed": "openmm.simulation.errors",
+    "SimulationResult": "openmm.simulation.driver",
+    "SimulationSettings": "openmm.simulation.settings",
     "StructureError": "errors",
     "openmm_force": "openmm.force",
     "relax": "relaxation",
+    "simulate": "openmm.simulation.driver",
 }
 
 

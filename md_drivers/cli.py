@@ -134,6 +134,115 @@ def relax_command(
         raise typer.Exit(EXIT_NOT_CONVERGED)
 
 
+@app.command(name="simulate", no_args_is_help=True)
+def simulate_command(
+    structure: Annotated[Path, typer.Argument(metavar="TOP.pdb", help="PDB or PDBx/mmCIF file with hydrogens.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Shipped checkpoint or path of an exported model.")],
+    steps: Annotated[int, typer.Option(help="Steps since the start, those before --resume included.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("simulation"),
+    ensemble: Annotated[str, typer.Option(help="nve, nvt (Langevin) or npt (with a barostat).")] = "nvt",
+    temperature: Annotated[float, typer.Option(help="K; of the start for nve.")] = 300.0,
+    time_step: Annotated[float, typer.Option(help="fs; up to 1 is fine for nvt and npt.")] = 0.5,
+    friction: Annotated[float, typer.Option(help="1/ps.")] = 1.0,
+    pressure: Annotated[float, typer.Option(help="bar, for npt.")] = 1.0,
+    ml_atoms: Annotated[
+        str | None,
+        typer.Option(help="Atoms that the model moves, as MDTraj selection, the others by --force-field; default all."),
+    ] = None,
+    force_field: Annotated[
+        list[str] | None,
+        typer.Option(help="OpenMM force field file, repeatable; default amber14-all.xml and amber14/tip3p.xml."),
+    ] = None,
+    nonbonded_cutoff: Annotated[float, typer.Option(help="Of the force field in a box, Å.")] = 9.0,
+    interpolate: Annotated[
+        float | None, typer.Option(help="Weight of the model in --ml-atoms, from 0 (force field) to 1.")
+    ] = None,
+    periodic: Annotated[
+        bool | None, typer.Option("--periodic/--no-periodic", help="Use the box of the file; default if it has one.")
+    ] = None,
+    minimize: Annotated[bool, typer.Option("--minimize/--no-minimize", help="Minimise before the first step.")] = True,
+    report_interval: Annotated[int, typer.Option(help="Steps between frames.")] = 200,
+    trajectory_format: Annotated[str, typer.Option("--format", help="dcd or xtc.")] = "dcd",
+    checkpoint_interval: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 5000,
+    seed: Annotated[int, typer.Option(help="Of velocities and random forces.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")] = False,
+    platform: Annotated[
+        str | None, typer.Option(help="Of OpenMM; default Reference if the model moves all atoms, else the fastest.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Of the model: cpu, cuda, ...; default a GPU if there is one.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or float64; default as exported.")] = None,
+) -> None:
+    """Molecular dynamics with OpenMM, all atoms moved by the model or some, and the others by a force field.
+
+    Writes topology.pdb, trajectory.dcd (.xtc), state.csv, simulation.json, checkpoint.zip, simulation.png and, for
+    peptides, ramachandran.png into OUTPUT. Energies are in eV. For nve take --dtype float64.
+
+    **Examples**
+
+    `md-drivers simulate alanine_dipeptide.pdb --model peptides --steps 20000 -o ala2`
+
+    `md-drivers simulate box.pdb -m peptides --ml-atoms protein --ensemble npt --steps 10000 -o solvated`
+
+    `md-drivers simulate peptide.pdb -m model.pt --ensemble nve --dtype float64 --steps 40000 --format xtc -o nve`
+
+    `md-drivers simulate alanine_dipeptide.pdb --model peptides --steps 40000 -o ala2 --resume`
+
+    **Exit status**
+
+    0 done; 1 the simulation exploded or failed (files stay); 2 wrong usage or input; 130 interrupted by Ctrl-C, 143
+    terminated, both with a checkpoint: continue with --resume.
+    """
+    from md_drivers.openmm.simulation.driver import simulate
+    from md_drivers.openmm.simulation.progress import SimulationReporter
+    from md_drivers.openmm.simulation.settings import FORCE_FIELDS, SimulationSettings
+    from mlff.signals import StopRequest
+
+    console, stop = Console(), StopRequest()
+    try:
+        settings = SimulationSettings(
+            ensemble=ensemble,  # type: ignore[arg-type]  # checked there
+            temperature=temperature,
+            time_step=time_step,
+            friction=friction,
+            pressure=pressure,
+            ml_atoms=ml_atoms,
+            force_fields=tuple(force_field or FORCE_FIELDS),
+            nonbonded_cutoff=nonbonded_cutoff,
+            interpolate=interpolate,
+            periodic=periodic,
+            minimize=minimize,
+            report_interval=report_interval,
+            trajectory_format=trajectory_format,  # type: ignore[arg-type]
+            seed=seed,
+            dtype=dtype,
+        )
+        with _warnings_shown(), stop.listening(), SimulationReporter(steps=steps, console=console) as reporter:
+            result = simulate(
+                structure,
+                model,
+                output,
+                steps=steps,
+                settings=settings,
+                device=device,
+                platform=platform,
+                resume=resume,
+                checkpoint_interval=checkpoint_interval,
+                on_progress=reporter,
+                should_stop=stop,
+            )
+    except (ValueError, OSError, ImportError) as error:
+        _stop(str(error), EXIT_USAGE)
+    except (RuntimeError, KeyboardInterrupt) as error:
+        _stop(str(error) or "interrupted", 128 + stop.signum if stop() else EXIT_FAILED)
+    mean = "" if result.temperature is None else f", mean temperature {result.temperature:.1f} K"
+    text = f"{result.steps} steps, {result.time:g} ps{mean}, {result.speed:.3g} ns/day; results in {result.folder}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if result.stopped:
+        _stop("stopped; continue with --resume", 128 + stop.signum)
+
+
 def print_summary(results: Sequence[RelaxResult], console: Console | None = None) -> None:
     """Print a table with one row for each relaxed structure."""
     if not results:

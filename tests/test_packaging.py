@@ -54,7 +54,11 @@ def test_distribution_has_a_name_of_its_own() -> None:
     distribution = importlib.metadata.distribution(PROJECT["name"])
     assert distribution.version == PROJECT["version"]
     scripts = {entry.name: entry.value for entry in distribution.entry_points if entry.group == "console_scripts"}
-    assert scripts == {"mlff": "mlff.cli:app", "md-drivers": "md_drivers.cli:app"}
+    assert scripts == {
+        "mlff": "mlff.cli:app",
+        "md-drivers": "md_drivers.cli:app",
+        "equijump": "md_drivers.equijump.cli:app",
+    }
 
 
 def test_one_version_everywhere() -> None:

@@ -74,8 +74,8 @@ def _run(
     from mlff.equijump.errors import StructureError
     from mlff.equijump.generation import DataError, generate
     from mlff.peptides import GenerationStopped, PeptideError
+    from mlff.signals import StopRequest
     from mlff.training.environment import git_commit
-    from mlff.training.signals import StopRequest
 
     set_up_logging()
     stop = StopRequest()

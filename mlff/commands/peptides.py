@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.peptides import GenerationStopped, PeptideDataConfig, PeptideError, generate, load_config, quick_config
 from mlff.peptides.generate import Progress as OnProgress
+from mlff.signals import StopRequest
 from mlff.training.environment import git_commit
-from mlff.training.signals import StopRequest
 
 
 def run_peptides(output: Path, config_file: Path | None, frames: int | None, workers: int, quick: bool) -> int:

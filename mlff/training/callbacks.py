@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import torch
 
+from mlff.signals import StopRequest
 from mlff.training.batches import GraphSource, graph_batches
 from mlff.training.config import TrainingConfig
 from mlff.training.folder import RunFolder
@@ -15,7 +16,6 @@ from mlff.training.keeping import Keeper, OnStep
 from mlff.training.metrics import error_sums, errors_from_sums, predict
 from mlff.training.module import potential_predictor
 from mlff.training.record import COLUMNS
-from mlff.training.signals import StopRequest
 from mlff.training.stepping import SteppedModule
 
 _QUANTITIES = ("energy_per_atom", "forces", "stress")

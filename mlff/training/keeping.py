@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import lightning
 
+from mlff.signals import StopRequest
 from mlff.training.folder import RunFolder
 from mlff.training.record import MetricsTable
-from mlff.training.signals import StopRequest
 from mlff.training.state import save_state, save_weights
 from mlff.training.stepping import SteppedModule
 

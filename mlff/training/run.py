@@ -21,6 +21,7 @@ from mlff.data import (
 )
 from mlff.graph import AtomicGraph
 from mlff.potential import Potential
+from mlff.signals import StopRequest
 from mlff.training.batches import EpochBatches, StepSampler
 from mlff.training.callbacks import RunKeeper
 from mlff.training.config import ConfigError, TrainingConfig, dump_config
@@ -29,7 +30,6 @@ from mlff.training.keeping import OnStep
 from mlff.training.module import PotentialModule
 from mlff.training.padding import BatchSize
 from mlff.training.running import MAY_CHANGE, build_trainer, check_output, check_same_run, fit
-from mlff.training.signals import StopRequest
 from mlff.training.start import add_dens, build_potential, refit_reference_energies, set_start
 from mlff.training.state import InitialWeights, load_state
 from mlff.training.summary import write_report

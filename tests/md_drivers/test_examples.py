@@ -1,4 +1,4 @@
-"""The relaxation examples run, and their structures lie where their models were trained."""
+"""The examples run, and their structures lie where their models were trained."""
 
 from __future__ import annotations
 
@@ -94,3 +94,58 @@ def test_calculator_example(tmp_path):
     result = run("calculator.py", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "largest force" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def organic_path(tmp_path_factory):
+    """H, C, N, O."""
+    return export_toy(tmp_path_factory.mktemp("organic") / "toy.pt", species=(1, 6, 7, 8))
+
+
+def test_alanine_dipeptide(organic_path, tmp_path):
+    pytest.importorskip("openmm")
+    result = run("alanine_dipeptide.py", "--model", organic_path, "--steps", 40, "-o", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "out"
+    assert len((folder / "state.csv").read_text().splitlines()) == 3
+    assert (folder / "ramachandran.png").stat().st_size > 10_000
+    assert (folder / "trajectory.dcd").stat().st_size > 22 * 12 * 2
+    result = run("alanine_dipeptide.py", "--model", organic_path, "--steps", 60, "-o", "out", "--resume", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert len((folder / "state.csv").read_text().splitlines()) == 4
+
+
+def test_peptide_in_water(organic_path, tmp_path):
+    pytest.importorskip("openmmml")
+    result = run("peptide_in_water.py", "--model", organic_path, "--steps", 20, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "22 atoms of the model among" in result.stdout
+    folder = tmp_path / "peptide_in_water"
+    assert len((folder / "state.csv").read_text().splitlines()) == 21
+    atoms = read(folder / "topology.pdb")
+    assert (folder / "trajectory.dcd").stat().st_size > 20 * 12 * len(atoms)
+
+
+def test_minimize_cln025(organic_path, tmp_path):
+    pytest.importorskip("openmm")
+    result = run("minimize_cln025.py", "--model", organic_path, "--iterations", 3, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("largest force") == 2
+    assert len(read(tmp_path / "cln025_minimized.pdb")) == 166
+
+
+def test_cln025_is_an_intact_protein():
+    """YYDPETGTWY with all hydrogens, zwitterion: its bonds have chemical lengths."""
+    app = pytest.importorskip("openmm.app")
+    pdb = app.PDBFile(str(EXAMPLES / "cln025.pdb"))
+    residues = [residue.name for residue in pdb.topology.residues()]
+    assert residues == ["TYR", "TYR", "ASP", "PRO", "GLU", "THR", "GLY", "THR", "TRP", "TYR"]
+    atoms = read(EXAMPLES / "cln025.pdb")
+    assert atoms.get_chemical_formula() == "C62H73N11O20"
+    bonds = np.array([(bond[0].index, bond[1].index) for bond in pdb.topology.bonds()])
+    lengths = np.linalg.norm(atoms.positions[bonds[:, 0]] - atoms.positions[bonds[:, 1]], axis=1)
+    assert len(bonds) == 171
+    assert ((lengths > 0.9) & (lengths < 1.7)).all()
+    text = (EXAMPLES / "cln025.pdb").read_text()
+    assert "5AWL" in text
+    assert "REMARK" in text

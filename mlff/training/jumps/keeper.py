@@ -10,11 +10,11 @@ import lightning
 
 from mlff.equijump.dataset import JumpBatch
 from mlff.equijump.model import JumpConfig
+from mlff.signals import StopRequest
 from mlff.training.folder import RunFolder
 from mlff.training.jumps.config import JumpTrainingConfig
 from mlff.training.jumps.module import averaged_model, validation_losses
 from mlff.training.keeping import Keeper, OnStep
-from mlff.training.signals import StopRequest
 from mlff.training.stepping import SteppedModule
 
 COLUMNS = (

@@ -21,6 +21,7 @@ from mlff.equijump.dataset import (
     make_batch,
 )
 from mlff.equijump.model import JumpConfig, JumpModel
+from mlff.signals import StopRequest
 from mlff.training.config import ConfigError, dump_config
 from mlff.training.environment import git_commit, hardware, versions
 from mlff.training.folder import RunFolder
@@ -31,7 +32,6 @@ from mlff.training.jumps.plot import plot_jump_training
 from mlff.training.keeping import OnStep
 from mlff.training.report import write_json
 from mlff.training.running import MAY_CHANGE, build_trainer, check_output, check_same_run, fit
-from mlff.training.signals import StopRequest
 from mlff.training.state import load_state
 
 logger = logging.getLogger(__name__)

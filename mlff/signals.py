@@ -15,6 +15,10 @@ class StopRequest:
     def __init__(self) -> None:
         self.signum = 0
 
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.signum != 0
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Within the block the first SIGINT or SIGTERM becomes a request; a further SIGINT interrupts at once.

@@ -1,0 +1,1 @@
+"""Long simulations of peptides: does energy stay, do bonds hold."""

@@ -1,0 +1,213 @@
+"""Peptides in vacuum for as long as it takes to see drifts and broken bonds.
+
+    python -m benchmarks.stability --model peptides -o benchmarks/results/stability_peptides.json
+
+Constant energy: alanine dipeptide, equilibrated for 2 ps, then 20 ps of leapfrog Verlet at 0.5 fs in float64. Bars:
+slope of the total energy at most 1e-5 eV/atom/ps, its spread at most 5 % of that of the kinetic energy. Constant
+temperature: ACE-X-NME of three held-out residues (ILE, THR, GLU), minimised, 100 ps of Langevin dynamics at 300 K,
+0.5 fs. Bars: no broken bond in any frame (every 0.05 ps), mean temperature within four standard errors.
+
+The simulations stay in --work; the same command goes on with those that were stopped and skips those that are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import units
+from openmm import app, unit
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.speed.timing import machine
+from md_drivers import SimulationFailed, SimulationResult, SimulationSettings, simulate
+from md_drivers.openmm.simulation.figures import read_table
+from md_drivers.openmm.simulation.progress import SimulationReporter
+from md_drivers.openmm.simulation.trajectory import read_positions
+from mlff._files import write_text
+from mlff.peptides import capped_peptide
+
+DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
+TEMPERATURE, TIME_STEP, INTERVAL = 300.0, 0.5, 100  # K, fs, steps between frames
+SLOPE_BAR, SPREAD_BAR, ERRORS_BAR = 1e-5, 0.05, 4.0
+
+
+def steps(picoseconds: float) -> int:
+    """Of TIME_STEP; at least three frames."""
+    return max(3 * INTERVAL, round(1e3 * picoseconds / TIME_STEP))
+
+
+def simulated(structure: Path, model: str, folder: Path, count: int, settings: SimulationSettings) -> SimulationResult:
+    """A simulation, from its checkpoint if it was begun before."""
+    Console(stderr=True).print(f"{folder}: {count} steps", highlight=False)
+    with SimulationReporter(steps=count, console=Console(stderr=True)) as reporter:
+        return simulate(
+            structure,
+            model,
+            folder,
+            steps=count,
+            settings=settings,
+            resume=(folder / "simulation.json").exists(),
+            on_progress=reporter,
+        )
+
+
+def write_pdb(path: Path, topology: app.Topology, positions: np.ndarray) -> Path:
+    """Positions in A."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        app.PDBFile.writeFile(topology, positions * unit.angstrom, file, keepIds=True)
+    return path
+
+
+def constant_energy(model: str, work: Path, equilibration: float, picoseconds: float) -> dict[str, Any]:
+    """Drift of alanine dipeptide, energies in eV/atom."""
+    begin = simulated(
+        DIPEPTIDE,
+        model,
+        work / "equilibration",
+        steps(equilibration),
+        SimulationSettings(temperature=TEMPERATURE, time_step=TIME_STEP, friction=5.0, report_interval=INTERVAL),
+    )
+    topology = app.PDBFile(str(DIPEPTIDE)).topology
+    start = work / "equilibrated.pdb"
+    if not start.exists():
+        write_pdb(start, topology, read_positions(begin.folder / "trajectory.dcd", topology)[-1])
+    settings = SimulationSettings(
+        ensemble="nve",
+        temperature=TEMPERATURE,
+        time_step=TIME_STEP,
+        report_interval=INTERVAL // 5,
+        minimize=False,
+        dtype="float64",
+    )
+    result = simulated(start, model, work / "nve", steps(picoseconds), settings)
+    table, atoms = read_table(result.folder / "state.csv"), topology.getNumAtoms()
+    total, kinetic = table["total_eV"] / atoms, table["kinetic_eV"] / atoms
+    slope, spread = float(np.polyfit(table["time_ps"], total, 1)[0]), float(np.std(total) / np.std(kinetic))
+    return {
+        "system": "ACE-ALA-NME",
+        "picoseconds": result.time,
+        "time_step_fs": TIME_STEP,
+        "mean_temperature_K": result.temperature,
+        "slope_eV_per_atom_per_ps": slope,
+        "std_total_eV_per_atom": float(np.std(total)),
+        "std_kinetic_eV_per_atom": float(np.std(kinetic)),
+        "ns_per_day": result.speed,
+        "broken_bonds": result.broken_bonds,
+        "passed": abs(slope) <= SLOPE_BAR and spread <= SPREAD_BAR and not result.broken_bonds,
+    }
+
+
+def constant_temperature(model: str, work: Path, residue: str, picoseconds: float) -> dict[str, Any]:
+    """Whether a capped residue stays whole, and at its temperature."""
+    peptide = capped_peptide(residue)
+    start = work / f"{residue}.pdb"
+    if not start.exists():
+        write_pdb(start, peptide.topology, peptide.positions)
+    settings = SimulationSettings(temperature=TEMPERATURE, time_step=TIME_STEP, report_interval=INTERVAL)
+    name = "-".join(r.name for r in peptide.topology.residues())
+    try:
+        result = simulated(start, model, work / f"nvt_{residue}", steps(picoseconds), settings)
+    except SimulationFailed as failure:
+        return {"system": name, "passed": False, "failure": str(failure)}
+    degrees = 3 * peptide.topology.getNumAtoms() - 3
+    # Frames closer than the correlation time of the kinetic energy, 1/(2 friction), count as one.
+    independent = max(1.0, result.time * 2.0 * settings.friction)
+    error = (result.temperature - TEMPERATURE) / (TEMPERATURE * np.sqrt(2.0 / degrees / independent))
+    table = read_table(result.folder / "state.csv")
+    fluctuation = np.var(2.0 * table["kinetic_eV"] / (units.kB * TEMPERATURE)) / (2.0 * degrees)
+    return {
+        "system": name,
+        "picoseconds": result.time,
+        "time_step_fs": TIME_STEP,
+        "frames": len(table["step"]),
+        "mean_temperature_K": result.temperature,
+        "standard_errors_from_target": float(error),
+        "variance_of_kinetic_energy_over_chi_square": float(fluctuation),
+        "broken_bonds": result.broken_bonds,
+        "ns_per_day": result.speed,
+        "passed": not result.broken_bonds and abs(float(error)) <= ERRORS_BAR,
+    }
+
+
+def show(record: dict[str, Any], console: Console) -> None:
+    """Print the tables."""
+    if "nve" in record:
+        row = record["nve"]
+        table = Table(title="Constant energy")
+        for heading in ("system", "ps", "T (K)", "slope (eV/atom/ps)", "spread, total / kinetic (eV/atom)", "bar"):
+            table.add_column(heading, justify="right")
+        spread = f"{row['std_total_eV_per_atom']:.1e} / {row['std_kinetic_eV_per_atom']:.1e}"
+        figures = (
+            f"{row['picoseconds']:g}",
+            f"{row['mean_temperature_K']:.1f}",
+            f"{row['slope_eV_per_atom_per_ps']:.1e}",
+        )
+        table.add_row(row["system"], *figures, spread, _verdict(row))
+        console.print(table)
+    if "nvt" in record:
+        table = Table(title=f"Constant temperature, {TEMPERATURE:g} K")
+        for heading in ("system", "ps", "T (K)", "standard errors off", "broken bonds", "ns/day", "bar"):
+            table.add_column(heading, justify="right")
+        for row in record["nvt"]:
+            if "failure" in row:
+                table.add_row(row["system"], "", "", "", "", "", "FAILED")
+                continue
+            table.add_row(
+                row["system"],
+                f"{row['picoseconds']:g}",
+                f"{row['mean_temperature_K']:.1f}",
+                f"{row['standard_errors_from_target']:+.1f}",
+                str(len(row["broken_bonds"])),
+                f"{row['ns_per_day']:.2g}",
+                _verdict(row),
+            )
+        console.print(table)
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    return "met" if row["passed"] else "MISSED"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.stability", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="peptides", help="name or path")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
+    parser.add_argument("--only", choices=["nve", "nvt"], help="one of the two parts")
+    parser.add_argument("--equilibration", type=float, default=2.0, help="ps before --nve")
+    parser.add_argument("--nve", type=float, default=20.0, help="ps at constant energy")
+    parser.add_argument("--nvt", type=float, default=100.0, help="ps at constant temperature, of each peptide")
+    parser.add_argument("--residues", nargs="+", default=["I", "T", "E"], help="one-letter codes")
+    parser.add_argument("--work", type=Path, default=Path("runs/stability"), help="folder of the simulations")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    record: dict[str, Any] = {"model": options.model}
+    if options.only != "nvt":
+        record["nve"] = constant_energy(options.model, options.work, options.equilibration, options.nve)
+    if options.only != "nve":
+        record["nvt"] = [
+            constant_temperature(options.model, options.work, residue, options.nvt) for residue in options.residues
+        ]
+    last = options.work / ("nve" if "nve" in record else f"nvt_{options.residues[0]}") / "simulation.json"
+    record["sha256"] = json.loads(last.read_text(encoding="utf-8"))["settings"]["model_sha256"]
+    console = Console()
+    show(record, console)
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(options.output, json.dumps({**record, "machine": machine()}, indent=2) + "\n")
+        console.print(f"written to {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""``simulate``: a structure file and a model in, a trajectory out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from md_drivers.models import Model, open_potential
+from md_drivers.openmm.engine import import_openmm
+from md_drivers.openmm.simulation.settings import SimulationSettings, check_count
+
+if TYPE_CHECKING:
+    from md_drivers.openmm.simulation.observables import Sample
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a simulation is.
+
+    Attributes:
+        step, steps: done, and in all.
+        speed: since the start or the resumption, ns/day.
+        sample: what was just written, ``None`` between frames.
+    """
+
+    step: int
+    steps: int
+    speed: float
+    sample: Sample | None
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """Outcome of a simulation.
+
+    Attributes:
+        folder: with the files.
+        steps: since the start, those before a resumption included.
+        time: ps.
+        stopped: it was asked to stop before the last step.
+        temperature: mean over the frames, K; ``None`` without frames.
+        speed: ns/day.
+        broken_bonds: bonds of the topology that were found broken in a frame, with the step of the first such frame.
+        exact: random numbers went on as without interruption.
+    """
+
+    folder: Path
+    steps: int
+    time: float
+    stopped: bool
+    temperature: float | None
+    speed: float
+    broken_bonds: dict[str, int] = field(default_factory=dict)
+    exact: bool = True
+
+
+def simulate(
+    structure: str | os.PathLike[str],
+    model: Model,
+    output: str | os.PathLike[str],
+    *,
+    steps: int,
+    settings: SimulationSettings | None = None,
+    device: str | torch.device | None = None,
+    platform: str | None = None,
+    resume: bool = False,
+    checkpoint_interval: int = 5000,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> SimulationResult:
+    """Molecular dynamics of a structure file, all atoms moved by a model or some of them, with OpenMM.
+
+    Writes ``topology.pdb`` (the start, minimised), ``trajectory.dcd`` or ``.xtc``, ``state.csv``, ``simulation.json``,
+    ``checkpoint.zip``, ``simulation.png`` and, for peptides, ``ramachandran.png`` into ``output``. Everything but
+    trajectory and table is replaced as a whole, and these are cut back to the checkpoint on resuming, so whatever ends
+    the process leaves files that can be resumed from.
+
+    Args:
+        structure: PDB or PDBx/mmCIF file with hydrogens.
+        model: name of a shipped checkpoint, path of an exported file, or a loaded model.
+        output: folder, new or empty unless ``resume``.
+        steps: since the start, those before a resumption included.
+        settings: ensemble, temperature and all else that defines the simulation.
+        device: of the model; ``None`` takes a GPU if there is one.
+        platform: of OpenMM; ``None``: Reference where the model moves all atoms, else the fastest.
+        resume: go on from the checkpoint in ``output``: as without interruption on the same platform and version of
+            OpenMM (to the last bit on Reference), with new random numbers elsewhere and for the barostat of ``npt``.
+        checkpoint_interval: steps between checkpoints.
+        on_progress: called about every half second and after each frame.
+        should_stop: asked between steps; when true, the simulation stops with a checkpoint.
+
+    Raises:
+        ImportError: OpenMM, or openmm-ml or MDTraj where a part of the atoms is selected, is missing.
+        FileExistsError: ``output`` has files and ``resume`` is off.
+        FileNotFoundError: no such structure or model, or nothing to resume.
+        ValueError: a setting without meaning; as :class:`md_drivers.StructureError`, a structure, selection, box, model
+            or checkpoint that cannot be used, or other settings than those of the simulation to resume.
+        SimulationFailed: the simulation exploded or a force failed.
+    """
+    import_openmm()
+    from md_drivers.openmm.simulation.run import Control, run
+
+    check_count("steps", steps)
+    check_count("checkpoint_interval", checkpoint_interval)
+    settings = settings or SimulationSettings()
+    potential = open_potential(model, device, settings.dtype, user="a simulation")
+    control = Control(
+        steps, checkpoint_interval, on_progress or (lambda progress: None), should_stop or (lambda: False)
+    )
+    return run(Path(structure), potential, Path(output), settings, platform, resume, control)

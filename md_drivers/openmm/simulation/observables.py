@@ -1,0 +1,92 @@
+"""What is read off a simulation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import openmm
+from ase import units
+from openmm import unit
+
+from md_drivers.openmm.engine import KJ_MOL, NM
+from md_drivers.openmm.simulation.errors import SimulationFailed
+
+# No peptide survives this many kelvins, and nothing is equilibrated at ten times the temperature asked for.
+_HOTTEST = 5000.0
+_CUBIC_CM = 1e24  # A^3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A simulation at one time.
+
+    Attributes:
+        step, time: since the start; ps.
+        potential, kinetic: eV.
+        temperature: of the kinetic energy, K.
+        volume: A^3, ``None`` without box.
+        density: g/cm^3, ``None`` without box.
+        positions: [N, 3] in A, molecules whole.
+        box: [3, 3] in A as rows, ``None`` without.
+    """
+
+    step: int
+    time: float
+    potential: float
+    kinetic: float
+    temperature: float
+    volume: float | None
+    density: float | None
+    positions: np.ndarray
+    box: np.ndarray | None
+
+    @property
+    def total(self) -> float:
+        """Potential and kinetic energy, eV."""
+        return self.potential + self.kinetic
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Takes samples of the first ``atoms`` particles of a context, which leaves out caps of cut bonds.
+
+    Attributes:
+        mass: of the System, amu.
+        target: temperature of the ensemble, K.
+    """
+
+    atoms: int
+    degrees_of_freedom: int
+    mass: float
+    periodic: bool
+    target: float
+
+    def sample(self, context: openmm.Context) -> Sample:
+        """The context now.
+
+        Raises:
+            SimulationFailed: something is not finite, or the temperature says that the simulation exploded.
+            openmm.OpenMMException: of a force.
+        """
+        state = context.getState(positions=True, energy=True, enforcePeriodicBox=self.periodic)
+        positions = NM * state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)[: self.atoms]
+        step, time = state.getStepCount(), state.getTime().value_in_unit(unit.picosecond)
+        potential = KJ_MOL * state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
+        kinetic = KJ_MOL * state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)
+        temperature = 2.0 * kinetic / (self.degrees_of_freedom * units.kB)
+        limit = max(_HOTTEST, 10.0 * self.target)
+        finite = np.isfinite(positions).all() and math.isfinite(potential) and math.isfinite(kinetic)
+        if not (finite and temperature < limit):
+            what = f"its temperature is {temperature:.4g} K" if finite else "positions or energies are not finite"
+            raise SimulationFailed(
+                f"the simulation exploded before step {step} ({time:.6g} ps): {what}. Atoms may lie far outside the "
+                "training data: minimise first, take a smaller time step"
+            )
+        box = volume = density = None
+        if self.periodic:
+            box = NM * np.array(state.getPeriodicBoxVectors().value_in_unit(unit.nanometer))
+            volume = float(abs(np.linalg.det(box)))
+            density = self.mass / units.mol / volume * _CUBIC_CM
+        return Sample(step, time, potential, kinetic, temperature, volume, density, positions, box)

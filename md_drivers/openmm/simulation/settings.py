@@ -1,0 +1,101 @@
+"""What a simulation is asked to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Ensemble = Literal["nve", "nvt", "npt"]
+TrajectoryFormat = Literal["dcd", "xtc"]
+
+#: AMBER14 with TIP3P water and its ions, of OpenMM.
+FORCE_FIELDS = ("amber14-all.xml", "amber14/tip3p.xml")
+
+_POSITIVE = ("time_step", "friction", "pressure", "nonbonded_cutoff")
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What makes a simulation what it is; none of it may change when the simulation is resumed.
+
+    Attributes:
+        ensemble: ``nve`` (leapfrog Verlet), ``nvt`` (Langevin dynamics, middle scheme: Zhang et al., J. Phys. Chem. A
+            123, 6056 (2019)) or ``npt`` (the same with a Monte Carlo barostat).
+        temperature: K; of the start where the ensemble is ``nve``.
+        time_step: fs.
+        friction: 1/ps, of Langevin dynamics.
+        pressure: bar, of the barostat.
+        ml_atoms: MDTraj selection of the atoms that the model moves; ``None`` for all.
+        force_fields: OpenMM force field files for the other atoms.
+        nonbonded_cutoff: A, of the force field in a periodic box.
+        interpolate: ``None``, or the weight of the model in the region, from 0 (force field) to 1.
+        periodic: use the box of the file; ``None``: if there is one.
+        minimize: go to the nearest minimum before the first step.
+        report_interval: steps between two frames.
+        trajectory_format: ``dcd`` or ``xtc``.
+        seed: of velocities and random forces.
+        dtype: of the model; ``None`` as exported.
+
+    Raises:
+        ValueError: naming the setting that has no meaning.
+    """
+
+    ensemble: Ensemble = "nvt"
+    temperature: float = 300.0
+    time_step: float = 0.5
+    friction: float = 1.0
+    pressure: float = 1.0
+    ml_atoms: str | None = None
+    force_fields: tuple[str, ...] = FORCE_FIELDS
+    nonbonded_cutoff: float = 9.0
+    interpolate: float | None = None
+    periodic: bool | None = None
+    minimize: bool = True
+    report_interval: int = 200
+    trajectory_format: TrajectoryFormat = "dcd"
+    seed: int = 0
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("ensemble", Ensemble), ("trajectory_format", TrajectoryFormat)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
+        for name in _POSITIVE:
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0.0):
+                raise ValueError(f"{name} must be a positive number, got {getattr(self, name)!r}")
+        if not (math.isfinite(self.temperature) and self.temperature >= 0.0):
+            raise ValueError(f"temperature must be a number of kelvins >= 0, got {self.temperature!r}")
+        if self.interpolate is not None and not 0.0 <= self.interpolate <= 1.0:
+            raise ValueError(f"interpolate must lie between 0 and 1, got {self.interpolate!r}")
+        if self.interpolate is not None and self.ml_atoms is None:
+            raise ValueError("interpolate goes from the force field to the model within ml_atoms: give ml_atoms")
+        check_count("report_interval", self.report_interval)
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 2**31):
+            raise ValueError(f"seed must be a whole number from 0 to 2**31 - 1, got {self.seed!r}")
+
+    @property
+    def picoseconds(self) -> float:
+        """The time step in ps."""
+        return 1e-3 * self.time_step
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON holds them."""
+        return asdict(self) | {"force_fields": list(self.force_fields)}
+
+
+def check_count(name: str, value: int) -> None:
+    """Make sure that a number of steps is one.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if not (isinstance(value, int) and value > 0):
+        raise ValueError(f"{name} must be a whole number > 0, got {value!r}")
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What changed, by the names of the options; empty if nothing did."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(f"{name.replace('_', '-')} was {before.get(name)!r}, now {now.get(name)!r}" for name in names)

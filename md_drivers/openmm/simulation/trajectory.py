@@ -1,0 +1,139 @@
+"""Frames and energies on disk, both of which can be cut back to where a checkpoint was taken."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import openmm
+from openmm import app
+
+from md_drivers.errors import StructureError
+from md_drivers.openmm.engine import NM
+from md_drivers.openmm.simulation.observables import Sample
+from md_drivers.openmm.simulation.settings import SimulationSettings
+
+_COLUMNS = ("step", "time_ps", "potential_eV", "kinetic_eV", "total_eV", "temperature_K")
+_BOX_COLUMNS = ("volume_A3", "density_g_cm3")
+# Places in the header of a DCD file, little-endian 32-bit integers.
+_DCD_FRAMES, _DCD_LAST_STEP = 8, 20
+_DCD_HEADER = 276  # bytes of the header as OpenMM writes it: 84, 164 and 4, each between two integers
+
+
+class Recorder:
+    """Appends samples to a trajectory (DCD or XTC) and a table, which are complete after each.
+
+    Step and time of a frame follow from its number.
+
+    Args:
+        trajectory, table: the files; anew unless ``frames`` is given.
+        topology: of the atoms of a sample; with a box if samples have one.
+        frames: how many there are already.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+
+    def __init__(
+        self,
+        trajectory: Path,
+        table: Path,
+        topology: app.Topology,
+        settings: SimulationSettings,
+        frames: int | None = None,
+    ) -> None:
+        self.trajectory, self.table = trajectory, table
+        self.frames = frames or 0
+        # Of a frame: topology, time step and the step of the first frame and between frames.
+        self._about = (topology, settings.picoseconds, settings.report_interval, settings.report_interval)
+        self._xtc = None
+        if frames is None:
+            columns = _COLUMNS if topology.getPeriodicBoxVectors() is None else _COLUMNS + _BOX_COLUMNS
+            table.write_text(",".join(columns) + "\n", encoding="utf-8")
+            trajectory.write_bytes(b"")
+        if settings.trajectory_format == "xtc":
+            self._xtc = app.XTCFile(str(trajectory), *self._about, append=self.frames > 0)
+        elif frames is None:
+            with open(trajectory, "wb") as file:
+                app.DCDFile(file, *self._about)
+
+    def add(self, sample: Sample) -> None:
+        """Write a sample.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        positions = sample.positions / NM
+        box = None if sample.box is None else [openmm.Vec3(*row) for row in sample.box / NM]
+        if self._xtc is not None:
+            self._xtc.writeModel(positions, periodicBoxVectors=box)
+        else:
+            with open(self.trajectory, "r+b") as file:
+                app.DCDFile(file, *self._about, append=True).writeModel(positions, periodicBoxVectors=box)
+        self.frames += 1
+        values = [sample.potential, sample.kinetic, sample.total, sample.temperature, sample.volume, sample.density]
+        row = [str(sample.step), f"{sample.time:.9g}", *(f"{value:.14g}" for value in values if value is not None)]
+        with open(self.table, "a", encoding="utf-8") as rows:
+            rows.write(",".join(row) + "\n")
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the files by name, brought to the disk first, so that no checkpoint is ahead of them."""
+        for path in (self.trajectory, self.table):
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+        return {path.name: path.stat().st_size for path in (self.trajectory, self.table)}
+
+
+def read_positions(path: Path, topology: app.Topology, atoms: np.ndarray | None = None) -> np.ndarray:
+    """Positions [T, N, 3] in A, float32, of all atoms or some in a trajectory of a :class:`Recorder`.
+
+    Raises:
+        ImportError: an XTC file, and MDTraj is not installed.
+        OSError: the file cannot be read.
+    """
+    atoms = np.arange(topology.getNumAtoms()) if atoms is None else atoms
+    if path.suffix == ".xtc":
+        try:
+            from mdtraj.formats import XTCTrajectoryFile
+        except ImportError as error:
+            raise ImportError(f"MDTraj is needed to read {path.name} ({error}); pip install mdtraj") from error
+        with XTCTrajectoryFile(str(path)) as file:
+            positions: np.ndarray = NM * file.read(atom_indices=atoms)[0]
+        return positions
+    axis = np.dtype([("begin", "<i4"), ("values", "<f4", topology.getNumAtoms()), ("end", "<i4")])
+    box = [] if topology.getPeriodicBoxVectors() is None else [("box", "V56")]
+    frame = np.dtype([*box, ("x", axis), ("y", axis), ("z", axis)])
+    if path.stat().st_size == _DCD_HEADER:  # nothing to map
+        return np.empty((0, len(atoms), 3), dtype=np.float32)
+    frames = np.memmap(path, frame, mode="r", offset=_DCD_HEADER)
+    return np.stack([frames[name]["values"][:, atoms] for name in "xyz"], axis=-1)
+
+
+def cut_back(folder: Path, sizes: dict[str, int], frames: int, interval: int) -> None:
+    """Take from the files of a :class:`Recorder` what came after a checkpoint.
+
+    Args:
+        sizes: bytes of the files by name, as the checkpoint says.
+        frames: how many frames these hold.
+        interval: steps between them.
+
+    Raises:
+        StructureError: a file is gone or shorter than that; nothing was changed.
+    """
+    for name, size in sizes.items():
+        path = folder / name
+        found = path.stat().st_size if path.exists() else 0
+        if found < size:
+            raise StructureError(
+                f"{path}: {found} bytes, but the checkpoint was taken when it had {size}; put the file back, or start "
+                "anew in another folder"
+            )
+    for name, size in sizes.items():
+        os.truncate(folder / name, size)
+        if name.endswith(".dcd"):
+            with open(folder / name, "r+b") as file:
+                for place, value in ((_DCD_FRAMES, frames), (_DCD_LAST_STEP, frames * interval)):
+                    file.seek(place)
+                    file.write(struct.pack("<i", value))
