@@ -38,7 +38,8 @@ def main() -> None:
             resume=options.resume,
             on_progress=reporter,
         )
-    print(f"{result.time:g} ps at {result.temperature:.0f} K on average, {result.speed:.3g} ns/day")
+    average = "no frame yet" if result.temperature is None else f"{result.temperature:.0f} K on average"
+    print(f"{result.time:g} ps, {average}, {result.speed:.3g} ns/day")
     print(f"wrote {result.folder / 'ramachandran.png'} and what it was made from")
 
 

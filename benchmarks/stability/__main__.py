@@ -118,8 +118,8 @@ def constant_temperature(model: str, work: Path, residue: str, picoseconds: floa
     except SimulationFailed as failure:
         return {"system": name, "passed": False, "failure": str(failure)}
     degrees = 3 * peptide.topology.getNumAtoms() - 3
-    # Frames closer than the correlation time of the kinetic energy, 1/(2 friction), count as one.
-    independent = max(1.0, result.time * 2.0 * settings.friction)
+    # Twice the correlation time of the kinetic energy, which is 1/(2 friction), counts as one sample.
+    independent = max(1.0, result.time * settings.friction)
     error = (result.temperature - TEMPERATURE) / (TEMPERATURE * np.sqrt(2.0 / degrees / independent))
     table = read_table(result.folder / "state.csv")
     fluctuation = np.var(2.0 * table["kinetic_eV"] / (units.kB * TEMPERATURE)) / (2.0 * degrees)

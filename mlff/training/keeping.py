@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -180,7 +181,8 @@ class Keeper(lightning.Callback, ABC):
         self._write(trainer, module, row)
         if not trainer.is_global_zero:
             return
-        improved = not row["val_loss"] >= self.best.get("val_loss", float("inf"))
+        # the first weights are kept whatever they are, so that a run always has some
+        improved = not self.best or row["val_loss"] < self.best["val_loss"] or not math.isfinite(self.best["val_loss"])
         if improved:
             self.best = row | {"step": module.step, "epoch": module.epoch, "minutes": self.elapsed / 60.0}
             save_weights(self._folder.weights, module.averaged.module, self.weights_metadata())

@@ -42,7 +42,10 @@ class UnrollConfig(Section):
 
     probability: float = Field(default=0.25, ge=0, le=1, description="of a batch")
     begin: float = Field(default=0.5, ge=0, le=1, description="part of the run before the first such batch")
-    time_range: tuple[float, float] = Field(default=(0.6, 1.0), description="of the latent time t")
+    time_range: tuple[float, float] = Field(
+        default=(0.8, 1.0),
+        description="of the latent time t: the later, the less the made source leaves open, which widens the law of jumps",
+    )
 
     @field_validator("time_range")
     @classmethod
@@ -62,7 +65,10 @@ class JumpTrainingConfig(RunConfig):
         description="σ of the transport: data takes the rms displacement of anchors and vectors at the longest lag; "
         "config what model.transport says",
     )
-    input_noise: float = Field(default=0.05, ge=0, description="Å, added to all atoms of half of the sources")
+    input_noise: float = Field(
+        default=0.05, ge=0, description="Å, of the anchors and of the vectors, in half of the sources"
+    )
+    init_from: Path | None = Field(default=None, description="run folder or weights file to start from")
     unroll: UnrollConfig | None = UnrollConfig()
     optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
     ema: Fraction = Field(default=0.999, description="decay of the averaged weights, reached after a warm-up")
@@ -88,4 +94,6 @@ class JumpTrainingConfig(RunConfig):
 
     def resolved(self, base: Path) -> Self:
         """With relative paths taken from ``base``."""
-        return self.model_copy(update={"data": self.data.resolved(base), "output": base / self.output})
+        init_from = None if self.init_from is None else base / self.init_from
+        changes = {"data": self.data.resolved(base), "init_from": init_from, "output": base / self.output}
+        return self.model_copy(update=changes)

@@ -51,6 +51,11 @@ class JumpModule(SteppedModule):
         self._progress = max(self.step / self.total_steps, self.progress(time_fraction))
         return super().begin_step(optimizer, time_fraction)
 
+    def take_interval(self) -> dict[str, float]:
+        """Means of the losses since the last call, then start anew."""
+        anchors, vectors = (self.interval.losses[1:] / max(1, self.interval.steps)).tolist()
+        return super().take_interval() | {"loss_anchors": anchors, "loss_vectors": vectors}
+
     def transfer_batch_to_device(self, batch: JumpBatch, device: torch.device, dataloader_idx: int) -> JumpBatch:
         """Called by Lightning; the batch moves itself."""
         return batch.to(device, self.jump.network.header.norm.weight.dtype)
@@ -77,14 +82,15 @@ class JumpModule(SteppedModule):
         first, second = batch.targets
         if unroll is None or self._progress < unroll.begin:
             return batch.source, first
+        draws = torch.rand(2, len(batch), device=batch.lag.device, dtype=batch.lag.dtype, generator=generator)
+        chosen = torch.nonzero(draws[0] < unroll.probability).flatten()
+        if chosen.numel() == 0:
+            return first, second
         low, high = unroll.time_range
-        unit = torch.rand(len(batch), device=batch.lag.device, dtype=batch.lag.dtype, generator=generator)
-        time = low + (high - low) * unit * (1.0 - 1e-3)
+        time = low + (high - low) * draws[1, chosen] * (1.0 - 1e-3)
         with torch.no_grad():
-            made = denoised(self.jump, batch.source, first, batch.lag, time, generator)
-        chosen = torch.rand(len(batch), device=batch.lag.device, generator=generator) < unroll.probability
-        coordinates = torch.where(chosen[:, None, None, None], made, first.coordinates)
-        return first.replace(coordinates=coordinates), second
+            made = denoised(self.jump, batch.source[chosen], first[chosen], batch.lag[chosen], time, generator)
+        return first.replace(coordinates=first.coordinates.index_copy(0, chosen, made)), second
 
 
 def averaged_model(module: SteppedModule) -> JumpModel:
@@ -98,7 +104,10 @@ def averaged_model(module: SteppedModule) -> JumpModel:
 def with_input_noise(
     model: JumpModel, source: TensorCloud, std: float, generator: torch.Generator | None
 ) -> TensorCloud:
-    """Half of the sources [B,...] with Gaussian noise of ``std`` (Å) on every atom, as errors of rollouts are."""
+    """Half of the sources [B,...] with Gaussian noise, as errors of rollouts are.
+
+    ``std`` in Å is that of the anchors and of the vectors, so atoms beside the anchor move by √2 as much.
+    """
     if std == 0.0:
         return source
     noise = model.transport.draw_noise(source.coordinates, source.atom_mask, generator)

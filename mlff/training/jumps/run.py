@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,10 +30,11 @@ from mlff.training.jumps.config import JumpTrainingConfig
 from mlff.training.jumps.keeper import JumpKeeper
 from mlff.training.jumps.module import JumpModule
 from mlff.training.jumps.plot import plot_jump_training
+from mlff.training.jumps.trained import load_trained_jump
 from mlff.training.keeping import OnStep
 from mlff.training.report import write_json
 from mlff.training.running import MAY_CHANGE, build_trainer, check_output, check_same_run, fit
-from mlff.training.state import load_state
+from mlff.training.state import load_matching, load_state
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
     if state is None and folder.state.exists() and not resume:
         raise ConfigError(f"{folder.root} already holds a run: resume it, or choose another output folder")
     if state is not None:
-        check_same_run(config, folder, MAY_CHANGE)
+        check_same_run(config, folder, MAY_CHANGE | {"init_from"})
     trainer = build_trainer(config, folder, 0 if state is None else state["step"])
     systems = load_dataset(config.data.folders)
     sampler = _sampler(config, systems)
@@ -81,6 +83,8 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
     model = JumpModel(model_config, list(config.data.lags))
     for parameter in model.parameters():
         parameter.data = parameter.data.to(getattr(torch, config.dtype))
+    if state is None and config.init_from is not None:
+        _start_from(config.init_from, model)
 
     stop_request = StopRequest()
     validation = _validation(config, systems)
@@ -157,8 +161,21 @@ def _with_noise(config: JumpTrainingConfig, systems: tuple[SystemData, ...]) -> 
     if config.noise == "config":
         return config.model
     moved = displacement(systems, max(config.data.lags))
+    if not min(moved) > 0:
+        raise ConfigError(
+            f"noise: data: the rms displacement is {moved.anchors:g} Å of anchors and {moved.vectors:g} Å of vectors; "
+            "0 is no noise (a single residue has no moving anchor): give model.transport and noise: config"
+        )
     changes = {"position_noise": round(moved.anchors, 4), "vector_noise": round(moved.vectors, 4)}
     return config.model.model_copy(update={"transport": config.model.transport.model_copy(update=changes)})
+
+
+def _start_from(source: Path, model: JumpModel) -> None:
+    """Copy the weights that fit; noise and steps stay those of the new run."""
+    initial, _ = load_trained_jump(source)
+    new, unused = load_matching(model, dict(initial.state_dict()))
+    if new or unused:
+        logger.warning("started afresh: %s; without a place in this model: %s", new or "none", unused or "none")
 
 
 def _validation(config: JumpTrainingConfig, systems: tuple[SystemData, ...]) -> list[JumpBatch]:

@@ -82,7 +82,12 @@ def test_a_stopped_run_ends_where_an_unstopped_one_does(springs: Path, tmp_path:
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     with (tmp_path / "parts" / "metrics.csv").open() as file:
-        steps = [int(float(row["step"])) for row in csv.DictReader(file) if row["loss"]]
+        rows = [row for row in csv.DictReader(file) if row["loss"]]
+    steps = [int(float(row["step"])) for row in rows]
+    assert all(
+        float(row["loss"]) == pytest.approx(0.5 * (float(row["loss_anchors"]) + float(row["loss_vectors"])))
+        for row in rows
+    )
     assert steps == sorted(set(steps))
 
 
@@ -130,6 +135,17 @@ def test_the_loss_is_that_of_the_noise_where_the_model_says_nothing(springs: Pat
     time = torch.ones_like(batch.lag)
     losses = jump_losses(model, batch.source, batch.target, batch.lag, torch.Generator().manual_seed(0), time)
     assert float(losses[0, 1].detach()) == pytest.approx(15.0, rel=0.15)
+
+
+def test_a_run_can_start_from_the_weights_of_another(springs: Path, tmp_path: Path) -> None:
+    train_jump(configuration(springs, tmp_path / "first", steps=40, ema=0.0))
+    start, tuned = (
+        weights(tmp_path / "first"),
+        configuration(springs, tmp_path / "second", steps=1, init_from=str(tmp_path / "first"), optimizer={"lr": 1e-9}),
+    )
+    train_jump(tuned)
+    end = weights(tmp_path / "second")
+    assert all(torch.allclose(start[name], end[name], atol=1e-6) for name in start)
 
 
 def test_files_of_a_run_and_of_the_command(springs: Path, tmp_path: Path) -> None:
