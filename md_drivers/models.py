@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mlff.artifacts import LoadedModel, load
+from mlff.artifacts import LoadedJump, LoadedModel, load
 
 Model = str | os.PathLike[str] | LoadedModel
 
@@ -33,13 +33,10 @@ def open_potential(
         loaded = model if wanted == given else load(model.path, device=wanted[0], dtype=wanted[1])
     elif isinstance(model, (str, os.PathLike)):
         loaded = load(model, device=device or default_device(), dtype=dtype)
+    elif isinstance(model, LoadedJump):
+        raise ValueError(f"{user} needs a potential, and {model.path} is of kind 'jump' (jump models have no energy)")
     else:
         raise TypeError(f"model must be a name, a path or a loaded model (mlff.load), got {model!r}")
-    kind = loaded.metadata.kind
-    if kind != "potential":
-        raise ValueError(
-            f"model {model_name(loaded)!r} is of kind {kind!r}: {user} needs a potential (jump models have no energy)"
-        )
     return loaded
 
 

@@ -1,1 +1,46 @@
-"""Jump models at work."""
+"""Jump models at work: rollouts, dynamics for ASE, jumps for OpenMM, and the command ``equijump``.
+
+Importing this package imports nothing else; torch and the engines come with the first of its names.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from md_drivers.equijump.driver import RolloutProgress, RolloutResult, rollout
+    from md_drivers.equijump.dynamics import JumpDynamics
+    from md_drivers.equijump.errors import JumpFailed
+    from md_drivers.equijump.openmm_bridge import JumpRecord, OpenMMJumper
+    from md_drivers.equijump.settings import RolloutSettings
+
+__all__ = [
+    "JumpDynamics",
+    "JumpFailed",
+    "JumpRecord",
+    "OpenMMJumper",
+    "RolloutProgress",
+    "RolloutResult",
+    "RolloutSettings",
+    "rollout",
+]
+
+_HOME = {
+    "JumpDynamics": "dynamics",
+    "JumpFailed": "errors",
+    "JumpRecord": "openmm_bridge",
+    "OpenMMJumper": "openmm_bridge",
+    "RolloutProgress": "driver",
+    "RolloutResult": "driver",
+    "RolloutSettings": "settings",
+    "rollout": "driver",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"md_drivers.equijump.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'md_drivers.equijump' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from md_drivers.equijump.rollout_cli import rollout_command
 from mlff.commands.equijump_analyze import analyze
+from mlff.commands.equijump_export import export
 from mlff.commands.equijump_generate import generate_data
 from mlff.commands.equijump_train import train
 
@@ -25,6 +27,8 @@ def main() -> None:
 
 app.command("generate-data", no_args_is_help=True)(generate_data)
 app.command("train", no_args_is_help=True)(train)
+app.command("export", no_args_is_help=True)(export)
+app.command("rollout", no_args_is_help=True)(rollout_command)
 app.command("analyze", no_args_is_help=True)(analyze)
 
 

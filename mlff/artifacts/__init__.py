@@ -4,9 +4,10 @@ from mlff.artifacts.container import file_sha256
 from mlff.artifacts.equiformer_v2 import import_equiformer_v2
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 from mlff.artifacts.exporting import export
+from mlff.artifacts.jump import LoadedJump, export_jump, load_any, load_jump
 from mlff.artifacts.loaded_model import LoadedModel
 from mlff.artifacts.loading import load
-from mlff.artifacts.metadata import ArtifactMetadata, DatasetProvenance
+from mlff.artifacts.metadata import ArtifactMetadata, DatasetProvenance, JumpMetadata
 from mlff.artifacts.names import available
 from mlff.artifacts.self_test import SelfTestReport
 
@@ -15,11 +16,16 @@ __all__ = [
     "ArtifactMetadata",
     "ArtifactNotFoundError",
     "DatasetProvenance",
+    "JumpMetadata",
+    "LoadedJump",
     "LoadedModel",
     "SelfTestReport",
     "available",
     "export",
+    "export_jump",
     "file_sha256",
     "import_equiformer_v2",
     "load",
+    "load_any",
+    "load_jump",
 ]

@@ -85,6 +85,17 @@ class Container:
         """SHA-256 of the bytes."""
         return hashlib.sha256(self.data).hexdigest()
 
+    def check_same(self, sha256: str) -> None:
+        """Make sure that this is the file which a model was pickled from.
+
+        Raises:
+            ArtifactError: it is not.
+        """
+        if self.sha256 != sha256:
+            raise ArtifactError(
+                f"{self.path}: the file has changed since the model was pickled (SHA-256 {self.sha256}, was {sha256})"
+            )
+
     def check_intact(self) -> None:
         """Compare all members with their checksums.
 

@@ -61,7 +61,7 @@ def export(
     """
     target = Path(path)
     model = copy.deepcopy(potential).to(device="cpu").eval().requires_grad_(False)
-    stored = _parameter_dtype(model) if dtype is None else find_dtype(dtype)
+    stored = parameter_dtype(model) if dtype is None else find_dtype(dtype)
     convert_parameters(model, stored)
     about = _describe(model, stored, metadata)
     frames = [(f"frame {i}", atoms) for i, atoms in enumerate(self_test_frames or [])]
@@ -69,7 +69,7 @@ def export(
     # The frames of the caller go last: the first ones are quick to fail.
     frames = edge_cases(about.species, about.cutoff) + frames
 
-    eager = {d: _in_dtype(model, d) for d in AGREEMENT}
+    eager = {d: in_dtype(model, d) for d in AGREEMENT}
     test = make_self_test(eager[torch.float64], about, frames)
     test = with_float32_tolerance(test, eager[torch.float32], about)
     payload = TorchScriptPayload()
@@ -86,14 +86,14 @@ def export(
     return target
 
 
-def _parameter_dtype(model: nn.Module) -> torch.dtype:
+def parameter_dtype(model: nn.Module) -> torch.dtype:
     dtypes = {parameter.dtype for parameter in model.parameters()}
     if len(dtypes) != 1:
         raise ArtifactError(f"all parameters must have one dtype, found {sorted(map(str, dtypes))}; pass dtype=")
     return find_dtype(dtypes.pop())
 
 
-def _in_dtype(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+def in_dtype(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     converted = copy.deepcopy(model)
     convert_parameters(converted, dtype)
     return converted

@@ -22,7 +22,9 @@ def load(
     dtype: torch.dtype | str | None = None,
     verify: bool = True,
 ) -> LoadedModel:
-    """Load a model from a file written by :func:`mlff.export`. No pickle in the file is executed.
+    """Load a potential from a file written by :func:`mlff.export`. No pickle in the file is executed.
+
+    Jump models are opened by :func:`mlff.load_jump`.
 
     Args:
         name_or_path: a shipped name (see :func:`mlff.available`), a file, or a folder with a ``model.pt``.
@@ -32,8 +34,8 @@ def load(
 
     Raises:
         ArtifactNotFoundError: no such name or file.
-        ArtifactError: the file is damaged, not a model or from a newer version; a device that is not there; a self-test
-            that fails.
+        ArtifactError: the file is damaged, not a potential or from a newer version; a device that is not there; a
+            self-test that fails.
         ValueError: another dtype.
     """
     target = find_device(device)
@@ -46,6 +48,11 @@ def open_model(
 ) -> LoadedModel:
     """The model in a container, see :func:`load`."""
     metadata = read_metadata(container)
+    if metadata.kind != "potential":
+        raise ArtifactError(
+            f"{container.path}: the model is of kind {metadata.kind!r}, and a potential is needed; jump models have no "
+            "energy: open them with mlff.load_jump, or run them with equijump rollout"
+        )
     test = parse_self_test(container.read_text(SELF_TEST), str(container.path))
     if verify:
         container.check_intact()
@@ -97,8 +104,5 @@ def find_dtype(dtype: torch.dtype | str) -> torch.dtype:
 def reopen(path: str, sha256: str, device: str, dtype: str) -> LoadedModel:
     """The model again that was pickled; ArtifactError if its file is gone or has changed."""
     container = Container(Path(path))
-    if container.sha256 != sha256:
-        raise ArtifactError(
-            f"{path}: the file has changed since the model was pickled (SHA-256 {container.sha256}, was {sha256})"
-        )
+    container.check_same(sha256)
     return open_model(container, device=find_device(device), dtype=dtype, verify=False)

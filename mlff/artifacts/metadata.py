@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata as distributions
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import ase.data
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlff.artifacts.errors import ArtifactError
+from mlff.equijump.geometry import GeometryReference
+from mlff.equijump.residues import RESIDUE_NAMES
 
 SCHEMA_VERSION = 1
+#: Of potentials.
 UNITS: Mapping[str, str] = MappingProxyType(
     {
         "length": "angstrom",
@@ -26,6 +29,8 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "time": "fs",
     }
 )
+#: Of jump models.
+JUMP_UNITS: Mapping[str, str] = MappingProxyType({"length": "angstrom", "time": "ps"})
 AUTHOR_FIELDS = ("name", "description", "licence", "training_data", "training_config", "extra")
 _PACKAGES = ("mlff-equijump", "torch", "e3nn", "ase", "vesin", "numpy")
 
@@ -39,6 +44,19 @@ def _check_species(species: tuple[int, ...]) -> tuple[int, ...]:
     if wrong:
         raise ValueError(f"not atomic numbers: {wrong}")
     return species
+
+
+def _check_lag_times(lags: tuple[float, ...]) -> tuple[float, ...]:
+    if not lags or not all(0.0 < lag < float("inf") for lag in lags) or list(lags) != sorted(set(lags)):
+        raise ValueError(f"lag times must be positive, different and in ascending order, got {list(lags)}")
+    return lags
+
+
+def _check_residues(residues: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in residues if not name or name not in RESIDUE_NAMES]
+    if unknown:
+        raise ValueError(f"unknown residues {unknown}; there are {', '.join(RESIDUE_NAMES[1:])}")
+    return residues
 
 
 class DatasetProvenance(BaseModel):
@@ -55,21 +73,13 @@ class DatasetProvenance(BaseModel):
     citation: str | None = None
 
 
-class ArtifactMetadata(BaseModel):
-    """Metadata of a model file, schema version 1.
+class _Metadata(BaseModel):
+    """What files of all kinds say.
 
     Attributes:
         schema_version: version of this schema; readers refuse files that are newer than themselves.
-        kind: ``potential`` (energy and forces) or ``jump`` (moves atoms by ``lag_time``).
         payload: how the network is stored, see :mod:`mlff.artifacts.payloads`.
-        units: unit of each quantity, always ``UNITS``.
-        cutoff: in A; the graphs given to the model must hold all pairs closer than this.
-        max_neighbors: nearest neighbours that are kept of each atom, or None for all.
-        species: atomic numbers that the model knows.
         dtype: of the stored parameters.
-        conservative: forces are the exact derivative of the energy.
-        outputs: what the model can compute: energy, energies, forces, stress.
-        lag_time: in fs, only for ``jump``.
         architecture: the config that the network was built from.
         num_parameters: number of trained parameters.
         name, description, licence: by the author of the model.
@@ -83,16 +93,8 @@ class ArtifactMetadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    kind: Literal["potential", "jump"] = "potential"
     payload: str = "torchscript"
-    units: dict[str, str] = Field(default_factory=lambda: dict(UNITS))
-    cutoff: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-    max_neighbors: Annotated[int, Field(ge=1)] | None = None
-    species: Annotated[tuple[int, ...], AfterValidator(_check_species)]
     dtype: Literal["float32", "float64"]
-    conservative: bool
-    outputs: tuple[Literal["energy", "energies", "forces", "stress"], ...]
-    lag_time: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
     architecture: dict[str, Any] = Field(default_factory=dict)
     num_parameters: Annotated[int, Field(ge=0)] | None = None
     name: str | None = None
@@ -104,20 +106,86 @@ class ArtifactMetadata(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     created: AwareDatetime
 
+
+class ArtifactMetadata(_Metadata):
+    """Metadata of a potential, schema version 1; further fields are those of every file.
+
+    Attributes:
+        kind: ``potential``.
+        units: unit of each quantity, always ``UNITS``.
+        cutoff: in A; the graphs given to the model must hold all pairs closer than this.
+        max_neighbors: nearest neighbours that are kept of each atom, or None for all.
+        species: atomic numbers that the model knows.
+        conservative: forces are the exact derivative of the energy.
+        outputs: what the model can compute: energy, energies, forces, stress.
+    """
+
+    kind: Literal["potential"] = "potential"
+    units: dict[str, str] = Field(default_factory=lambda: dict(UNITS))
+    cutoff: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    max_neighbors: Annotated[int, Field(ge=1)] | None = None
+    species: Annotated[tuple[int, ...], AfterValidator(_check_species)]
+    conservative: bool
+    outputs: tuple[Literal["energy", "energies", "forces", "stress"], ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty_lag_time(cls, fields: Any) -> Any:
+        # Files written before there were jump models have this field, which is null in all of them.
+        if isinstance(fields, dict) and fields.get("lag_time", 0.0) is None:
+            return {name: value for name, value in fields.items() if name != "lag_time"}
+        return fields
+
     @model_validator(mode="after")
-    def _check_consistency(self) -> ArtifactMetadata:
+    def _check_units(self) -> ArtifactMetadata:
         if self.units != UNITS:
             raise ValueError(f"units must be {dict(UNITS)}, got {self.units}")
-        if (self.kind == "jump") != (self.lag_time is not None):
-            raise ValueError(
-                f"lag_time is given exactly for jump models; kind is {self.kind!r}, lag_time {self.lag_time}"
-            )
         return self
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Chemical symbols of ``species``."""
         return tuple(ase.data.chemical_symbols[z] for z in self.species)
+
+
+class JumpMetadata(_Metadata):
+    """Metadata of a jump model, schema version 1; further fields are those of every file.
+
+    Attributes:
+        kind: ``jump``.
+        units: unit of each quantity, always ``JUMP_UNITS``.
+        lag_times: ps, that the model was trained for, in ascending order.
+        steps: latent steps of a jump unless the caller asks for others.
+        transport: name of the transport.
+        residues: three-letter names of the residues in the training data; empty where this is not known.
+        sequences: molecules in the training data, residues joined by ``-`` and chains by ``/``.
+        conditions: of the simulations that it imitates, one mapping for each different set of them: force field,
+            solvent, temperature (K), friction (1/ps), time step (fs) ..., as far as they are known.
+        geometry: mean bond lengths and angles of the training data, by which frames are judged.
+    """
+
+    kind: Literal["jump"] = "jump"
+    units: dict[str, str] = Field(default_factory=lambda: dict(JUMP_UNITS))
+    lag_times: Annotated[tuple[float, ...], AfterValidator(_check_lag_times)]
+    steps: Annotated[int, Field(ge=1)]
+    transport: str
+    residues: Annotated[tuple[str, ...], AfterValidator(_check_residues)] = ()
+    sequences: tuple[str, ...] = ()
+    conditions: tuple[dict[str, str | float], ...] = ()
+    geometry: GeometryReference | None = None
+
+    @model_validator(mode="after")
+    def _check_units(self) -> JumpMetadata:
+        if self.units != JUMP_UNITS:
+            raise ValueError(f"units must be {dict(JUMP_UNITS)}, got {self.units}")
+        return self
+
+
+Metadata = ArtifactMetadata | JumpMetadata
+_Schema = TypeVar("_Schema", ArtifactMetadata, JumpMetadata)
+_BY_KIND: Mapping[str, type[ArtifactMetadata] | type[JumpMetadata]] = MappingProxyType(
+    {"potential": ArtifactMetadata, "jump": JumpMetadata}
+)
 
 
 def describe(problem: ValidationError) -> str:
@@ -130,7 +198,7 @@ def describe(problem: ValidationError) -> str:
 
 
 def build_metadata(author: Mapping[str, Any] | None, **facts: Any) -> ArtifactMetadata:
-    """Metadata of a model that is being exported, from what its author says and from the facts of the model.
+    """Metadata of a potential that is being exported, from what its author says and from the facts of the model.
 
     Args:
         author: any of ``AUTHOR_FIELDS``; ``training_data`` is one data set or a list of them, each a mapping with the
@@ -140,6 +208,15 @@ def build_metadata(author: Mapping[str, Any] | None, **facts: Any) -> ArtifactMe
     Raises:
         ArtifactError: a field that is unknown, wrong or cannot be written as JSON.
     """
+    return _build(ArtifactMetadata, author, facts)
+
+
+def build_jump_metadata(author: Mapping[str, Any] | None, **facts: Any) -> JumpMetadata:
+    """Metadata of a jump model that is being exported, see :func:`build_metadata`."""
+    return _build(JumpMetadata, author, facts)
+
+
+def _build(schema: type[_Schema], author: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> _Schema:
     given = dict(author or {})
     unknown = sorted(set(given) - set(AUTHOR_FIELDS))
     if unknown:
@@ -155,13 +232,13 @@ def build_metadata(author: Mapping[str, Any] | None, **facts: Any) -> ArtifactMe
         raise ArtifactError(f"the metadata cannot be written as JSON: {error}") from error
     complete = {**json.loads(text), "versions": library_versions(), "created": datetime.now(UTC).replace(microsecond=0)}
     try:
-        return ArtifactMetadata.model_validate(complete)
+        return schema.model_validate(complete)
     except ValidationError as error:
         raise ArtifactError(f"wrong metadata: {describe(error)}") from error
 
 
-def parse_metadata(text: str, where: str) -> ArtifactMetadata:
-    """Metadata from the JSON of a model file.
+def parse_metadata(text: str, where: str) -> Metadata:
+    """Metadata from the JSON of a model file of any kind.
 
     Raises:
         ArtifactError: not JSON, a newer schema, missing or wrong fields; ``where`` names the file in the message.
@@ -179,8 +256,11 @@ def parse_metadata(text: str, where: str) -> ArtifactMetadata:
         raise ArtifactError(
             f"{where}: metadata schema {version} is newer than {SCHEMA_VERSION}, the newest known here; update mlff"
         )
+    kind = str(fields.get("kind", "potential"))
+    if kind not in _BY_KIND:
+        raise ArtifactError(f"{where}: wrong metadata: kind: there are {list(_BY_KIND)}, got {kind!r}; update mlff")
     try:
-        return ArtifactMetadata.model_validate_json(text)
+        return _BY_KIND[kind].model_validate_json(text)
     except ValidationError as error:
         raise ArtifactError(f"{where}: wrong metadata: {describe(error)}") from error
 

@@ -29,7 +29,7 @@ def shipped() -> dict[str, Path]:
 
 
 def available() -> list[str]:
-    """Names of the shipped models, for :func:`mlff.load`."""
+    """Names of the shipped models, for :func:`mlff.load` and :func:`mlff.load_jump`."""
     return list(shipped())
 
 
@@ -52,7 +52,10 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
             raise ArtifactNotFoundError(f"no shipped model and no file is called {name_or_path!r}; available: {listed}")
     if path.is_dir():
         if not (path / MODEL_FILE).exists() and (path / "weights.safetensors").exists():
-            raise ArtifactNotFoundError(f"{path} is a training run; make a model of it: mlff export {path} -o model.pt")
+            raise ArtifactNotFoundError(
+                f"{path} is a training run; make a model of it: mlff export {path} -o model.pt "
+                "(equijump export, where jumps were trained)"
+            )
         path = path / MODEL_FILE
     if not path.is_file():
         raise ArtifactNotFoundError(f"{path}: no such file")

@@ -11,7 +11,7 @@ from torch import nn
 
 from mlff.artifacts.container import METADATA, NOT_A_MODEL, Container
 from mlff.artifacts.errors import ArtifactError
-from mlff.artifacts.metadata import ArtifactMetadata, parse_metadata
+from mlff.artifacts.metadata import Metadata, parse_metadata
 from mlff.artifacts.torchscript import TorchScriptPayload
 
 
@@ -30,7 +30,7 @@ class PayloadReader(Protocol):
 READERS: Mapping[str, PayloadReader] = MappingProxyType({reader.name: reader for reader in (TorchScriptPayload(),)})
 
 
-def read_metadata(container: Container) -> ArtifactMetadata:
+def read_metadata(container: Container) -> Metadata:
     """Metadata of an archive, after making sure that it is of a known kind. Nothing of the archive is executed.
 
     Raises:
@@ -56,8 +56,6 @@ def read_metadata(container: Container) -> ArtifactMetadata:
     return metadata
 
 
-def load_payload(
-    container: Container, metadata: ArtifactMetadata, device: torch.device, dtype: torch.dtype
-) -> nn.Module:
+def load_payload(container: Container, metadata: Metadata, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The network of an archive, see :class:`PayloadReader`."""
     return READERS[metadata.payload].load(container, device, dtype)

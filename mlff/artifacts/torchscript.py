@@ -19,6 +19,9 @@ from torch import nn
 from mlff.artifacts.container import Container
 from mlff.artifacts.errors import ArtifactError
 
+# What models have beside forward; freezing would leave it out.
+_METHODS = ("num_noises",)
+
 
 @contextmanager
 def _deprecation_silenced() -> Iterator[None]:
@@ -93,6 +96,7 @@ class TorchScriptPayload:
         for parameter in module.parameters():
             parameter.requires_grad_(False)
         convert_parameters(module, dtype)
+        methods = [name for name in _METHODS if hasattr(module, name)]
         with _deprecation_silenced():
             # optimize_numerics would change the order of operations.
-            return torch.jit.freeze(module, optimize_numerics=False)
+            return torch.jit.freeze(module, preserved_attrs=methods, optimize_numerics=False)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mlff.artifacts import ArtifactError, load
+from mlff.artifacts import ArtifactError, load_any
 from mlff.commands.common import FAILED, WRONG_INPUT, report_error, set_up_logging
 
 
@@ -16,7 +16,7 @@ def run_inspect(name: str, as_json: bool) -> int:
     """Print metadata, number of parameters and the outcome of the self-test; returns the exit status."""
     set_up_logging()
     try:
-        model = load(name, verify=False)
+        model = load_any(name, verify=False)
     except ArtifactError as error:
         report_error(error)
         return WRONG_INPUT
@@ -53,12 +53,9 @@ def _show(content: dict[str, Any]) -> None:
         "description": metadata["description"],
         "licence": metadata["licence"],
         "kind": f"{metadata['kind']}, {metadata['payload']}, schema {metadata['schema_version']}",
-        "elements": _symbols(metadata["species"]),
         "parameters": _thousands(metadata["num_parameters"]),
         "dtype": metadata["dtype"],
-        "cutoff": f"{metadata['cutoff']:g} Å, " + _neighbours(metadata["max_neighbors"]),
-        "forces": "conservative (gradient of the energy)" if metadata["conservative"] else "direct",
-        "outputs": ", ".join(metadata["outputs"]),
+        **(_jump_rows(metadata) if metadata["kind"] == "jump" else _potential_rows(metadata)),
         "units": ", ".join(f"{key} {unit}" for key, unit in metadata["units"].items()),
         "training data": "; ".join(_dataset(data) for data in metadata["training_data"]),
         "test errors": _errors(metadata["extra"]),
@@ -73,6 +70,40 @@ def _show(content: dict[str, Any]) -> None:
         if value:
             table.add_row(name, str(value))
     Console(highlight=False, markup=False).print(table)
+
+
+def _potential_rows(metadata: dict[str, Any]) -> dict[str, str | None]:
+    return {
+        "elements": _symbols(metadata["species"]),
+        "cutoff": f"{metadata['cutoff']:g} Å, " + _neighbours(metadata["max_neighbors"]),
+        "forces": "conservative (gradient of the energy)" if metadata["conservative"] else "direct",
+        "outputs": ", ".join(metadata["outputs"]),
+    }
+
+
+def _jump_rows(metadata: dict[str, Any]) -> dict[str, str | None]:
+    return {
+        "lag times": ", ".join(f"{lag:g}" for lag in metadata["lag_times"]) + " ps",
+        "jump": f"{metadata['transport']}, {metadata['steps']} latent steps",
+        "residues": ", ".join(metadata["residues"]) or "not known",
+        "sequences": _first_ones(metadata["sequences"]),
+        "imitates": "; ".join(
+            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in entry.items())
+            for entry in metadata["conditions"]
+        ),
+        "geometry": _geometry(metadata["geometry"]),
+    }
+
+
+def _first_ones(names: list[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _geometry(reference: dict[str, Any] | None) -> str:
+    if reference is None:
+        return "no reference for bonds and angles"
+    return f"reference for {len(reference['bonds'])} bonds and {len(reference['angles'])} angles"
 
 
 def _symbols(species: list[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,7 @@ from mlff.equijump.analysis.structure import StructureSums
 Array = NDArray[np.float64]
 OnStep = Callable[[str, int, int], None]
 
+_LOG = logging.getLogger(__name__)
 _BLOCKS = 16
 _FEWEST_FRAMES = 200
 _FEWEST_LAGS = 3
@@ -64,6 +66,19 @@ class Analysis:
     halves: Halves
     figures: tuple[Figure, ...]
     thinning: int
+
+    @property
+    def caution(self) -> str:
+        """What makes the comparison less than one with unseen MD; empty where nothing is known that does."""
+        if not set(self.fitted.labels) & set(self.reference.labels):
+            return ""
+        words = "compared with the trajectories that it was fitted to"
+        if self.reference.held_out:
+            return f"{words}: coordinates, clusters and mean geometry are those of the compared MD"
+        return (
+            f"{words}: coordinates, clusters and mean geometry are those of the compared MD, and the model may have "
+            "been trained on it; held-out trajectories need a description with splits"
+        )
 
     def figure(self, name: str) -> Figure:
         """A figure by its name."""
@@ -135,7 +150,7 @@ def analyse(
         )
     ]
     report("done", steps, steps)
-    return Analysis(
+    analysis = Analysis(
         settings=settings,
         reference=compared,
         fitted=fitted,
@@ -151,6 +166,9 @@ def analyse(
         figures=tuple(figures),
         thinning=thinning,
     )
+    if analysis.caution:
+        _LOG.warning("%s: %s", compared.name, analysis.caution)
+    return analysis
 
 
 def common_interval(first: float, second: float) -> float:
@@ -203,14 +221,27 @@ def choose_kinetics(transitions: Array, lags: Lags, settings: AnalysisSettings) 
     if settings.markov_lag is not None:
         place = lags.markov.index(settings.markov_lag)
     else:
-        # Timescales rise with the lag until the clusters no longer matter.
-        slowest = np.where(times[:, 0] > lags.markov, times[:, 0], 0.0)
-        place = int(np.argmax(slowest >= _PLATEAU * slowest.max()))
+        place = _plateau(times[:, 0], np.array(lags.markov))
     model = models[place]
     if model is None:
         raise AnalysisError("the reference never returns to where it was: no Markov model can be made of it")
     resolved = int((times[place] > lags.markov[place]).sum())
     return Kinetics(lags.markov[place], place, resolved, basins(model))
+
+
+def _plateau(slowest: Array, lags: Array) -> int:
+    """The place of the first lag where the slowest timescale is near its largest value.
+
+    Args:
+        slowest: [lags] in ps, nan where there is no model.
+    """
+    # Timescales rise with the lag until the clusters no longer matter. From half a timescale on, what is left of the
+    # process drowns in the noise of the counts, and the largest of such estimates would be no plateau but chance.
+    usable = np.isfinite(slowest) & (lags < slowest / 2)
+    kept = np.where(usable, slowest, 0.0)
+    if not usable.any():
+        return int(np.argmax(np.isfinite(slowest)))
+    return int(np.argmax(kept >= _PLATEAU * kept.max()))
 
 
 def _longest(ensemble: Ensemble) -> float:

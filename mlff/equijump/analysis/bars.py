@@ -117,17 +117,20 @@ def bars(analysis: Analysis, reference: dict[str, Rate], generated: dict[str, Ra
     passages = [figures[f"passage to the {which} basin"] for which in ("smaller", "larger")]
     free_energy = figures["ΔG between the basins, difference"]
     none = float("nan")
+    # What cannot be measured is listed, too, and fails: a limit must not be kept by its absence.
     found = []
+    ratio, which = none, "none in this molecule"
     if backbone:
         worst = max(backbone, key=lambda figure: _or_infinite(figure.ratio))
-        name = f"divergence of φ and ψ over the noise floor (worst: {worst.name})"
-        found.append(Bar(name, worst.ratio, 2.0, "≤", 1.0, "times", seen))
+        ratio, which = worst.ratio, f"worst: {worst.name}"
+    found.append(Bar(f"divergence of φ and ψ over the noise floor ({which})", ratio, 2.0, "≤", 1.0, "times", seen))
     found.append(Bar("divergence of TIC1", tic1.value, 0.02 if seen else 0.05, "≤", tic1.floor.median, "nats", True))
+    value, floor, which = none, none, "none of MD is longer than the lag"
     if resolved:
         slow = max(resolved, key=lambda figure: figure.value)
+        value, floor = slow.value, slow.floor.median
         which = "t1" if len(resolved) == 1 else f"t1 to t{len(resolved)} (worst: {slow.name})"
-        name = f"implied timescales, {which}"
-        found.append(Bar(name, slow.value, 1.5 if seen else 2.0, "≤", slow.floor.median, "factor", True))
+    found.append(Bar(f"implied timescales, {which}", value, 1.5 if seen else 2.0, "≤", floor, "factor", True))
     found += [
         _rate_bar("valid", 0.99, "≥", reference, generated, True),
         _rate_bar("bond_outliers", 0.001, "≤", reference, generated, True),
@@ -142,9 +145,12 @@ def bars(analysis: Analysis, reference: dict[str, Rate], generated: dict[str, Ra
         Bar("passage times between the basins", slowest.value, 2.0, "≤", slowest.floor.median, "factor", False),
         Bar("ΔG between the basins", free_energy.value, 0.5, "≤", free_energy.floor.median, "kT", False),
         Bar("flux asymmetry over the noise floor", flux.ratio, 1.5, "≤", 1.0, "times", False),
-        Bar("jumps of the shortest replica", min(analysis.generated.lengths) - 1, _JUMPS, "≥", none, "", seen),
+        # A rollout has one frame for each jump and none for its start.
+        Bar("jumps of the shortest replica", min(analysis.generated.lengths), _JUMPS, "≥", none, "", seen),
         Bar("replicas", len(analysis.generated.lengths), _REPLICAS, "≥", none, "", seen),
     ]
+    if analysis.generated.lost is not None:
+        found.append(Bar("exploded or missing replicas", analysis.generated.lost, 0.0, "≤", none, "", True))
     if SHUFFLED in analysis.control_totals:
         apart = figures["t1"].controls[SHUFFLED]
         found.append(Bar("check: t1 of shuffled MD is wrong by", apart, 2.0, "≥", none, "factor", False))

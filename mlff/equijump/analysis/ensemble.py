@@ -33,6 +33,7 @@ class Ensemble:
         splits: "train", "val" or "test" of each trajectory; empty strings where nothing is known.
         held_out: whether the molecule is one that training never saw; None where nothing is known.
         conditions: of the dynamics, one line.
+        lost: replicas that exploded or have no file; nan where the record does not tell, None without a record.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Ensemble:
     splits: tuple[str, ...]
     held_out: bool | None = None
     conditions: str = ""
+    lost: float | None = None
 
     @staticmethod
     def of(
@@ -53,6 +55,7 @@ class Ensemble:
         splits: Iterable[str] | None = None,
         held_out: bool | None = None,
         conditions: str = "",
+        lost: float | None = None,
     ) -> Ensemble:
         """Trajectories as an ensemble; hydrogens are left out.
 
@@ -83,6 +86,7 @@ class Ensemble:
             splits=tuple(splits) if splits is not None else ("",) * len(whole),
             held_out=held_out,
             conditions=conditions,
+            lost=lost,
         )
 
     @property

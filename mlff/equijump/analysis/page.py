@@ -67,6 +67,7 @@ def _summary(content: Mapping[str, Any], bars: Sequence[Bar]) -> str:
         f"<p>{kept} of {len(required)} required limits are kept (limits for {kind})"
         + (f"; missed: {escape(missed)}" if missed else "")
         + f". All {total} generated frames count in every figure, {content['invalid_frames']} of them are invalid.</p>"
+        + (f'<p class="missed">Caution: {escape(content["caution"])}.</p>' if content["caution"] else "")
     )
 
 

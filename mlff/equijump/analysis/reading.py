@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,8 @@ def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemb
             file in such a folder.
         interval: ps between frames; None: the lag in the record of `equijump rollout`, or the times in the files.
 
+    A ``rollout.json`` beside them also tells how many replicas exploded.
+
     Raises:
         AnalysisError: missing or damaged files, no interval.
     """
@@ -73,9 +75,12 @@ def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemb
     path = _topology_file(folder)
     topology = _load(mdtraj.load_topology, path)
     trajectories = [_load(lambda text: mdtraj.load(text, top=topology), file) for file in files]
-    interval = _recorded_lag(folder) if interval is None else interval
+    record = _rollout_record(folder)
+    lost = None if record is None else _lost_replicas(record, len(files) if source.is_dir() else None)
+    interval = _recorded_lag(record or {}) if interval is None else interval
+    labels = [file.name for file in files]
     if interval is not None:
-        return Ensemble.of(name, trajectories, interval, labels=[file.name for file in files])
+        return Ensemble.of(name, trajectories, interval, labels, lost=lost)
     intervals = [_interval(file, trajectory) for file, trajectory in zip(files, trajectories, strict=True)]
     first = intervals[0]
     for file, other in zip(files, intervals, strict=True):
@@ -83,7 +88,7 @@ def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemb
             raise AnalysisError(
                 f"{file}: frames are {other:g} ps apart, but {first:g} ps in {files[0].name}; analyse them separately"
             )
-    return Ensemble.of(name, trajectories, first, labels=[file.name for file in files])
+    return Ensemble.of(name, trajectories, first, labels, lost=lost)
 
 
 def ensemble_of(system: SystemData) -> Ensemble:
@@ -158,13 +163,43 @@ def _load(load, path: Path):  # type: ignore[no-untyped-def]  # MDTraj has no ty
         ) from error
 
 
-def _recorded_lag(folder: Path) -> float | None:
-    """ps; None where there is no record, or it does not tell."""
-    try:
-        lag = json.loads((folder / _ROLLOUT).read_text(encoding="utf-8"))["settings"]["lag"]
-    except (OSError, ValueError, KeyError, TypeError):
+def _rollout_record(folder: Path) -> dict[str, Any] | None:
+    """What `equijump rollout` wrote about the folder; None where it made none, empty if it cannot be read."""
+    path = folder / _ROLLOUT
+    if not path.exists():
         return None
-    return float(lag) if isinstance(lag, int | float) and lag > 0 else None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _setting(record: dict[str, Any], name: str) -> float | None:
+    """A number of the settings; None where the record does not tell."""
+    settings = record.get("settings")
+    value = settings.get(name) if isinstance(settings, dict) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _recorded_lag(record: dict[str, Any]) -> float | None:
+    """ps; None where the record does not tell."""
+    lag = _setting(record, "lag")
+    return lag if lag is not None and lag > 0 else None
+
+
+def _lost_replicas(record: dict[str, Any], files: int | None) -> float:
+    """Replicas that exploded, or have no file (as those that exploded in their first jump); nan: not known.
+
+    Args:
+        files: trajectories in the folder; None if only one of them was asked for.
+    """
+    exploded = record.get("exploded_replicas")
+    if not isinstance(exploded, dict):  # it runs still, or was interrupted
+        return float("nan")
+    replicas = _setting(record, "replicas")
+    missing = 0.0 if replicas is None or files is None else replicas - files
+    return max(float(len(exploded)), missing)
 
 
 def _interval(file: Path, trajectory: Trajectory) -> float:

@@ -92,6 +92,7 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
             "tica": analysis.lags.tica,
             "resolved_timescales": analysis.kinetics.resolved,
         },
+        "caution": analysis.caution,
         "bar_set": bar_set(analysis),
         "bars": [{**asdict(bar), "passed": bar.passed, "reference_passed": bar.reference_passed} for bar in limits],
         "figures": [
@@ -127,6 +128,7 @@ def _described(ensemble: Ensemble) -> dict[str, Any]:
         "splits": sorted(set(ensemble.splits) - {""}),
         "held_out_molecule": ensemble.held_out,
         "conditions": ensemble.conditions,
+        "lost_replicas": ensemble.lost,
     }
 
 

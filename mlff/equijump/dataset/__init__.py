@@ -4,6 +4,7 @@ from mlff.equijump.dataset.balance import BalanceConfig, cluster_labels
 from mlff.equijump.dataset.displacement import Displacement, displacement
 from mlff.equijump.dataset.errors import DataError
 from mlff.equijump.dataset.features import features
+from mlff.equijump.dataset.fingerprint import fingerprint
 from mlff.equijump.dataset.format import Conditions, Split, SystemRecord, TrajectoryRecord, read_record, write_record
 from mlff.equijump.dataset.pairs import JumpBatch, PairIndices, make_batch
 from mlff.equijump.dataset.reading import SystemData, Trajectory, load_dataset, sequence_of
@@ -25,6 +26,7 @@ __all__ = [
     "cluster_labels",
     "displacement",
     "features",
+    "fingerprint",
     "fixed_pairs",
     "load_dataset",
     "make_batch",

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mlff._files import replacing
 from mlff.equijump.dataset.errors import DataError
 from mlff.equijump.dataset.features import VERSION, features
+from mlff.equijump.dataset.fingerprint import fingerprint
 from mlff.equijump.dataset.format import Split
 from mlff.equijump.dataset.reading import SystemData
 
@@ -100,9 +101,7 @@ def _clusters(coordinates: NDArray[np.float64], config: BalanceConfig) -> NDArra
 
 def _fingerprint(system: SystemData, config: BalanceConfig, split: Split) -> str:
     digest = hashlib.sha256(f"{VERSION} {split} {config.model_dump_json(exclude={'fraction'})}".encode())
-    digest.update(f"{system.frame_interval} {[(t.split, t.first) for t in system.trajectories]}".encode())
-    digest.update(np.ascontiguousarray(system.layout.channels.numpy()).tobytes())
-    digest.update(np.ascontiguousarray(system.atoms.numpy()).data)
+    digest.update(fingerprint([system]).encode())
     return digest.hexdigest()[:16]
 
 

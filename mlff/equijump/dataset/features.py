@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from mlff.equijump.layout import CloudLayout
 from mlff.equijump.residues import ANCHOR, CARBON, NITROGEN
-from mlff.peptides.geometry import dihedral
 
 #: Part of the name of everything that is kept on disk and depends on this file.
 VERSION = 1
@@ -27,11 +26,14 @@ def features(layout: CloudLayout, atoms: NDArray[np.float32]) -> NDArray[np.floa
     Returns:
         [F,D]
     """
+    import mdtraj
+
     anchors = layout.channels[:, ANCHOR].numpy()
     points = atoms if layout.topology.n_atoms <= _SMALL else atoms[:, anchors]
     i, j = np.triu_indices(points.shape[1], k=1)
     distances = np.linalg.norm(points[:, i] - points[:, j], axis=-1)
-    angles = np.radians(dihedral(atoms.astype(np.float64), _torsions(layout)))
+    molecule = mdtraj.Trajectory(atoms, layout.topology)  # angles have no unit of length
+    angles = mdtraj.compute_dihedrals(molecule, _torsions(layout), periodic=False)
     return np.concatenate([distances, np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -42,7 +43,7 @@ class TrajectoryRecord(_Section):
     file: Path
     split: Split | None = Field(default=None, description="default: that of the system")
     frames: int | None = Field(default=None, ge=1, description="so many are read; default: all")
-    sha256: str | None = None
+    sha256: str | None = Field(default=None, description="compared, unless the file has more frames by now")
     start: str | None = Field(default=None, description="where it began")
     cut: str | None = Field(default=None, description="why it is shorter than it ran")
 
@@ -110,6 +111,12 @@ def read_record(path: Path) -> SystemRecord:
 def write_record(record: SystemRecord, path: Path) -> None:
     """Write JSON, whole or not at all."""
     write_text(path, json.dumps(record.model_dump(mode="json"), indent=1) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

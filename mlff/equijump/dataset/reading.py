@@ -21,6 +21,7 @@ from mlff.equijump.dataset.format import (
     TrajectoryRecord,
     read_mapping,
     read_record,
+    sha256_of,
 )
 from mlff.equijump.errors import StructureError
 from mlff.equijump.layout import CloudLayout
@@ -95,8 +96,8 @@ def load_dataset(source: Path | str | Sequence[Path | str]) -> tuple[SystemData,
     """Systems of data set folders, of folders of one system, or of descriptions in YAML or JSON (docs/equijump.md).
 
     Raises:
-        DataError: nothing to read, a bad description, a missing or damaged file, a sequence or a file on both sides of
-            a split, or mdtraj is not installed.
+        DataError: nothing to read, a bad description, a missing, damaged or changed file, a file named more than once,
+            a sequence on both sides of a split, or mdtraj is not installed.
         StructureError: a topology that is no protein or peptide.
     """
     sources = [source] if isinstance(source, str | Path) else list(source)
@@ -190,6 +191,8 @@ def _frames(
     import mdtraj
 
     path = folder / entry.file
+    # Before the frames: if the file is replaced in between, they are more than the record tells.
+    found = sha256_of(path) if entry.sha256 is not None and path.is_file() else None
     try:
         # With indices MDTraj takes them from a file of any molecule; without, it compares the number of atoms.
         mdtraj.load_frame(str(path), 0, top=topology)
@@ -201,7 +204,12 @@ def _frames(
     expected = entry.frames or 1
     if trajectory.n_frames < expected:
         raise DataError(f"{path}: holds {trajectory.n_frames} frames, expected {expected}")
-    # A file may have grown since its description was written.
+    # A file may have grown since its description was written; only then it may be another one.
+    if entry.sha256 is not None and found != entry.sha256.lower() and entry.frames in (None, trajectory.n_frames):
+        raise DataError(
+            f"{path}: is not the file that its description was written for (sha256 {found}, expected {entry.sha256}); "
+            "restore the file, or take sha256 out of the description if it was changed on purpose"
+        )
     atoms = torch.from_numpy(trajectory.xyz[: entry.frames] * np.float32(_ANGSTROM_PER_NM))
     for begin in range(0, len(atoms), _AT_A_TIME):
         try:
@@ -214,7 +222,7 @@ def _frames(
 
 def _check_held_out(systems: Sequence[SystemData]) -> None:
     split: dict[str, SystemData] = {}
-    files: dict[Path, str] = {}
+    files: dict[Path, SystemData] = {}
     for system in systems:
         other = split.setdefault(system.sequence, system)
         if other.split != system.split:
@@ -224,5 +232,9 @@ def _check_held_out(systems: Sequence[SystemData]) -> None:
             )
         for trajectory in system.trajectories:
             file = (system.folder / trajectory.name).resolve()
-            if files.setdefault(file, system.name) != system.name:
-                raise DataError(f"{file} belongs to two systems, {files[file]} and {system.name}")
+            if file in files:
+                raise DataError(
+                    f"{file} is read more than once, for {files[file].name} in {files[file].folder} and for "
+                    f"{system.name} in {system.folder}; name each file, description and folder once"
+                )
+            files[file] = system

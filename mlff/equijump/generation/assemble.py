@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -21,6 +20,7 @@ from mlff.equijump.dataset.format import (
     Split,
     SystemRecord,
     TrajectoryRecord,
+    sha256_of,
     write_record,
 )
 from mlff.equijump.dataset.reading import sequence_of
@@ -41,6 +41,11 @@ def split_of(config: GenerationConfig, system: SystemConfig, trajectory: int) ->
     test, val = config.num_held_out("test"), config.num_held_out("val")
     place = order.index(trajectory)
     return "test" if place < test else "val" if place < test + val else "train"
+
+
+def trajectory_file(trajectory: int) -> str:
+    """Its name in the folder of its system."""
+    return f"trajectory_{trajectory:03d}.xtc"
 
 
 def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path) -> SystemRecord | None:
@@ -83,14 +88,14 @@ def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path
                 _LOG.warning("%s: trajectory %d ends before %s", system.folder, trajectory, words)
                 frames = frames[: cut[0]]
             if len(frames):
-                file = place / f"trajectory_{trajectory:03d}.xtc"
+                file = place / trajectory_file(trajectory)
                 _write_xtc(file, frames, layout, config.frame_interval)
                 records.append(
                     TrajectoryRecord(
                         file=Path(file.name),
                         split=split_of(config, system, trajectory),
                         frames=len(frames),
-                        sha256=_sha256(file),
+                        sha256=sha256_of(file),
                         start=chunks[0].report["starts"][copy],
                         cut=words,
                     )
@@ -120,7 +125,7 @@ def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path
             "simulated_ns": round(simulated, 6),
             "wall_seconds": round(seconds, 1),
             "ns_per_day_and_process": round(_SECONDS_PER_DAY * simulated / seconds, 1) if seconds else None,
-            "sha256": {name: _sha256(place / name) for name in ("start.pdb", "topology.pdb")},
+            "sha256": {name: sha256_of(place / name) for name in ("start.pdb", "topology.pdb")},
         },
     )
     write_record(record, place / SYSTEM_FILE)
@@ -143,7 +148,7 @@ def conditions(config: GenerationConfig) -> Conditions:
 def write_dataset(
     config: GenerationConfig, folder: Path, records: list[SystemRecord], details: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write ``dataset.json``, whose content is returned."""
+    """Write ``dataset.json``, whose content is returned; without any system, which nobody could read, no file."""
     systems = []
     for record in records:
         frames = dict.fromkeys(SPLITS, 0)
@@ -169,7 +174,8 @@ def write_dataset(
         **details,
         "systems": systems,
     }
-    write_text(folder / DATASET_FILE, json.dumps(content, indent=1) + "\n")
+    if systems:
+        write_text(folder / DATASET_FILE, json.dumps(content, indent=1) + "\n")
     return content
 
 
@@ -186,8 +192,3 @@ def _write_xtc(path: Path, frames: NDArray[np.float32], layout: CloudLayout, int
     time = interval * np.arange(1, len(frames) + 1)
     with replacing(path) as temporary:
         mdtraj.Trajectory(frames, layout.topology, time=time).save_xtc(str(temporary))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -149,8 +149,11 @@ def _frames(
     frames = []
     for _ in range(config.frames_per_chunk):
         rounded = np.rint(copies.run(config.steps_per_frame)[:, heavy] * PICOMETRES_PER_NM)
-        if np.abs(rounded).max() > np.iinfo(np.int16).max:
-            raise DataError("the molecule is longer than 65 nm")
+        largest = np.iinfo(np.int16).max
+        if np.abs(rounded).max() > largest:
+            raise DataError(
+                f"an atom is more than {largest / PICOMETRES_PER_NM:.1f} nm from the centre of the molecule"
+            )
         frames.append(rounded.astype(np.int16))
         on_frame(len(rounded))
     return np.array(frames)
@@ -184,5 +187,6 @@ def read_chunk(path: Path) -> Chunk:
         return Chunk(**{**arrays, "report": json.loads(str(arrays["report"]))})
     except Exception as error:  # zip and array readers raise many kinds
         raise DataError(
-            f"{path}: not a readable chunk ({error}); delete it and those after it and run again"
+            f"{path}: not a readable chunk ({error}); delete it, those after it and the system.json of the system and "
+            "run again"
         ) from error

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mlff.equijump.dataset.errors import DataError
-from mlff.equijump.dataset.format import SystemRecord
-from mlff.equijump.generation.assemble import assemble_system, write_dataset
+from mlff.equijump.dataset.format import SYSTEM_FILE, SystemRecord, read_record
+from mlff.equijump.generation.assemble import assemble_system, trajectory_file, write_dataset
 from mlff.equijump.generation.chunks import Group, groups_of, make_chunk
 from mlff.equijump.generation.config import GenerationConfig, SystemConfig, dump_config, load_config
 from mlff.equijump.generation.starts import molecule
@@ -60,7 +60,8 @@ def generate(
 
     Raises:
         GenerationStopped: ``should_stop`` said so; the same call continues.
-        DataError: a missing package, a folder of other settings, a worker that died, failing dynamics.
+        DataError: a missing package, a folder of other settings or with fewer chunks than its trajectories need, a
+            worker that died, failing dynamics.
         StructureError, PeptideError: a molecule that cannot be used.
         OSError: a file cannot be written.
     """
@@ -92,7 +93,7 @@ class _Files:
             self.update()
 
     def update(self) -> dict[str, Any]:
-        """Bring all files up to date; the content of ``dataset.json``."""
+        """Bring all files up to date; the content of ``dataset.json``, which is not written before there are frames."""
         for system in self._config.systems:
             chunks = sum(group.finished(self._folder) for group in groups_of(self._config, system))
             if self._seen.get(system.folder) != chunks:
@@ -119,6 +120,8 @@ def _open_folder(config: GenerationConfig | None, folder: Path) -> GenerationCon
             )
         if given.length < kept.length:
             raise DataError(f"{folder}: its trajectories are {kept.length:g} ns long and cannot become shorter")
+        for system in given.systems:
+            _check_chunks(given, system, folder)
     elif folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder}: is not empty and holds no data of this command; choose another folder")
     else:
@@ -134,6 +137,23 @@ def _open_folder(config: GenerationConfig | None, folder: Path) -> GenerationCon
     dump_config(given, settings)
     systems = [s if s.pdb is None else s.model_copy(update={"pdb": folder / s.pdb}) for s in given.systems]
     return given.model_copy(update={"systems": tuple(systems)})
+
+
+def _check_chunks(config: GenerationConfig, system: SystemConfig, folder: Path) -> None:
+    """Make sure that the trajectories of a system can be made of its chunks, which would overwrite longer ones."""
+    path = folder / system.folder / SYSTEM_FILE
+    if not path.exists():
+        return
+    frames = {str(entry.file): entry.frames or 0 for entry in read_record(path).trajectories}
+    for group in groups_of(config, system):
+        kept = group.finished(folder) * config.frames_per_chunk
+        for file in map(trajectory_file, range(group.first, group.last)):
+            if frames.get(file, 0) > kept:
+                raise DataError(
+                    f"{path.parent / file}: has {frames[file]} frames, but its chunks hold {kept}, so it cannot "
+                    f"be continued; put the files of {path.parent / 'chunks'} back, or delete {path} to make the "
+                    "trajectories anew"
+                )
 
 
 def _stored(config: GenerationConfig) -> GenerationConfig:

@@ -44,7 +44,7 @@ class UnrollConfig(Section):
     begin: float = Field(default=0.5, ge=0, le=1, description="part of the run before the first such batch")
     time_range: tuple[float, float] = Field(
         default=(0.8, 1.0),
-        description="of the latent time t: the later, the less the made source leaves open, which widens the law of jumps",
+        description="of the latent time t: the later, the less is left open, which widens the law of jumps",
     )
 
     @field_validator("time_range")

@@ -29,6 +29,7 @@ class JumpKeeper(Keeper):
 
     Args:
         model: configuration of the model, with the noise that the run uses.
+        data: fingerprint of the trajectories.
         validation: fixed batches of jumps.
     """
 
@@ -37,6 +38,7 @@ class JumpKeeper(Keeper):
         folder: RunFolder,
         config: JumpTrainingConfig,
         model: JumpConfig,
+        data: str,
         validation: Sequence[JumpBatch],
         state: dict[str, Any] | None,
         stop_request: StopRequest,
@@ -45,6 +47,7 @@ class JumpKeeper(Keeper):
         super().__init__(folder, config, COLUMNS, state, stop_request, on_step)
         self._config = config
         self._model = model
+        self._data = data
         self._validation = validation
 
     def validation_is_due(self, module: SteppedModule, epoch_ended: bool) -> bool:
@@ -60,7 +63,7 @@ class JumpKeeper(Keeper):
         return f"loss {errors['val_loss']:.4f} (anchors {anchors:.4f}, vectors {vectors:.4f})"
 
     def facts(self) -> dict[str, str]:
-        return {"model": self._model.model_dump_json()}
+        return {"model": self._model.model_dump_json(), "data": self._data}
 
     def weights_metadata(self) -> dict[str, str]:
         return {

@@ -17,6 +17,7 @@ from mlff.equijump.dataset import (
     PairSampler,
     SystemData,
     displacement,
+    fingerprint,
     fixed_pairs,
     load_dataset,
     make_batch,
@@ -77,6 +78,12 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
         check_same_run(config, folder, MAY_CHANGE | {"init_from"})
     trainer = build_trainer(config, folder, 0 if state is None else state["step"])
     systems = load_dataset(config.data.folders)
+    data = fingerprint(systems)
+    if state is not None and state["data"] != data:
+        raise ConfigError(
+            f"{folder.root}: cannot resume, because the trajectories have changed since it began; to go on with "
+            "them, start a new run with init_from"
+        )
     sampler = _sampler(config, systems)
     model_config = _with_noise(config, systems) if state is None else JumpConfig.model_validate_json(state["model"])
     torch.manual_seed(config.seed)
@@ -88,7 +95,7 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
 
     stop_request = StopRequest()
     validation = _validation(config, systems)
-    keeper = JumpKeeper(folder, config, model_config, validation, state, stop_request, on_step)
+    keeper = JumpKeeper(folder, config, model_config, data, validation, state, stop_request, on_step)
     trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
     frames = sum(len(t.atoms) for system in systems for t in system.trajectories if t.split == "train")
     module = JumpModule(model, config, config.steps, frames / (config.batch_size * trainer.world_size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import mdtraj
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 from mlff.equijump.analysis import Analysis, AnalysisError, AnalysisSettings, Ensemble, analyse
-from mlff.equijump.analysis.analyse import common_interval
-from mlff.equijump.analysis.bars import bars, geometry_rates
+from mlff.equijump.analysis.analyse import _plateau, common_interval
+from mlff.equijump.analysis.bars import Bar, bars, geometry_rates
 from mlff.equijump.analysis.controls import NO_OP, SHUFFLED, WALK
 from mlff.equijump.analysis.curves import kinetic_curves
 from mlff.equijump.analysis.ensemble import in_order_of
@@ -36,9 +37,13 @@ def other(reference: Ensemble, jumping: MakeTrajectories) -> Analysis:
     return analyse(reference, Ensemble.of("other", jumping(12, 2000, (0.005, 0.005), 3), 1.0), QUICK)
 
 
-def limits(analysis: Analysis) -> dict[str, bool]:
+def all_bars(analysis: Analysis) -> list[Bar]:
     rates = (geometry_rates(analysis, m) for m in (analysis.measured, analysis.generated_measured))
-    return {bar.name: bar.passed for bar in bars(analysis, *rates)}
+    return bars(analysis, *rates)
+
+
+def limits(analysis: Analysis) -> dict[str, bool]:
+    return {bar.name: bar.passed for bar in all_bars(analysis)}
 
 
 def test_known_kinetics_are_found(same: Analysis) -> None:
@@ -63,6 +68,50 @@ def test_the_same_process_keeps_every_limit_but_those_of_length(same: Analysis) 
     for figure in same.figures:
         if figure.unit == "nats":
             assert figure.matched.median <= figure.floor.high, figure.name
+
+
+@pytest.mark.parametrize(("frames", "kept"), [(10_000, True), (9_999, False)])
+def test_every_frame_is_a_jump(same: Analysis, frames: int, kept: bool) -> None:
+    """Rollouts have no frame of their start."""
+    replicas = tuple(SimpleNamespace(n_frames=frames) for _ in range(16))
+    found = limits(replace(same, generated=replace(same.generated, trajectories=replicas)))
+    assert found["jumps of the shortest replica"] == kept
+    assert found["replicas"]
+
+
+def test_what_cannot_be_measured_is_missed(same: Analysis) -> None:
+    def missed(analysis: Analysis) -> list[str]:
+        return [bar.name for bar in all_bars(analysis) if bar.required and not bar.passed and bar.value != bar.value]
+
+    assert missed(same) == []
+    unresolved = replace(same, kinetics=replace(same.kinetics, resolved=0))
+    assert missed(unresolved) == ["implied timescales, none of MD is longer than the lag"]
+    without = replace(same, figures=tuple(figure for figure in same.figures if figure.group != "torsions"))
+    assert missed(without) == ["divergence of φ and ψ over the noise floor (none in this molecule)"]
+    assert len(all_bars(unresolved)) == len(all_bars(without)) == len(all_bars(same))
+
+
+@pytest.mark.parametrize(("lost", "kept"), [(0.0, True), (1.0, False), (float("nan"), False)])
+def test_explosions_miss_a_required_limit(same: Analysis, lost: float, kept: bool) -> None:
+    assert not any("exploded" in bar.name for bar in all_bars(same))  # nothing is known of them
+    found = all_bars(replace(same, generated=replace(same.generated, lost=lost)))
+    bar = next(bar for bar in found if "exploded" in bar.name)
+    assert bar.required
+    assert bar.passed == kept
+
+
+@pytest.mark.parametrize(
+    ("times", "place"),
+    [
+        ([20.0, 28.0, 30.0, 31.0, 30.0], 1),
+        ([20.0, 25.0, 30.0, 31.0, 90.0], 2),  # 90 ps at a lag of 50 ps is chance
+        ([20.0, np.nan, 30.0, np.inf, np.nan], 2),
+        ([np.nan, 1.0, 1.0, 1.0, 1.0], 1),  # nothing is resolved: the shortest lag with a model
+        ([np.nan] * 5, 0),
+    ],
+)
+def test_the_plateau_is_not_sought_in_noise(times: list[float], place: int) -> None:
+    assert _plateau(np.array(times), np.array([1.0, 2.0, 5.0, 10.0, 50.0])) == place
 
 
 def test_another_process_is_told_apart(other: Analysis) -> None:
@@ -110,12 +159,21 @@ def test_fit_and_comparison_use_the_splits(reference: Ensemble) -> None:
     generated = Ensemble.of("other", [part[::2] for part in reference.trajectories[:6]], 2.0)
     settings = QUICK.model_copy(update={"lags": (2.0, 4.0, 8.0), "controls": False})
     analysis = analyse(labelled, generated, settings)
+    assert analysis.caution == ""
     assert analysis.fitted.labels == reference.labels[:5]
     assert analysis.reference.labels == reference.labels[6:]
     assert analysis.thinning == 2
     assert analysis.reference.interval == 2.0
     assert analysis.reference.frames == 6 * 1000
     assert analysis.figure("t1").value < 1.6
+
+
+def test_a_comparison_with_what_was_fitted_says_so(same: Analysis) -> None:
+    assert "compared with the trajectories that it was fitted to" in same.caution
+    assert "the model may have been trained on" in same.caution
+    held_out = replace(same, reference=replace(same.reference, held_out=True))
+    assert "compared with the trajectories that it was fitted to" in held_out.caution
+    assert "trained" not in held_out.caution
 
 
 @pytest.mark.parametrize(("a", "b", "both"), [(1.0, 10.0, 10.0), (0.4, 1.0, 2.0), (2.0, 5.0, 10.0), (0.1, 0.1, 0.1)])

@@ -87,6 +87,7 @@ def test_the_report_is_complete(report: Path) -> None:
     assert set(tic1["controls"]) == {"no-op", "shuffled MD", "random walk"}
     assert named["t1"]["controls"]["no-op"] is None  # infinity is no JSON
     assert named["t1"]["value"] < 2
+    assert "the model may have been trained on" in content["caution"]
     bars = {bar["name"]: bar for bar in content["bars"] if bar["required"]}
     assert bars["divergence of TIC1"]["passed"]
     assert bars["valid frames"]["passed"]
@@ -101,7 +102,14 @@ def test_the_page_stands_alone(report: Path) -> None:
     assert page.open == []
     assert len(page.images) == len(PLOTS)
     assert all(image.startswith("data:image/png;base64,") for image in page.images)
-    for words in ("EquiJump report: ACE-ALA-NME", "missed", "kept", "Floor:", "What these figures do not say"):
+    for words in (
+        "EquiJump report: ACE-ALA-NME",
+        "missed",
+        "kept",
+        "Floor:",
+        "What these figures do not say",
+        "Caution: compared",
+    ):
         assert words in page.text
     assert "None" not in page.text
     assert "nan" not in page.text.split()
@@ -118,6 +126,28 @@ def test_intervals_come_from_the_files_or_the_user(folders: Path) -> None:
         assert read_trajectories(folders / "rollout", None, "generated").interval == 2.0
     finally:
         (folders / "rollout" / "rollout.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "lost"),
+    [
+        ({"status": "completed", "exploded_replicas": {}, "settings": {"lag": 2.0, "replicas": 4}}, 0),
+        ({"status": "completed", "exploded_replicas": {"1": 7, "2": 9}, "settings": {"lag": 2.0, "replicas": 4}}, 2),
+        # One that exploded in its first jump has no file, and one was deleted.
+        ({"status": "completed", "exploded_replicas": {"4": 1}, "settings": {"lag": 2.0, "replicas": 6}}, 2),
+        ({"status": "running", "settings": {"lag": 2.0, "replicas": 4}}, np.nan),
+        ([], np.nan),
+        ("not JSON", np.nan),
+    ],
+)
+def test_the_record_of_a_rollout_tells_of_explosions(folders: Path, content: Any, lost: float) -> None:
+    record = folders / "rollout" / "rollout.json"
+    assert read_trajectories(folders / "rollout", 2.0, "generated").lost is None
+    record.write_text(content if isinstance(content, str) else json.dumps(content))
+    try:
+        assert read_trajectories(folders / "rollout", 2.0, "generated").lost == pytest.approx(lost, nan_ok=True)
+    finally:
+        record.unlink()
 
 
 def test_a_described_data_set_tells_splits_and_conditions(folders: Path) -> None:

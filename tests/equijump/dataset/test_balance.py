@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlff.equijump.dataset import BalanceConfig, DataError, PairSampler, SystemData, cluster_labels, load_dataset
+from mlff.equijump.dataset import (
+    BalanceConfig,
+    DataError,
+    PairSampler,
+    SystemData,
+    cluster_labels,
+    features,
+    load_dataset,
+)
 from mlff.peptides.geometry import dihedral
 
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
@@ -77,6 +85,18 @@ def test_clusters_do_not_mix_slow_states(system: SystemData) -> None:
     inside, state = labels[:3000], rare(system)[:3000]
     purity = [max(state[inside == c].mean(), 1 - state[inside == c].mean()) for c in np.unique(inside)]
     assert np.mean(purity) > 0.9
+
+
+def test_features_are_distances_and_angles_of_any_frame(system: SystemData) -> None:
+    atoms = system.atoms[:50].numpy()
+    found = features(system.layout, atoms)
+    pairs = np.triu_indices(10, k=1)
+    np.testing.assert_allclose(
+        found[:, :45], np.linalg.norm(atoms[:, pairs[0]] - atoms[:, pairs[1]], axis=-1), rtol=1e-6
+    )
+    phi = np.radians(dihedral(atoms.astype(np.float64), PHI)[:, 0])
+    number = (found.shape[1] - 45) // 2
+    np.testing.assert_allclose(found[:, [45, 45 + number]], np.stack([np.cos(phi), np.sin(phi)], 1), atol=1e-4)
 
 
 def test_little_data_have_few_clusters(system: SystemData) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import yaml
 from protein_structures import coordinates_of, mdtraj, topology_of
 
 from mlff.equijump import StructureError
-from mlff.equijump.dataset import DataError, load_dataset, read_record, write_record
+from mlff.equijump.dataset import DataError, fingerprint, load_dataset, read_record, write_record
 
 WriteSystem = Callable[..., Path]
 
@@ -128,5 +130,66 @@ def test_a_sequence_belongs_to_one_split(tmp_path: Path, system_file: WriteSyste
 
 def test_a_file_belongs_to_one_system(tmp_path: Path, system_file: WriteSystem) -> None:
     first = system_file(tmp_path)
-    with pytest.raises(DataError, match="belongs to two systems"):
+    with pytest.raises(DataError, match=r"system_0\.xtc is read more than once, for system .* and for edited"):
         load_dataset([first, edited(first)])
+
+
+def test_a_file_is_read_once_by_whatever_name(tmp_path: Path, system_file: WriteSystem) -> None:
+    path = system_file(tmp_path)
+    with pytest.raises(DataError, match=r"system_0\.xtc is read more than once"):
+        load_dataset([path, path])
+    (tmp_path / "other").mkdir()
+    copy = tmp_path / "other" / path.name  # a description of the same name elsewhere
+    entries = [{"file": f"../system_{k}.xtc"} for k in range(3)]
+    copy.write_text(yaml.safe_dump({"topology": "../system.pdb", "frame_interval": 1, "trajectories": entries}))
+    with pytest.raises(DataError, match=r"system_0\.xtc is read more than once"):
+        load_dataset([path, copy])
+    with pytest.raises(DataError, match=r"system_1\.xtc is read more than once"):
+        load_dataset(edited(path, trajectories=["system_1.xtc", "other/../system_1.xtc"]))
+    folder = tmp_path / "folder"
+    system_file(folder, name="any").rename(folder / "system.json")
+    with pytest.raises(DataError, match=r"any_0\.xtc is read more than once"):
+        load_dataset([folder, folder])
+
+
+def test_files_are_those_of_their_sums(tmp_path: Path, system_file: WriteSystem) -> None:
+    path = system_file(tmp_path, frames=(40,), splits=("train",))
+    file = tmp_path / "system_0.xtc"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def described(**fields: Any) -> Path:
+        return edited(path, trajectories=[{"file": file.name, "sha256": sha256, **fields}])
+
+    whole = load_dataset(described(frames=40))[0].atoms
+    assert load_dataset(described())[0].atoms.equal(whole)
+    trajectory = mdtraj.load(str(file), top=str(tmp_path / "system.pdb"))
+    mdtraj.join([trajectory, trajectory[:5]]).save_xtc(str(file))
+    assert load_dataset(described(frames=40))[0].atoms.equal(whole)  # it has grown
+    trajectory.xyz[20] += 0.001
+    trajectory.save_xtc(str(file))
+    for fields in ({"frames": 40}, {}):
+        with pytest.raises(DataError, match=r"system_0\.xtc: is not the file that its description was written for"):
+            load_dataset(described(**fields))
+
+
+def test_the_fingerprint_changes_with_the_data_and_not_with_their_place(
+    tmp_path: Path, system_file: WriteSystem
+) -> None:
+    path = system_file(tmp_path / "a")
+    (system,) = load_dataset(path)
+    (elsewhere,) = load_dataset(system_file(tmp_path / "b"))
+    assert fingerprint([system]) == fingerprint([elsewhere])
+    atoms = system.atoms.clone()
+    atoms[3, 2, 1] += 1e-3
+    moved = replace(system.trajectories[0], split="val")
+    changed = [
+        replace(system, atoms=atoms),
+        replace(system, name="other"),
+        replace(system, split="test"),
+        replace(system, frame_interval=2.0),
+        replace(system, trajectories=(moved, *system.trajectories[1:])),
+        replace(system, trajectories=system.trajectories[::-1]),
+    ]
+    found = [fingerprint([data]) for data in (system, *changed)]
+    found += [fingerprint([]), fingerprint([system, changed[1]]), fingerprint([changed[1], system])]
+    assert len(set(found)) == len(found)

@@ -157,6 +157,33 @@ def test_time_that_is_over_is_no_failure(tiny: GenerationConfig, tmp_path: Path)
     result = invoke("generate-data", tmp_path / "settings.yaml", "-o", tmp_path / "data", "--minutes", "1e-9")
     assert result.exit_code == 0
     assert "not complete yet, the same command continues: 0 ns" in result.stderr
+    assert not (tmp_path / "data" / "dataset.json").exists()  # no system yet that could be read
+
+
+@pytest.mark.parametrize("deleted", ["ala2/chunks/*", "ala2/chunks/*_00001.npz", "*/chunks"])
+def test_trajectories_without_their_chunks_are_not_overwritten(data: Path, tmp_path: Path, deleted: str) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    for path in folder.glob(deleted):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for words in ((), ("--length", "2e-3")):
+        result = invoke("generate-data", "-o", folder, *words)
+        assert result.exit_code == 2
+        assert "trajectory_000.xtc: has 10 frames, but its chunks hold" in " ".join(result.stderr.split())
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert len(load_dataset(folder)) == 2
+
+
+def test_atoms_that_do_not_fit_into_a_file_are_named(
+    tiny: GenerationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = groups_of(tiny, tiny.systems[1])[0]
+    (tmp_path / group.system.folder / "chunks").mkdir(parents=True)
+    run = Copies.run
+    monkeypatch.setattr(Copies, "run", lambda self, steps: run(self, steps) + 32.8)
+    with pytest.raises(DataError, match=r"an atom is more than 32\.8 nm from the centre"):
+        make_chunk(tiny, group, 0, tmp_path, lambda frames: None)
 
 
 def test_other_settings_are_refused(data: Path, tiny: GenerationConfig, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from toy_potential import export_toy
 
 import md_drivers.openmm.probe
 from md_drivers import StructureError, openmm_force
+from mlff.artifacts import LoadedJump
 
 
 @pytest.fixture
@@ -87,9 +89,9 @@ def test_the_topology_of_another_system(toy, dipeptide, dipeptide_atoms, impleme
 
 
 def test_jump_models(toy, dipeptide) -> None:
-    jump = copy.copy(toy)
-    jump.metadata = toy.metadata.model_copy(update={"kind": "jump", "lag_time": 100.0})
-    with pytest.raises(ValueError, match="'toy' is of kind 'jump': a force needs a potential"):
+    jump = object.__new__(LoadedJump)
+    jump.path = Path("jump.pt")
+    with pytest.raises(ValueError, match=r"a force needs a potential, and jump\.pt is of kind 'jump'"):
         openmm_force(jump, dipeptide.topology)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -89,6 +90,21 @@ def test_a_stopped_run_ends_where_an_unstopped_one_does(springs: Path, tmp_path:
         for row in rows
     )
     assert steps == sorted(set(steps))
+
+
+def test_a_run_does_not_go_on_with_other_trajectories(springs: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(springs.parent, tmp_path / "data") / springs.name
+
+    def stop(step: int, total: int, metrics: dict[str, float]) -> None:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    config = configuration(data, tmp_path / "run")
+    with pytest.raises(TrainingInterrupted):
+        train_jump(config, on_step=stop)
+    shutil.copy(data.parent / "1.dcd", data.parent / "0.dcd")
+    with pytest.raises(ConfigError, match="trajectories have changed"):
+        train_jump(config, resume=True)
 
 
 def test_unrolled_sources_are_near_the_frames_they_replace(springs: Path, tmp_path: Path) -> None:

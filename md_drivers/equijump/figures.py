@@ -1,0 +1,99 @@
+"""Figures of a rollout, from its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from md_drivers._files import write_atomic
+from md_drivers.equijump.folder import RolloutFolder
+from md_drivers.equijump.frames import COLUMNS, FrameFiles
+
+if TYPE_CHECKING:
+    from mdtraj import Topology
+
+_BINS = 72  # of 5 degrees
+_POINTS = 200  # in time
+_MOST_LINES = 10
+_ANGSTROM_PER_NM = 10.0
+
+
+def draw_figures(folder: RolloutFolder, topology: Topology) -> None:
+    """Write ``rollout.png`` and, where there are backbone dihedrals, ``ramachandran.png``; nothing without frames."""
+    table = read_table(folder.frames.table)
+    if not len(table["step"]):
+        return
+    _draw_course(folder.path / "rollout.png", table)
+    counts = _dihedral_counts(folder.frames, topology)
+    if counts is not None:
+        _draw_ramachandran(folder.path / "ramachandran.png", counts)
+
+
+def read_table(path: Path) -> dict[str, np.ndarray]:
+    """Columns of ``frames.csv`` by name, without their units."""
+    values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+    return dict(zip(COLUMNS, values.T if values.size else np.empty((len(COLUMNS), 0)), strict=True))
+
+
+def _draw_course(path: Path, table: dict[str, np.ndarray]) -> None:
+    """Share of valid frames and radius of gyration against time."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    time = 1e-3 * table["time_ps"]
+    edges = np.linspace(0.0, time.max(), min(_POINTS, int(table["step"].max())) + 1)
+    place = np.clip(np.digitize(time, edges, right=True), 1, len(edges) - 1) - 1
+    frames = np.bincount(place, minlength=len(edges) - 1)
+    valid = np.bincount(place, weights=table["valid"], minlength=len(edges) - 1)
+    with np.errstate(invalid="ignore"):
+        upper.plot(edges[1:], 100 * valid / frames, color="black", linewidth=1)
+    upper.set(ylabel="valid frames (%)", ylim=(-2, 102))
+    upper.set_title(f"{100 * table['valid'].mean():.2f} % of {len(time)} frames are valid", fontsize=10)
+    numbers = np.unique(table["replica"])
+    for replica in numbers[:_MOST_LINES]:
+        own = table["replica"] == replica
+        stride = max(1, int(own.sum()) // (5 * _POINTS))
+        lower.plot(time[own][::stride], table["gyration"][own][::stride], linewidth=0.5, alpha=0.7)
+    shown = f" (first {_MOST_LINES} replicas)" if len(numbers) > _MOST_LINES else ""
+    lower.set(xlabel=f"time (ns){shown}", ylabel="radius of gyration (Å)")
+    _save(figure, path)
+
+
+def _dihedral_counts(files: FrameFiles, topology: Topology) -> np.ndarray | None:
+    """[phi, psi] histogram over all frames and residues that have both; ``None`` where none has."""
+    import mdtraj
+
+    edges = np.linspace(-180.0, 180.0, _BINS + 1)
+    counts = np.zeros((_BINS, _BINS))
+    for path in files.trajectories:
+        for frames in files.read(path) if path.exists() else ():
+            part = mdtraj.Trajectory(frames / _ANGSTROM_PER_NM, topology)
+            (phi_atoms, phi), (psi_atoms, psi) = mdtraj.compute_phi(part), mdtraj.compute_psi(part)
+            # A residue is known by its nitrogen: the second atom of phi, the first of psi.
+            _, first, second = np.intersect1d(phi_atoms[:, 1], psi_atoms[:, 0], return_indices=True)
+            if not len(first):
+                return None
+            x, y = np.degrees(phi[:, first]).ravel(), np.degrees(psi[:, second]).ravel()
+            counts += np.histogram2d(x, y, bins=[edges, edges])[0]
+    return counts
+
+
+def _draw_ramachandran(path: Path, counts: np.ndarray) -> None:
+    figure = Figure(figsize=(5, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    edges = np.linspace(-180.0, 180.0, _BINS + 1)
+    image = axes.pcolormesh(edges, edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis", vmin=0)
+    figure.colorbar(image, ax=axes, label="frames × residues")
+    ticks = range(-180, 181, 60)
+    axes.set(xlabel="φ (°)", ylabel="ψ (°)", xticks=ticks, yticks=ticks, aspect="equal")
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png", dpi=130))

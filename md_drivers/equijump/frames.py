@@ -1,0 +1,160 @@
+"""Frames on disk: one trajectory for each replica and one table, which can be cut back to a saved state."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from md_drivers.equijump.settings import TrajectoryFormat
+from md_drivers.errors import StructureError
+from mlff.equijump.validity import FrameGeometry
+
+if TYPE_CHECKING:
+    from mdtraj import Topology
+
+TABLE = "frames.csv"
+_UNITS = {"bond_error": "A", "angle_error": "deg", "overlap": "A", "gyration": "A"}
+_GEOMETRY = tuple(field.name for field in fields(FrameGeometry) if field.name != "valid")
+#: Columns of the table; ``FrameGeometry`` explains those of the geometry.
+COLUMNS = ("replica", "step", "time_ps", "valid", *_GEOMETRY, "gyration")
+HEADER = ",".join(f"{name}_{_UNITS[name]}" if name in _UNITS else name for name in COLUMNS)
+
+_ANGSTROM_PER_NM = 10.0
+# Places in the header of a DCD file, little-endian 32-bit integers: frames twice; the header is three records.
+_DCD_FRAMES = (8, 20)
+_DCD_RECORDS = 3
+_DCD_LONGEST_HEADER = 4096  # bytes; what MDTraj writes has 276
+_FRAMES_AT_ONCE = 10_000
+
+
+class FrameFiles:
+    """Appends frames to ``replica_*.xtc`` (or ``.dcd``) and rows to ``frames.csv``, in whole blocks.
+
+    Args:
+        folder: with the files.
+        topology: of the heavy atoms.
+        trajectory_format: of the trajectories.
+        lag: ps between steps.
+        replicas: how many.
+    """
+
+    def __init__(
+        self, folder: Path, topology: Topology, trajectory_format: TrajectoryFormat, lag: float, replicas: int
+    ) -> None:
+        self._folder, self._topology, self._format, self._lag = folder, topology, trajectory_format, lag
+        digits = max(3, len(str(replicas - 1)))
+        self.trajectories = [folder / f"replica_{r:0{digits}d}.{trajectory_format}" for r in range(replicas)]
+        self.table = folder / TABLE
+
+    def create(self) -> None:
+        """Begin all files anew; a trajectory appears with its first frame."""
+        for path in self.trajectories:
+            path.unlink(missing_ok=True)
+        self.table.write_text(HEADER + "\n", encoding="utf-8")
+
+    def add(self, replica: int, steps: np.ndarray, atoms: np.ndarray) -> None:
+        """Append frames [F,M,3] in Å of consecutive steps [F], counted from 1, to the trajectory of a replica."""
+        path = self.trajectories[replica]
+        before = path.stat().st_size if path.exists() else 0
+        data = self._encoded(steps, atoms)
+        if before and self._format == "dcd":
+            data = data[_header_size(data) :]
+        with open(path, "ab") as file:
+            file.write(data)
+        if self._format == "dcd":
+            _write_dcd_frames(path, int(steps[-1]))
+
+    def add_rows(self, replicas: np.ndarray, steps: np.ndarray, geometry: FrameGeometry, gyration: np.ndarray) -> None:
+        """Append rows of the table, all arguments [rows]."""
+        columns = [replicas, steps, steps * self._lag, geometry.valid.astype(int)]
+        columns += [getattr(geometry, name) for name in _GEOMETRY] + [gyration]
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        lines = [",".join(f"{x:.6g}" if isinstance(x, float) else str(x) for x in row) for row in rows]
+        with open(self.table, "a", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the files by name, brought to the disk first, so that no saved state is ahead of them."""
+        found = {}
+        for path in (self.table, *self.trajectories):
+            if path.exists():
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+                found[path.name] = path.stat().st_size
+        return found
+
+    def cut_back(self, sizes: Mapping[str, int], frames: np.ndarray) -> None:
+        """Take away what came after a saved state, when the trajectories had so many frames [R].
+
+        Raises:
+            StructureError: a file is gone or shorter than it was then; nothing was changed.
+        """
+        for name, size in sizes.items():
+            path = self._folder / name
+            found = path.stat().st_size if path.exists() else 0
+            if found < size:
+                raise StructureError(
+                    f"{path}: {found} bytes, but the state was saved when it had {size}; put the file back, or start "
+                    "anew in another folder"
+                )
+        for path, count in zip(self.trajectories, frames.tolist(), strict=True):
+            if path.name not in sizes:
+                path.unlink(missing_ok=True)
+                continue
+            os.truncate(path, sizes[path.name])
+            if self._format == "dcd":
+                _write_dcd_frames(path, count)
+        os.truncate(self.table, sizes[self.table.name])
+
+    def read(self, path: Path) -> Iterator[np.ndarray]:
+        """Frames [F,M,3] in Å, float32, of one of the trajectories, some thousand at a time."""
+        if self._format == "xtc":
+            from mdtraj.formats import XTCTrajectoryFile
+
+            with XTCTrajectoryFile(str(path)) as file:
+                while len(xyz := file.read(_FRAMES_AT_ONCE)[0]):
+                    yield _ANGSTROM_PER_NM * xyz
+            return
+        # MDTraj's reader of DCD files talks on standard output.
+        axis = np.dtype([("begin", "<i4"), ("values", "<f4", self._topology.n_atoms), ("end", "<i4")])
+        with open(path, "rb") as file:
+            file.seek(_header_size(file.read(_DCD_LONGEST_HEADER)))
+            while len(frames := np.fromfile(file, np.dtype([("x", axis), ("y", axis), ("z", axis)]), _FRAMES_AT_ONCE)):
+                yield np.stack([frames[name]["values"] for name in "xyz"], axis=-1)
+
+    def _encoded(self, steps: np.ndarray, atoms: np.ndarray) -> bytes:
+        """The frames as a file of their own; frames of XTC files simply follow each other."""
+        from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
+
+        temporary = self._folder / f".frames.{os.getpid()}.tmp"
+        try:
+            if self._format == "xtc":
+                with XTCTrajectoryFile(str(temporary), "w") as file:
+                    time = (steps * self._lag).astype(np.float32)
+                    file.write((atoms / _ANGSTROM_PER_NM).astype(np.float32), time=time, step=steps.astype(np.int32))
+            else:
+                with DCDTrajectoryFile(str(temporary), "w") as file:
+                    file.write(atoms.astype(np.float32))
+            return temporary.read_bytes()
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _header_size(data: bytes) -> int:
+    place = 0
+    for _ in range(_DCD_RECORDS):
+        place += struct.unpack_from("<i", data, place)[0] + 8
+    return place
+
+
+def _write_dcd_frames(path: Path, frames: int) -> None:
+    with open(path, "r+b") as file:
+        for place in _DCD_FRAMES:
+            file.seek(place)
+            file.write(struct.pack("<i", frames))

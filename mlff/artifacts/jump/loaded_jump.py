@@ -1,0 +1,144 @@
+"""A jump model that was read from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlff.artifacts.jump.self_test import JumpSelfTest, run_jump_self_test
+from mlff.artifacts.metadata import JumpMetadata
+from mlff.artifacts.self_test import SelfTestReport
+from mlff.equijump import TensorCloud
+from mlff.equijump.residues import RESIDUE_NAMES
+
+_SAME_LAG = 1e-6  # relative
+
+
+class LoadedJump:
+    """A network that jumps, with what its file says about it. Made by :func:`mlff.load_jump`.
+
+    Pickles and copies by path and SHA-256 of the file, never by content.
+
+    Attributes:
+        module: the network; frozen, so its weights are constants and its dtype is fixed.
+        metadata: of the file.
+        device, dtype: where and in what it computes.
+        path, sha256: of the file.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        metadata: JumpMetadata,
+        test: JumpSelfTest,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        path: Path,
+        sha256: str,
+    ) -> None:
+        self.module: Any = module
+        self.metadata = metadata
+        self.device = device
+        self.dtype = dtype
+        self.path = path
+        self.sha256 = sha256
+        self._test = test
+
+    def __repr__(self) -> str:
+        name = self.metadata.name or self.path.name
+        return f"LoadedJump({name}, lag {_listed(self.metadata.lag_times)} ps, {self.dtype}, {self.device})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        from mlff.artifacts.jump.loading import reopen_jump  # loading imports this module
+
+        return reopen_jump, (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
+
+    def check_lag(self, lag: float) -> None:
+        """Make sure that the model was trained for a lag time in ps.
+
+        Raises:
+            ValueError: it was not; the message names the lag times it was trained for.
+        """
+        if not any(abs(lag - known) <= _SAME_LAG * known for known in self.metadata.lag_times):
+            raise ValueError(
+                f"the model {self.metadata.name or self.path.name} was not trained for a lag of {lag:g} ps; it was for "
+                f"{_listed(self.metadata.lag_times)} ps"
+            )
+
+    def untrained_residues(self, cloud: TensorCloud) -> list[str]:
+        """Names of residues of a cloud that were not in the training data; none where these are not known."""
+        present = {RESIDUE_NAMES[token] for token in cloud.residues.unique().tolist() if token}
+        return sorted(present - set(self.metadata.residues)) if self.metadata.residues else []
+
+    def num_noises(self, steps: int | None = None) -> int:
+        """Noises that a jump of so many latent steps (None: the model's own) takes.
+
+        Raises:
+            ValueError: no steps.
+        """
+        chosen = self.metadata.steps if steps is None else steps
+        if chosen < 1:
+            raise ValueError(f"a jump takes at least one latent step, got {chosen}")
+        return int(self.module.num_noises(chosen))
+
+    def jump(
+        self,
+        cloud: TensorCloud,
+        lag: float,
+        *,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        steps: int | None = None,
+    ) -> TensorCloud:
+        """Jump by a lag time, all leading dimensions of the cloud in one call of the network.
+
+        Args:
+            cloud: [..., N], padded or not; moved to the device and the dtype of the model, where the outcome stays.
+            lag: ps, one that the model was trained for.
+            noise: [num_noises(steps), ..., N, 3, C], independent and of unit variance. Equal noise gives equal jumps,
+                rotated noise rotated ones. None: drawn.
+            generator: of the noise, on its device; None: torch's global one.
+            steps: latent steps; None: the model's own.
+
+        Raises:
+            ValueError: a lag that the model was not trained for, noise of another shape, no steps.
+        """
+        self.check_lag(lag)
+        moved = cloud.to(self.device, self.dtype)
+        shape = (self.num_noises(steps), *moved.coordinates.shape)
+        if noise is None:
+            place = self.device if generator is None else generator.device
+            noise = torch.randn(shape, generator=generator, dtype=self.dtype, device=place)
+        elif noise.shape != shape:
+            raise ValueError(f"the noise of this jump must have the shape {list(shape)}, got {list(noise.shape)}")
+        size = moved.residues.shape[-1]
+        members = moved.residues.numel() // max(size, 1)
+        given = (
+            moved.coordinates.reshape(members, size, *shape[-2:]),
+            moved.residues.reshape(members, size),
+            moved.atom_mask.reshape(members, size, shape[-1]),
+            moved.chains.reshape(members, size),
+            torch.full((members,), lag, dtype=self.dtype, device=self.device),
+            noise.to(self.device, self.dtype).reshape(shape[0], members, size, *shape[-2:]),
+        )
+        with torch.inference_mode():
+            coordinates = self.module(*given, steps)
+        # Tensors made in inference mode cannot take part in autograd; their clones can.
+        return moved.replace(coordinates=coordinates.clone().reshape(shape[1:]))
+
+    def self_test(self) -> SelfTestReport:
+        """Repeat the jumps in the file on this device in this dtype.
+
+        Raises:
+            ArtifactError: a deviation beyond the tolerance; the message names the case and the deviation.
+        """
+        versions = self.metadata.versions
+        return run_jump_self_test(self._test, self.module, versions, self.dtype, self.device, str(self.path))
+
+
+def _listed(lags: tuple[float, ...]) -> str:
+    return ", ".join(f"{lag:g}" for lag in lags)

@@ -1,0 +1,76 @@
+"""From a name or a file to a jump model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from mlff.artifacts.container import SELF_TEST, Container
+from mlff.artifacts.errors import ArtifactError
+from mlff.artifacts.jump.loaded_jump import LoadedJump
+from mlff.artifacts.jump.self_test import parse_jump_self_test
+from mlff.artifacts.loaded_model import LoadedModel
+from mlff.artifacts.loading import find_device, find_dtype, open_model
+from mlff.artifacts.names import resolve
+from mlff.artifacts.payloads import load_payload, read_metadata
+
+
+def load_jump(
+    name_or_path: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str | None = None,
+    verify: bool = True,
+) -> LoadedJump:
+    """Load a jump model from a file written by :func:`mlff.export_jump`. No pickle in the file is executed.
+
+    Args and errors as of :func:`mlff.load`, which opens potentials.
+    """
+    target = find_device(device)
+    return open_jump(Container(resolve(name_or_path)), device=target, dtype=dtype, verify=verify)
+
+
+def open_jump(
+    container: Container, *, device: torch.device, dtype: torch.dtype | str | None = None, verify: bool = True
+) -> LoadedJump:
+    """The model in a container, see :func:`load_jump`."""
+    metadata = read_metadata(container)
+    if metadata.kind != "jump":
+        raise ArtifactError(
+            f"{container.path}: the model is of kind {metadata.kind!r}, and a jump model is needed; potentials have "
+            "forces, but make no jumps: open them with mlff.load, or run them with md-drivers"
+        )
+    test = parse_jump_self_test(container.read_text(SELF_TEST), str(container.path))
+    if verify:
+        container.check_intact()
+    chosen = find_dtype(metadata.dtype if dtype is None else dtype)
+    module = load_payload(container, metadata, device, chosen)
+    path, sha256 = container.path.resolve(), container.sha256
+    model = LoadedJump(module, metadata, test, device=device, dtype=chosen, path=path, sha256=sha256)
+    if verify:
+        model.self_test()
+    return model
+
+
+def load_any(
+    name_or_path: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str | None = None,
+    verify: bool = True,
+) -> LoadedModel | LoadedJump:
+    """Load a model of whatever kind, for tools that show files; args and errors as of :func:`mlff.load`."""
+    target = find_device(device)
+    container = Container(resolve(name_or_path))
+    if read_metadata(container).kind == "jump":
+        return open_jump(container, device=target, dtype=dtype, verify=verify)
+    return open_model(container, device=target, dtype=dtype, verify=verify)
+
+
+def reopen_jump(path: str, sha256: str, device: str, dtype: str) -> LoadedJump:
+    """The model again that was pickled; ArtifactError if its file is gone or has changed."""
+    container = Container(Path(path))
+    container.check_same(sha256)
+    return open_jump(container, device=find_device(device), dtype=dtype, verify=False)

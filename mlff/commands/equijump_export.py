@@ -1,0 +1,135 @@
+"""``equijump export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mlff.equijump.dataset import SystemData
+    from mlff.training.jumps import JumpTrainingConfig
+
+_MOST_FRAMES = 20_000  # of each system, for the mean geometry
+_SELF_TEST_ATOMS = 30  # heavy atoms of structures that are small enough to be stored
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN|WEIGHTS", help="Run folder or weights.safetensors.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
+    description: Annotated[str | None, typer.Option(help="What the model is for.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the model, e.g. MIT.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Training data, if they have moved; repeatable. Default: those of the run."),
+    ] = None,
+) -> None:
+    """Write a trained jump model as one self-describing file that `equijump rollout` and other drivers load.
+
+    The training data, if they are there, tell residues, sequences, conditions and the mean bonds and angles by which
+    rollouts judge their frames.
+
+    Exit status: 0 done, 2 wrong input.
+
+    Examples:
+
+        equijump export runs/ala2 -o model.pt --name equijump-ala2 --licence MIT
+    """
+    from mlff.artifacts import ArtifactError, export_jump
+    from mlff.commands.common import WRONG_INPUT, error_console, report_error, set_up_logging
+    from mlff.equijump import StructureError
+    from mlff.equijump.dataset import DataError
+    from mlff.training.config import ConfigError, read_config
+    from mlff.training.folder import RunFolder
+    from mlff.training.jumps import JumpTrainingConfig
+    from mlff.training.jumps.trained import load_trained_jump
+    from mlff.training.state import StateError
+
+    set_up_logging()
+    try:
+        model, trained = load_trained_jump(source)
+        folder = RunFolder(source if source.is_dir() else source.parent)
+        config = read_config(JumpTrainingConfig, folder.config) if folder.config.exists() else None
+        systems = _training_systems(config, data)
+        about: dict[str, Any] = {"name": name, "description": description, "licence": licence}
+        about["training_data"] = [_provenance(system) for system in systems]
+        about["training_config"] = None if config is None else _portable(config)
+        about["extra"] = {"best_validation": trained["best"]}
+        export_jump(
+            model,
+            output,
+            metadata={field: value for field, value in about.items() if value is not None},
+            **_facts(systems),
+        )
+    except (ArtifactError, ConfigError, DataError, StateError, StructureError, OSError) as error:
+        report_error(error)
+        raise typer.Exit(WRONG_INPUT) from error
+    if not systems:
+        error_console.print(
+            "the data of the run are not here (see --data): the file does not say which residues and conditions it was "
+            "trained on, and holds no geometry to judge frames by"
+        )
+    error_console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", markup=False)
+
+
+def _training_systems(config: JumpTrainingConfig | None, folders: list[Path] | None) -> list[SystemData]:
+    """Systems with trajectories to train on; none where the data are gone."""
+    from mlff.equijump.dataset import load_dataset
+
+    if folders is None:
+        if config is None or not all(folder.exists() for folder in config.data.folders):
+            return []
+        folders = list(config.data.folders)
+    return [s for s in load_dataset(folders) if any(t.split == "train" for t in s.trajectories)]
+
+
+def _provenance(system: SystemData) -> dict[str, Any]:
+    """Name, sequence and frames, as the data are now, and the hash of the description if it is that of a folder."""
+    from mlff.artifacts import file_sha256
+    from mlff.equijump.dataset.format import SYSTEM_FILE
+
+    record = system.folder / SYSTEM_FILE
+    frames = sum(len(t.atoms) for t in system.trajectories if t.split == "train")
+    about: dict[str, Any] = {"name": system.name, "sequence": system.sequence, "frames": frames}
+    about["frame_interval_ps"] = system.frame_interval
+    return about | ({"sha256": file_sha256(record)} if record.exists() else {})
+
+
+def _facts(systems: list[SystemData]) -> dict[str, Any]:
+    """What ``export_jump`` is told of the training data."""
+    from mlff.equijump.geometry import GeometryReference
+    from mlff.equijump.residues import RESIDUE_NAMES
+
+    if not systems:
+        return {}
+    conditions: list[dict[str, Any]] = []
+    for system in systems:
+        known = system.conditions.model_dump(exclude_none=True)
+        if known and known not in conditions:
+            conditions.append(known)
+    tokens = sorted({token for system in systems for token in system.layout.residues.tolist()})
+    small = [s for s in systems if s.layout.topology.n_atoms <= _SELF_TEST_ATOMS][:1]
+    return {
+        "residues": [RESIDUE_NAMES[token] for token in tokens],
+        "sequences": list(dict.fromkeys(system.sequence for system in systems)),
+        "conditions": conditions,
+        "geometry": GeometryReference.of((system.layout, _frames(system)) for system in systems),
+        "self_test_clouds": [s.layout.cloud(s.atoms[0].double()) for s in small],
+    }
+
+
+def _frames(system: SystemData) -> Any:
+    """[F,M,3] in Å, training frames, evenly thinned out."""
+    import torch
+
+    frames = torch.cat([t.atoms for t in system.trajectories if t.split == "train"])
+    return frames[:: max(1, len(frames) // _MOST_FRAMES)].numpy()
+
+
+def _portable(config: JumpTrainingConfig) -> dict[str, Any]:
+    """The configuration as plain JSON values: folders of data by name only, without those of the machine."""
+    content = config.model_dump(mode="json", exclude={"output", "threads"})
+    content["data"]["folders"] = [Path(folder).name for folder in content["data"]["folders"]]
+    return content
