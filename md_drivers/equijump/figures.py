@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from md_drivers._files import write_atomic
+from md_drivers._files import write_figure
 from md_drivers.equijump.folder import RolloutFolder
 from md_drivers.equijump.frames import COLUMNS, FrameFiles
 
@@ -60,7 +60,7 @@ def _draw_course(path: Path, table: dict[str, np.ndarray]) -> None:
         lower.plot(time[own][::stride], table["gyration"][own][::stride], linewidth=0.5, alpha=0.7)
     shown = f" (first {_MOST_LINES} replicas)" if len(numbers) > _MOST_LINES else ""
     lower.set(xlabel=f"time (ns){shown}", ylabel="radius of gyration (Å)")
-    _save(figure, path)
+    write_figure(path, figure)
 
 
 def _dihedral_counts(files: FrameFiles, topology: Topology) -> np.ndarray | None:
@@ -92,8 +92,4 @@ def _draw_ramachandran(path: Path, counts: np.ndarray) -> None:
     ticks = range(-180, 181, 60)
     axes.set(xlabel="φ (°)", ylabel="ψ (°)", xticks=ticks, yticks=ticks, aspect="equal")
     axes.grid(alpha=0.3)
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png", dpi=130))
+    write_figure(path, figure)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from md_drivers._files import write_atomic
+from md_drivers._files import check_new_folder, write_atomic, write_json
 from md_drivers.equijump.frames import FrameFiles
 from md_drivers.equijump.models import jump_model_name
 from md_drivers.equijump.settings import RolloutSettings
@@ -18,6 +16,7 @@ from md_drivers.errors import StructureError
 from md_drivers.models import dtype_name
 from mlff.artifacts import LoadedJump
 from mlff.equijump import trajectory_from_cloud
+from mlff.versions import installed_versions
 
 _PACKAGES = ("mlff-equijump", "torch", "numpy", "mdtraj", "ase")
 
@@ -54,17 +53,12 @@ class RolloutFolder:
                 "device": str(model.device),
                 "conditions": list(model.metadata.conditions),
             },
-            "versions": _versions(),
+            "versions": installed_versions(_PACKAGES),
         }
 
     def check_empty(self) -> None:
-        """Make sure that nothing is overwritten.
-
-        Raises:
-            FileExistsError: there are files.
-        """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise FileExistsError(f"{self.path} exists already: go on with it (--resume, resume=True) or name another")
+        """Make sure that nothing is overwritten; raises FileExistsError."""
+        check_new_folder(self.path)
 
     def state_to_resume(self, shape: tuple[int, ...], steps: int) -> State | None:
         """The saved state; ``None`` where a rollout was begun but ended before there was one.
@@ -103,9 +97,6 @@ class RolloutFolder:
         """Make the folder, write ``topology.pdb`` (the start, heavy atoms) and the record."""
         self.path.mkdir(parents=True, exist_ok=True)
         start = trajectory_from_cloud(self._start.clouds[0], self._start.layout)
-        start.topology = start.topology.copy()
-        for atom in start.topology.atoms:
-            atom.serial = None  # numbers of a file with hydrogens would not fit the bonds that MDTraj writes
         write_atomic(self.path / "topology.pdb", lambda temporary: start.save_pdb(str(temporary)))
         self.update(**about, status="running")
 
@@ -113,18 +104,4 @@ class RolloutFolder:
         """Write the record, with what is now known."""
         self._content.update(about)
 
-        def write(temporary: Path) -> None:
-            temporary.write_text(json.dumps(self._content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-        write_atomic(self._record, write)
-
-
-def _versions() -> dict[str, str]:
-    """Of Python and of the libraries that matter for a result."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+        write_json(self._record, self._content)

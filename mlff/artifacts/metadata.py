@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata as distributions
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from mlff.artifacts.errors import ArtifactError
 from mlff.equijump.geometry import GeometryReference
 from mlff.equijump.residues import RESIDUE_NAMES
+from mlff.versions import installed_versions
 
 SCHEMA_VERSION = 1
 #: Of potentials.
@@ -267,10 +266,4 @@ def parse_metadata(text: str, where: str) -> Metadata:
 
 def library_versions() -> dict[str, str]:
     """Versions of Python, of this package and of the libraries that a model file depends on, where installed."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = distributions.version(package)
-        except distributions.PackageNotFoundError:
-            continue
-    return versions
+    return installed_versions(_PACKAGES)

@@ -101,8 +101,3 @@ class JumpModel(nn.Module):
                 used += 1
             state, memory = self.transport.advance(stage, num_steps, state, memory, outputs, atom_mask, kick)
         return torch.cat([state[..., :1] + center, state[..., 1:]], dim=-1)
-
-    @torch.jit.unused
-    def loss(self, outputs: Tensor, targets: Tensor, atom_mask: Tensor) -> Tensor:
-        """Mean of the transport's losses of anchors and vectors over the outputs; a scalar."""
-        return self.transport.loss(outputs, targets, atom_mask).mean()

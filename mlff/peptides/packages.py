@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from mlff.peptides.errors import PeptideError
+from mlff.versions import installed_versions
 
 # Distribution by import name.
 _PACKAGES = {"openmm": "OpenMM", "PeptideBuilder": "PeptideBuilder", "Bio": "biopython", "tblite": "tblite"}
@@ -28,10 +27,4 @@ def require_packages(*names: str) -> None:
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of everything that has a say in the data."""
-    found = {"python": platform.python_version()}
-    for name in ("mlff-equijump", "ase", "numpy", *_PACKAGES.values()):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(("mlff-equijump", "ase", "numpy", *_PACKAGES.values()))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from mlff.versions import installed_versions
 
 _PACKAGES = ("mlff-equijump", "torch", "lightning", "e3nn", "ase", "numpy", "vesin")
 
@@ -21,13 +22,7 @@ def hardware(device: torch.device) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that matter for a result."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def git_commit() -> str | None:

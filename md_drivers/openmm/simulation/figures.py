@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from openmm import app
 
-from md_drivers._files import write_atomic
+from md_drivers._files import write_figure
 from md_drivers.openmm.simulation.structure import backbone
 from md_drivers.openmm.simulation.trajectory import read_positions
 
@@ -44,7 +44,7 @@ def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
     lower.axhline(mean, color="black", linestyle="--", linewidth=1, label=f"mean {mean:.1f} K")
     lower.set(xlabel="time (ps)", ylabel="temperature (K)")
     lower.legend(frameon=False, fontsize="small")
-    _save(figure, path)
+    write_figure(path, figure)
 
 
 def draw_ramachandran(path: Path, trajectory: Path, topology: app.Topology) -> None:
@@ -70,7 +70,7 @@ def draw_ramachandran(path: Path, trajectory: Path, topology: app.Topology) -> N
     axes.set(xlabel="φ (°)", ylabel="ψ (°)", xticks=ticks, yticks=ticks, aspect="equal")
     axes.set_title(f"{len(positions)} frames, {len(phi)} residue{'s' if len(phi) > 1 else ''}", fontsize=10)
     axes.grid(alpha=0.3)
-    _save(figure, path)
+    write_figure(path, figure)
 
 
 def dihedrals(positions: np.ndarray, atoms: np.ndarray) -> np.ndarray:
@@ -78,7 +78,3 @@ def dihedrals(positions: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     first, second, third = (positions[:, atoms[:, k + 1]] - positions[:, atoms[:, k]] for k in range(3))
     angles = get_dihedrals(*(vectors.reshape(-1, 3).astype(np.float64) for vectors in (first, second, third)))
     return (angles.reshape(len(positions), -1) + 180.0) % 360.0 - 180.0
-
-
-def _save(figure: Figure, path: Path) -> None:
-    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png", dpi=130))

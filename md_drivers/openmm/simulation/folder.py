@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from openmm import app, unit
 
-from md_drivers._files import write_atomic
+from md_drivers._files import check_new_folder, write_atomic, write_json
 from md_drivers.errors import StructureError
 from md_drivers.models import dtype_name, model_name
 from md_drivers.openmm.engine import NM
@@ -21,6 +19,7 @@ from md_drivers.openmm.simulation.settings import SimulationSettings, difference
 from md_drivers.openmm.simulation.structure import Structure
 from md_drivers.openmm.simulation.trajectory import Recorder
 from mlff.artifacts import LoadedModel
+from mlff.versions import installed_versions
 
 _PACKAGES = ("mlff-equijump", "openmm", "openmmml", "torch", "numpy", "ase", "mdtraj")
 
@@ -54,17 +53,12 @@ class Folder:
             },
             "structure": str(structure.path),
             "model": {"name": model_name(model), "path": str(model.path), "device": str(model.device)},
-            "versions": _versions(),
+            "versions": installed_versions(_PACKAGES),
         }
 
     def check_empty(self) -> None:
-        """Make sure that nothing is overwritten.
-
-        Raises:
-            FileExistsError: there are files.
-        """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise FileExistsError(f"{self.path} exists already: go on with it (--resume, resume=True) or name another")
+        """Make sure that nothing is overwritten; raises FileExistsError."""
+        check_new_folder(self.path)
 
     def checkpoint_to_resume(self, steps: int) -> Checkpoint | None:
         """The checkpoint; ``None`` where a simulation was begun but ended before there was one.
@@ -140,18 +134,4 @@ class Folder:
             draw_ramachandran(self.path / "ramachandran.png", self._trajectory, self._structure.topology)
 
     def _write_record(self) -> None:
-        def write(temporary: Path) -> None:
-            temporary.write_text(json.dumps(self._content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-        write_atomic(self._record, write)
-
-
-def _versions() -> dict[str, str]:
-    """Of Python and of the libraries that matter for a result."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+        write_json(self._record, self._content)

@@ -129,9 +129,7 @@ def jump_losses(
     x0, x1 = source.coordinates, target.coordinates
     time = transport.draw_times(x0, generator) if time is None else time
     noise = transport.draw_noise(x0, source.atom_mask, generator)
-    state = transport.project(transport.interpolate(x0, x1, time, noise), source.atom_mask)
-    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag)
-    outputs = model.outputs(state, time, condition, x0)
+    _, outputs = _answer(model, source, target, lag, time, noise)
     return transport.loss(outputs, transport.targets(x0, x1, time, noise), source.atom_mask)
 
 
@@ -140,12 +138,20 @@ def denoised(
 ) -> Tensor:
     """Coordinates of E[x1 | x_t, x0] by the model, for the x_t of a pair at times [B]."""
     transport = model.transport
-    x0, x1 = source.coordinates, target.coordinates
+    x0 = source.coordinates
     noise = transport.draw_noise(x0, source.atom_mask, generator)
-    state = transport.project(transport.interpolate(x0, x1, time, noise), source.atom_mask)
-    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag)
-    outputs = model.outputs(state, time, condition, x0)
+    state, outputs = _answer(model, source, target, lag, time, noise)
     return transport.project(transport.endpoint(x0, state, outputs, time), source.atom_mask)
+
+
+def _answer(
+    model: JumpModel, source: TensorCloud, target: TensorCloud, lag: Tensor, time: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The latent state of a pair at times [B], and what the model says about it."""
+    transport, x0 = model.transport, source.coordinates
+    state = transport.project(transport.interpolate(x0, target.coordinates, time, noise), source.atom_mask)
+    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag)
+    return state, model.outputs(state, time, condition, x0)
 
 
 def validation_losses(model: JumpModel, batches: Sequence[JumpBatch], seed: int) -> Tensor:
