@@ -112,11 +112,13 @@ class GraphAttention(nn.Module):
         self.value_channels = config.value_channels
         self.scalars_only = scalars_only
         self.num_rows = num_edge_rows(lmax, mmax)
+        self.attends = config.attention != "none"
         self.envelope = config.attention == "envelope"
 
         self.merge = EdgeMerge(config, num_species, mmax)
         self.activation = _edge_activation(config, mmax)
-        self.split_extra = [config.num_heads * config.alpha_channels, self.activation.num_scalars]
+        logits = config.num_heads * config.alpha_channels if self.attends else 0
+        self.split_extra = [logits, self.activation.num_scalars]
         self.conv1 = SO2Convolution(
             self.merge.out_channels,
             self.activation.in_channels,
@@ -132,9 +134,11 @@ class GraphAttention(nn.Module):
             config.hidden_channels, values, lmax, mmax, parity=config.parity, scalars_only=scalars_only
         )
         self.projection = SO3Linear(values, out_channels, 0 if scalars_only else lmax)
-        self.alpha_norm = nn.LayerNorm(config.alpha_channels) if config.attention_norm else nn.Identity()
+        normed = config.attention_norm and self.attends
+        self.alpha_norm = nn.LayerNorm(config.alpha_channels) if normed else nn.Identity()
         bound = 1.0 / math.sqrt(config.alpha_channels)
-        self.alpha_dot = nn.Parameter(torch.empty(config.num_heads, config.alpha_channels).uniform_(-bound, bound))
+        heads = config.num_heads if self.attends else 0
+        self.alpha_dot = nn.Parameter(torch.empty(heads, config.alpha_channels).uniform_(-bound, bound))
         # without an envelope there is no null mass, and no parameter
         self.null_logit = nn.Parameter(torch.zeros(config.num_heads if self.envelope else 0))
         self.alpha_dropout = nn.Dropout(config.alpha_dropout)
@@ -143,6 +147,8 @@ class GraphAttention(nn.Module):
 
     def attention_weights(self, logits: Tensor, graph: GraphContext, num_nodes: int) -> Tensor:
         """Weights [E,heads] from logit features [E,heads·A]."""
+        if not self.attends:
+            return graph.envelope[:, None].expand(logits.shape[0], self.num_heads)
         x = self.alpha_norm(logits.view(logits.shape[0], self.num_heads, self.alpha_channels))
         x = 0.2 * x + 0.8 * x * torch.sigmoid(x)  # smooth leaky ReLU
         scores = (x * self.alpha_dot).sum(dim=-1)

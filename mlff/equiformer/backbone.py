@@ -28,7 +28,7 @@ class Equiformer(nn.Module):
         super().__init__()
         self.lmax, self.channels, self.cutoff = config.lmax, config.channels, config.cutoff
         self.scalars_only = scalars_only
-        self.use_envelope = config.attention == "envelope"
+        self.use_envelope = config.attention != "softmax"
         self.embedding = nn.Embedding(num_species, config.channels)
         self.frame = EdgeFrame(config.lmax, config.mmax)
         self.envelope = PolynomialEnvelope()

@@ -88,7 +88,10 @@ class EquiformerConfig(BaseModel):
     norm: Literal["layer_norm_sh", "layer_norm", "merged"] = Field(
         "layer_norm_sh", description="merged: V3, called rms_norm_sh in V2"
     )
-    attention: Literal["softmax", "envelope"] = "softmax"
+    radial_norm: bool = Field(True, description="layer norms inside the radial functions")
+    attention: Literal["softmax", "envelope", "none"] = Field(
+        "softmax", description="none: every message counts by the envelope alone, as in eSEN"
+    )
     attention_norm: bool = Field(True, description="layer norm on the logit features of each head")
     parity: bool = Field(False, description="O(3): features of natural parity, energies of mirror images agree")
     rescale_orders: bool = Field(True, description="restore the variance of degrees above mmax when rotating back")
@@ -137,4 +140,4 @@ class EquiformerConfig(BaseModel):
     @property
     def smooth(self) -> bool:
         """Whether the model is continuous in the positions with two derivatives: safe for dynamics."""
-        return self.attention == "envelope" and self.max_neighbors is None
+        return self.attention != "softmax" and self.max_neighbors is None

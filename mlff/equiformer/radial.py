@@ -8,6 +8,8 @@ from mlff.equiformer.context import GraphContext
 from mlff.irreps import order_rescaling
 
 EMBEDDING_BOUND = 1e-3
+# keeps the variance through U(±1/√in) and a SiLU, where no norm does
+_GAIN = 2.9
 
 
 def uniform_linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
@@ -42,14 +44,19 @@ class RadialFunction(nn.Module):
             self.source_embedding, self.target_embedding = element_embeddings(num_species, width)
         self.split_inputs = [config.num_radial, width, width]
         self.input = uniform_linear(config.num_edge_inputs, width)
+        first, second = (nn.LayerNorm(width) if config.radial_norm else nn.Identity() for _ in range(2))
         self.hidden = nn.Sequential(
-            nn.LayerNorm(width),
+            first,
             nn.SiLU(),
             uniform_linear(width, width),
-            nn.LayerNorm(width),
+            second,
             nn.SiLU(),
             uniform_linear(width, out_features),
         )
+        if not config.radial_norm:
+            with torch.no_grad():
+                for layer in (self.input, self.hidden[2], self.hidden[5]):
+                    layer.weight *= _GAIN
 
     def forward(self, graph: GraphContext) -> Tensor:
         """Weights per edge, [E,out_features]."""

@@ -1,7 +1,8 @@
 """Training steps on batches of one size as a single compiled graph: loss, double backward and all.
 
 Eager training of a small model spends most of its time between the operations. Tracing the loss together with its
-gradients, forces included, leaves one graph of plain tensor operations that ``torch.compile`` can fuse.
+gradients, forces included, leaves one graph of plain tensor operations that ``torch.compile`` can fuse. On a GPU the
+fused kernels are recorded and started as one (:class:`mlff.training.replay.Replay`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
+import torch._inductor
 from torch import Tensor
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -22,6 +24,7 @@ from mlff.potential import CorruptedGraph
 from mlff.training.losses import LossTerms
 from mlff.training.objective import Objective
 from mlff.training.padding import BatchSize, pad, pad_corrupted
+from mlff.training.replay import Replay
 
 logger = logging.getLogger(__name__)
 
@@ -73,19 +76,26 @@ class CompiledObjective:
         return LossTerms(*_Step.apply(self._compiled, tensors, *parameters))
 
     def _compile(self, names: Sequence[str], parameters: list[Tensor], tensors: list[Tensor]) -> Any:
-        def loss_and_gradients(parameters: list[Tensor], tensors: list[Tensor]) -> list[Tensor]:
-            batch = _batch(dict(zip(names, tensors[1:], strict=True)))
+        count = len(parameters)
+
+        def loss_and_gradients(*inputs: Tensor) -> list[Tensor]:
+            parameters, weight, values = inputs[:count], inputs[count], inputs[count + 1 :]
+            batch = _batch(dict(zip(names, values, strict=True)))
             given = dict(zip(self._names, parameters, strict=True))
-            terms = functional_call(self._objective, given, (batch, tensors[0], True))
+            terms = functional_call(self._objective, given, (batch, weight, True))
             gradients = torch.autograd.grad(terms.total, parameters, allow_unused=True, materialize_grads=True)
             return [*(getattr(terms, field.name) for field in fields(terms)), *gradients]
 
         logger.info("compiling the training step, which takes minutes (a cache on disk shortens the next time)")
         start = time.monotonic()
         try:
-            traced = make_fx(loss_and_gradients)(parameters, tensors)
-            compiled = torch.compile(traced, fullgraph=True, dynamic=False)
-            compiled([parameter.detach() for parameter in parameters], tensors)
+            traced = make_fx(loss_and_gradients)(*parameters, *tensors)
+            inputs = [x.detach() for x in (*parameters, *tensors)]
+            # straight to the code generator: there is no Python left in the graph that Dynamo would have to read
+            compiled = torch._inductor.compile(traced, inputs)
+            compiled(*inputs)
+            if inputs[0].is_cuda:
+                compiled = Replay(compiled, inputs, fixed=count)
         except Exception as error:  # whatever tracing, code generation or the C++ compiler raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise CompileError(
@@ -118,12 +128,13 @@ class _Step(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, compiled: Any, tensors: list[Tensor], *parameters: Tensor) -> tuple[Tensor, ...]:
-        outputs = compiled([parameter.detach() for parameter in parameters], tensors)
-        terms, gradients = tuple(outputs[:_TERMS]), outputs[_TERMS:]
+        outputs = compiled(*(parameter.detach() for parameter in parameters), *tensors)
+        # clones, as a recorded graph writes to the same places again; gradients are used before that
+        terms, gradients = tuple(term.clone() for term in outputs[:_TERMS]), outputs[_TERMS:]
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(*terms[1:])
         return terms
 
     @staticmethod
     def backward(ctx: Any, factor: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *(factor * gradient for gradient in ctx.saved_tensors)
+        return None, None, *torch._foreach_mul(ctx.saved_tensors, factor)

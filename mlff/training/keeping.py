@@ -137,14 +137,17 @@ class Keeper(lightning.Callback, ABC):
         epoch_ended = module.end_step()
         out_of_time = self._out_of_time(trainer, module.step)
         validates = module.step >= module.total_steps or out_of_time or self.validation_is_due(module, epoch_ended)
-        if validates or module.step % self._settings.log_every == 0:
+        signum = self._stop_request.signum
+        due = time.monotonic() - self._last_save > 60.0 * self._settings.save_every_minutes
+        logs = validates or module.step % self._settings.log_every == 0
+        if logs or signum or due:
+            module.confirm_finite()  # before anything is written
+        if logs:
             self._log_interval(trainer, module)
         if validates:
             self._validate(trainer, module)
         if self._on_step is not None:
             self._on_step(module.step, module.total_steps, self._shown)
-        signum = self._stop_request.signum
-        due = time.monotonic() - self._last_save > 60.0 * self._settings.save_every_minutes
         if validates or signum or due:
             self.save(trainer, module)
         if signum:

@@ -50,6 +50,7 @@ class SteppedModule(lightning.LightningModule):
         self.interval = Interval(torch.zeros(num_losses), torch.zeros(()))
         self._settings = optimizer
         self._run_seed = seed
+        self._finite: dict[str, Tensor] = {}
 
     @property
     @abstractmethod
@@ -71,16 +72,29 @@ class SteppedModule(lightning.LightningModule):
         """Words for the coming step and its data, for error messages."""
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip the gradient and remember its norm; raises TrainingError when it is not finite."""
+        """Clip the gradient and remember its norm; TrainingError when it is not finite, see :meth:`check_finite`."""
         limit = self._settings.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self.trained.parameters(), float("inf") if limit is None else limit)
         self.check_finite("gradient", norm)
         self.interval.gradient_norm += norm
 
     def check_finite(self, what: str, value: Tensor) -> None:
-        """Raise TrainingError, with the step and its data, unless a scalar is finite."""
-        if not bool(torch.isfinite(value)):
+        """Raise TrainingError, with the step and its data, unless a scalar is finite.
+
+        On a GPU the answer would have to be waited for in every step; there :meth:`confirm_finite` raises, later.
+        """
+        finite = torch.isfinite(value.detach())
+        if value.is_cuda:
+            self._finite[what] = finite & self._finite[what] if what in self._finite else finite
+        elif not bool(finite):
             raise TrainingError(f"the {what} is {float(value.detach())} at {self.where()}")
+
+    def confirm_finite(self) -> None:
+        """Raise TrainingError if anything checked since the last call was not finite."""
+        checked, self._finite = self._finite, {}
+        for what, finite in checked.items():
+            if not bool(finite):
+                raise TrainingError(f"the {what} was not finite in one of the last steps before {self.where()}")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW with weight decay on matrices only."""

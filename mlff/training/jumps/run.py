@@ -75,7 +75,7 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
     if state is None and folder.state.exists() and not resume:
         raise ConfigError(f"{folder.root} already holds a run: resume it, or choose another output folder")
     if state is not None:
-        check_same_run(config, folder, MAY_CHANGE | {"init_from"})
+        check_same_run(config, folder, MAY_CHANGE | {"init_from", "workers"})
     trainer = build_trainer(config, folder, 0 if state is None else state["step"])
     systems = load_dataset(config.data.folders)
     data = fingerprint(systems)
@@ -117,7 +117,7 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
     if module.step < config.steps and not (state is not None and keeper.time_is_over):
         batches = _Batches(sampler, trainer.global_rank)
         remaining = _Steps(module.step, config.steps)
-        loader = DataLoader(batches, sampler=remaining, batch_size=None)
+        loader = DataLoader(batches, sampler=remaining, batch_size=None, num_workers=config.workers)
         with stop_request.listening():
             fit(trainer, module, loader, keeper)
     report = _report(config, folder, systems, keeper, module) if trainer.is_global_zero else None
