@@ -55,8 +55,9 @@ class RadialFunction(nn.Module):
         )
         if not config.radial_norm:
             with torch.no_grad():
-                for layer in (self.input, self.hidden[2], self.hidden[5]):
-                    layer.weight *= _GAIN
+                for layer in (self.input, *self.hidden):
+                    if isinstance(layer, nn.Linear):
+                        layer.weight.mul_(_GAIN)
 
     def forward(self, graph: GraphContext) -> Tensor:
         """Weights per edge, [E,out_features]."""

@@ -38,12 +38,12 @@ class Averages(AveragedModel):
         if self._updates == 0:
             for mine, its in zip(own, current, strict=True):
                 mine.copy_(its)
-            for mine, its in zip(self.module.buffers(), model.buffers(), strict=True):
-                mine.copy_(its)
+            for kept, constant in zip(self.module.buffers(), model.buffers(), strict=True):
+                kept.copy_(constant)
         else:
             get_ema_multi_avg_fn(ema_decay(self._updates, self._decay))(own, current, self._updates)
         self._updates += 1
-        self.n_averaged += 1
+        self.n_averaged.add_(1)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """As of every module."""

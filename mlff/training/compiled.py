@@ -24,7 +24,7 @@ from mlff.potential import CorruptedGraph
 from mlff.training.losses import LossTerms
 from mlff.training.objective import Objective
 from mlff.training.padding import BatchSize, pad, pad_corrupted
-from mlff.training.replay import Replay
+from mlff.training.replay import KnownGradients, Replay
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ class CompiledObjective:
         parameters: list[Tensor] = list(self._objective.parameters())
         if self._compiled is None:
             self._compiled = self._compile(list(named), parameters, tensors)
-        return LossTerms(*_Step.apply(self._compiled, tensors, *parameters))
+        inputs = [*(parameter.detach() for parameter in parameters), *tensors]
+        return LossTerms(*KnownGradients.apply(self._compiled, inputs, _TERMS, *parameters))
 
     def _compile(self, names: Sequence[str], parameters: list[Tensor], tensors: list[Tensor]) -> Any:
         count = len(parameters)
@@ -92,7 +93,7 @@ class CompiledObjective:
             traced = make_fx(loss_and_gradients)(*parameters, *tensors)
             inputs = [x.detach() for x in (*parameters, *tensors)]
             # straight to the code generator: there is no Python left in the graph that Dynamo would have to read
-            compiled = torch._inductor.compile(traced, inputs)
+            compiled: Any = torch._inductor.compile(traced, [*inputs])
             compiled(*inputs)
             if inputs[0].is_cuda:
                 compiled = Replay(compiled, inputs, fixed=count)
@@ -121,20 +122,3 @@ def _batch(named: dict[str, Tensor]) -> AtomicGraph | CorruptedGraph:
         return AtomicGraph(**named)
     own = {name: named.pop(name) for name in ("corrupted", "noise", "encoded_forces")}
     return CorruptedGraph(AtomicGraph(**named), **own)
-
-
-class _Step(torch.autograd.Function):
-    """Puts gradients that are already known where autograd, and with it every trainer, looks for them."""
-
-    @staticmethod
-    def forward(ctx: Any, compiled: Any, tensors: list[Tensor], *parameters: Tensor) -> tuple[Tensor, ...]:
-        outputs = compiled(*(parameter.detach() for parameter in parameters), *tensors)
-        # clones, as a recorded graph writes to the same places again; gradients are used before that
-        terms, gradients = tuple(term.clone() for term in outputs[:_TERMS]), outputs[_TERMS:]
-        ctx.save_for_backward(*gradients)
-        ctx.mark_non_differentiable(*terms[1:])
-        return terms
-
-    @staticmethod
-    def backward(ctx: Any, factor: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *torch._foreach_mul(ctx.saved_tensors, factor)

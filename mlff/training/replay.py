@@ -1,8 +1,9 @@
-"""A function of tensors as one CUDA graph."""
+"""Functions that know their gradients, and functions of tensors as one CUDA graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,3 +42,26 @@ class Replay:
             kept.copy_(given, non_blocking=True)
         self._graph.replay()
         return self._outputs
+
+
+class KnownGradients(torch.autograd.Function):
+    """Puts gradients that are already known where autograd, and with it every trainer, looks for them.
+
+    ``KnownGradients.apply(function, inputs, count, *parameters)`` gives the first ``count`` of ``function(*inputs)``,
+    of which the first is differentiable; the others are its gradients, one for each parameter.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor], count: int, *parameters: Tensor
+    ) -> tuple[Tensor, ...]:
+        outputs = function(*inputs)
+        # clones, as a recorded graph writes to the same places again; gradients are used before that
+        terms, gradients = tuple(term.clone() for term in outputs[:count]), outputs[count:]
+        ctx.save_for_backward(*gradients)
+        ctx.mark_non_differentiable(*terms[1:])
+        return terms
+
+    @staticmethod
+    def backward(ctx: Any, factor: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, None, *torch._foreach_mul(ctx.saved_tensors, factor)

@@ -1,6 +1,7 @@
 """The network of EquiJump: a conditioner for the source, a header for every latent step."""
 
 import math
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -51,10 +52,13 @@ class Conditioner(nn.Module):
         self.geometry = EdgeGeometry(config)
         self.layers = nn.ModuleList(ResidueLayer(config) for _ in range(config.conditioner_layers))
 
-    def forward(self, source: Tensor, residues: Tensor, mask: Tensor, chains: Tensor, lag: Tensor) -> Condition:
-        """Coordinates [B,N,3,C] in Å, tokens, mask and chains [B,N], lag times [B] in ps."""
-        positions = source[..., 0]
-        graph = residue_graph(positions, residues, mask, chains, self.num_neighbors, self.sequence_range)
+    @torch.jit.export
+    def graph(self, source: Tensor, residues: Tensor, mask: Tensor, chains: Tensor) -> ResidueGraph:
+        """Which residues exchange messages: coordinates [B,N,3,C] in Å, tokens, mask and chains [B,N]."""
+        return residue_graph(source[..., 0], residues, mask, chains, self.num_neighbors, self.sequence_range)
+
+    def forward(self, source: Tensor, graph: ResidueGraph, lag: Tensor) -> Condition:
+        """Coordinates [B,N,3,C] in Å, the graph of these, lag times [B] in ps."""
         scalars = self.residues(graph.residues) + self.ends(graph.ends)
         nodes = source.flatten(0, 1).index_select(0, graph.nodes)
         vectors = self.vectors(nodes[..., 1:] / self.vector_scale, graph.residues)
@@ -133,16 +137,30 @@ class JumpNetwork(nn.Module):
         self.conditioner = Conditioner(config)
         self.header = Header(config, num_outputs, sigma)
 
-    def condition(self, source: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor, lag: Tensor) -> Condition:
+    def graph(self, source: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor) -> ResidueGraph:
+        """Which residues exchange messages in a jump from a source; arguments as of :meth:`condition`."""
+        return self.conditioner.graph(source.to(self.header.norm.weight.dtype), residues, atom_mask[..., 0], chains)
+
+    def condition(
+        self,
+        source: Tensor,
+        residues: Tensor,
+        atom_mask: Tensor,
+        chains: Tensor,
+        lag: Tensor,
+        graph: Optional[ResidueGraph] = None,
+    ) -> Condition:
         """What a jump depends on; in the dtype of the parameters, whatever that of the arguments.
 
         Args:
             source: [B,N,3,C] in Å.
             residues, chains: [B,N]; atom_mask: [B,N,C].
             lag: [B] in ps.
+            graph: that of the source, if it is known.
         """
         dtype = self.header.norm.weight.dtype
-        return self.conditioner(source.to(dtype), residues, atom_mask[..., 0], chains, lag.to(dtype))
+        known = self.graph(source, residues, atom_mask, chains) if graph is None else graph
+        return self.conditioner(source.to(dtype), known, lag.to(dtype))
 
     def forward(self, state: Tensor, time: Tensor, condition: Condition) -> Tensor:
         """Outputs of unit size [num_outputs,B,N,3,C] for a state [B,N,3,C] at times [B], in the dtype of the state."""

@@ -81,6 +81,10 @@ class JumpTrainingConfig(RunConfig):
     seed: int = Field(default=0, ge=0, lt=2**31)
     dtype: Literal["float32", "float64"] = "float32"
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch")
+    record: bool = Field(
+        default=True,
+        description="on a GPU: record the step of short chains as one CUDA graph, where batches have few shapes",
+    )
     workers: int = Field(default=0, ge=0, description="processes that prepare batches; for GPUs, which wait for them")
     accelerator: str = "auto"
     devices: int | Literal["auto"] = 1

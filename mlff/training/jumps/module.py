@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from mlff.equijump.cloud import TensorCloud
 from mlff.equijump.dataset import JumpBatch
 from mlff.equijump.model import JumpModel
+from mlff.equijump.network import ResidueGraph
 from mlff.training.jumps.config import JumpTrainingConfig
+from mlff.training.jumps.recorded import RecordedLoss
 from mlff.training.stepping import SteppedModule
 
 
@@ -30,6 +32,7 @@ class JumpModule(SteppedModule):
         self.config = config
         self._steps_per_epoch = steps_per_epoch
         self._progress = 0.0
+        self._recorder = RecordedLoss(model, self._losses) if config.record else None
 
     @property
     def trained(self) -> nn.Module:
@@ -62,35 +65,50 @@ class JumpModule(SteppedModule):
 
     def training_step(self, batch: JumpBatch, batch_idx: int) -> Tensor:
         """Loss of a batch; raises TrainingError when it is not finite."""
-        generator = torch.Generator(self.device).manual_seed(self.step_seed(purpose=1))
-        source, target = self._pair(batch, generator)
-        source = with_input_noise(self.jump, source, self.config.input_noise, generator)
-        losses = jump_losses(self.jump, source, target, batch.lag, generator)
-        total = losses.mean()
+        unrolls = self._unrolls(batch)
+        if self._recorder is not None and self._recorder.takes(batch):
+            total, parts = self._recorder(batch, unrolls)
+        else:
+            generator = torch.Generator(self.device).manual_seed(self.step_seed(purpose=1))
+            total, parts = self._losses(batch, unrolls, generator)
         self.check_finite("loss", total)
-        self.add_losses(torch.cat([total[None], losses.mean(0)]).detach(), len(batch))
+        self.add_losses(torch.cat([total[None], parts]).detach(), len(batch))
         return total
 
-    def _pair(self, batch: JumpBatch, generator: torch.Generator) -> tuple[TensorCloud, TensorCloud]:
-        """Source and target of the step: frames, and in a share of the batch a source that the model has made.
+    def _losses(
+        self, batch: JumpBatch, unrolls: bool, generator: torch.Generator | None, graph: ResidueGraph | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, and those of anchors and vectors [2]."""
+        source, target = self._pair(batch, unrolls, generator, graph)
+        source = with_input_noise(self.jump, source, self.config.input_noise, generator)
+        losses = jump_losses(self.jump, source, target, batch.lag, generator, graph=graph)
+        return losses.mean(), losses.mean(0)
 
-        Batches with two targets are those that can be unrolled; then all members are one lag later.
-        """
-        if len(batch.targets) == 1:
-            return batch.source, batch.target
+    def _unrolls(self, batch: JumpBatch) -> bool:
+        """Whether the model makes some of the sources of this batch: those with two targets can be unrolled."""
         unroll = self.config.unroll
+        return unroll is not None and len(batch.targets) > 1 and self._progress >= unroll.begin
+
+    def _pair(
+        self, batch: JumpBatch, unrolls: bool, generator: torch.Generator | None, graph: ResidueGraph | None
+    ) -> tuple[TensorCloud, TensorCloud]:
+        """Source and target of the step; where it unrolls all are one lag later, and the model makes some sources."""
+        unroll = self.config.unroll
+        if not unrolls or unroll is None:
+            return batch.source, batch.target
         first, second = batch.targets
-        if unroll is None or self._progress < unroll.begin:
-            return batch.source, first
         draws = torch.rand(2, len(batch), device=batch.lag.device, dtype=batch.lag.dtype, generator=generator)
-        chosen = torch.nonzero(draws[0] < unroll.probability).flatten()
-        if chosen.numel() == 0:
-            return first, second
         low, high = unroll.time_range
-        time = low + (high - low) * draws[1, chosen] * (1.0 - 1e-3)
-        with torch.no_grad():
-            made = denoised(self.jump, batch.source[chosen], first[chosen], batch.lag[chosen], time, generator)
-        return first.replace(coordinates=first.coordinates.index_copy(0, chosen, made)), second
+        time = low + (high - low) * draws[1] * (1.0 - 1e-3)
+        chosen = draws[0] < unroll.probability
+        if graph is not None:  # shapes must not depend on chance: make all, take some
+            made = denoised(self.jump, batch.source, first, batch.lag, time, generator, graph)
+            return first.replace(coordinates=torch.where(chosen[:, None, None, None], made, first.coordinates)), second
+        rows = torch.nonzero(chosen).flatten()
+        if rows.numel() == 0:
+            return first, second
+        made = denoised(self.jump, batch.source[rows], first[rows], batch.lag[rows], time[rows], generator)
+        return first.replace(coordinates=first.coordinates.index_copy(0, rows, made)), second
 
 
 def averaged_model(module: SteppedModule) -> JumpModel:
@@ -123,34 +141,48 @@ def jump_losses(
     lag: Tensor,
     generator: torch.Generator | None,
     time: Tensor | None = None,
+    graph: ResidueGraph | None = None,
 ) -> Tensor:
     """Losses [num_outputs, 2] of anchors and vectors, at random latent times or at ``time`` [B]."""
     transport = model.transport
     x0, x1 = source.coordinates, target.coordinates
     time = transport.draw_times(x0, generator) if time is None else time
     noise = transport.draw_noise(x0, source.atom_mask, generator)
-    _, outputs = _answer(model, source, target, lag, time, noise)
+    _, outputs = _answer(model, source, target, lag, time, noise, graph)
     return transport.loss(outputs, transport.targets(x0, x1, time, noise), source.atom_mask)
 
 
+@torch.no_grad()
 def denoised(
-    model: JumpModel, source: TensorCloud, target: TensorCloud, lag: Tensor, time: Tensor, generator: torch.Generator
+    model: JumpModel,
+    source: TensorCloud,
+    target: TensorCloud,
+    lag: Tensor,
+    time: Tensor,
+    generator: torch.Generator | None,
+    graph: ResidueGraph | None = None,
 ) -> Tensor:
-    """Coordinates of E[x1 | x_t, x0] by the model, for the x_t of a pair at times [B]."""
+    """Coordinates of E[x1 | x_t, x0] by the model, for the x_t of a pair at times [B]; no gradient passes."""
     transport = model.transport
     x0 = source.coordinates
     noise = transport.draw_noise(x0, source.atom_mask, generator)
-    state, outputs = _answer(model, source, target, lag, time, noise)
+    state, outputs = _answer(model, source, target, lag, time, noise, graph)
     return transport.project(transport.endpoint(x0, state, outputs, time), source.atom_mask)
 
 
 def _answer(
-    model: JumpModel, source: TensorCloud, target: TensorCloud, lag: Tensor, time: Tensor, noise: Tensor
+    model: JumpModel,
+    source: TensorCloud,
+    target: TensorCloud,
+    lag: Tensor,
+    time: Tensor,
+    noise: Tensor,
+    graph: ResidueGraph | None,
 ) -> tuple[Tensor, Tensor]:
     """The latent state of a pair at times [B], and what the model says about it."""
     transport, x0 = model.transport, source.coordinates
     state = transport.project(transport.interpolate(x0, target.coordinates, time, noise), source.atom_mask)
-    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag)
+    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag, graph)
     return state, model.outputs(state, time, condition, x0)
 
 
