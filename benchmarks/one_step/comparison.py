@@ -65,13 +65,13 @@ class Space:
         moved, target = torch.from_numpy(_finite(frames)), torch.from_numpy(start - start.mean(0))
         moved = moved - moved.mean(1, keepdim=True)
         rotation = kabsch_rotation(moved, target, torch.ones(moved.shape[:2], dtype=torch.bool))
-        return (moved @ rotation.mT).numpy()
+        turned: Array = (moved @ rotation.mT).numpy()
+        return turned
 
     def points(self, superposed: Array) -> Array:
         """[F,3M'], whose Euclidean distances are root mean square ones over atoms, in Å."""
         kept = superposed[:, self._kept]
-        scaled: Array = kept.reshape(len(kept), -1) / np.sqrt(max(1, kept.shape[1]))
-        return scaled
+        return np.asarray(kept.reshape(len(kept), -1) / np.sqrt(max(1, kept.shape[1])), dtype=np.float64)
 
     def codes(self, frames: Array) -> Integers:
         """[F,D], bins of the torsions."""
@@ -81,7 +81,8 @@ class Space:
 
     def histograms(self, codes: Integers) -> Array:
         """[D, bins] of codes [F,D]."""
-        return np.stack([np.bincount(codes[:, d], minlength=bins.size) for d, bins in enumerate(self._bins)]) * 1.0
+        counts = [np.bincount(codes[:, d], minlength=bins.size) for d, bins in enumerate(self._bins)]
+        return np.array(counts, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
