@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlff.equijump.analysis.divergence import js_divergence
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -70,6 +72,12 @@ class MarkovModel:
             times[: len(values)] = -self.lag / np.log(np.clip(values, 0.0, 1.0 - 1e-15))
         return times
 
+    def over(self, clusters: int) -> Array:
+        """[clusters, clusters], the transition matrix over all clusters; rows of those outside of the model are 0."""
+        matrix = np.zeros((clusters, clusters))
+        matrix[np.ix_(self.states, self.states)] = self.transitions
+        return matrix
+
     def passage_time(self, source: Integers, target: Integers) -> float:
         """Mean first passage time from clusters to others; nan if the model lacks either."""
         begin, end = np.isin(self.states, source), np.isin(self.states, target)
@@ -127,6 +135,22 @@ def flux_asymmetry(counts: Array) -> float:
         return float("nan")
     flux = counts / counts.sum()
     return float(np.abs(flux - flux.T).sum())
+
+
+def transition_divergence(reference: MarkovModel | None, other: MarkovModel | None) -> float:
+    """Mean Jensen-Shannon divergence in nats between the rows of two transition matrices over the same clusters.
+
+    Rows are weighted by the stationary distribution of the reference. A row that the other model does not have counts
+    ln 2, the largest divergence: nothing is known of where it would lead. nan without a reference.
+    """
+    if reference is None:
+        return float("nan")
+    if other is None:
+        return float(np.log(2))
+    clusters = 1 + int(max(reference.states.max(), other.states.max()))
+    p, q = (model.over(clusters)[reference.states] for model in (reference, other))
+    rows = js_divergence(p, q)
+    return float(reference.stationary @ np.where(np.isnan(rows), np.log(2), rows))
 
 
 def factor(reference: Array, value: Array) -> Array:

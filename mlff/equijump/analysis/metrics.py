@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mlff.equijump.analysis.correlation import autocorrelation, integrated_time, vamp2
 from mlff.equijump.analysis.divergence import js_divergence
-from mlff.equijump.analysis.markov import MarkovModel, factor, flux_asymmetry
+from mlff.equijump.analysis.markov import MarkovModel, factor, flux_asymmetry, transition_divergence
 from mlff.equijump.analysis.measure import Lags
 from mlff.equijump.analysis.resampling import Metric
 from mlff.equijump.analysis.spaces import Spaces
@@ -20,7 +20,7 @@ Integers = NDArray[np.int64]
 
 PROCESSES = 3  # implied timescales that are compared
 TORSIONS, RAMACHANDRAN, SLOW, SIZE, SHAPE = "torsions", "Ramachandran", "slow coordinates", "size", "structure"
-KINETICS, TIMESCALES, GEOMETRY = "kinetics", "timescales", "geometry"
+KINETICS, MARKOV, GEOMETRY = "kinetics", "Markov model", "geometry"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,12 @@ class Kinetics:
     resolved: int
     basins: tuple[Integers, Integers]
 
-    def times(self, counts: Array) -> Array:
-        """[processes + 2] in ps of counts [lags, n, n]: implied timescales, passage there and back."""
-        model = MarkovModel.of(counts[self.place], self.lag)
+    def model(self, counts: Array) -> MarkovModel | None:
+        """The Markov model at the lag of the comparison, of counts [lags, n, n]; None without transitions."""
+        return MarkovModel.of(counts[self.place], self.lag)
+
+    def times(self, model: MarkovModel | None) -> Array:
+        """[processes + 2] in ps: implied timescales, passage there and back; nan without a model."""
         if model is None:
             return np.full(PROCESSES + 2, np.nan)
         large, small = self.basins
@@ -84,7 +87,17 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
         return np.array(integrated_time(np.array(lags.correlation), correlation_curve(sums)))
 
     return [
-        Metric(TIMESCALES, times, "factor", "transitions", kinetics.times, factor),
+        # One metric, as estimating a model takes far longer than comparing two.
+        Metric(
+            MARKOV,
+            (*times, "transition matrix"),
+            ("factor",) * len(times) + ("nats",),
+            "transitions",
+            kinetics.model,
+            lambda reference, other: np.append(
+                factor(kinetics.times(reference), kinetics.times(other)), transition_divergence(reference, other)
+            ),
+        ),
         Metric(KINETICS, ("autocorrelation time of TIC1",), "factor", "correlation", tic_time, factor),
         Metric(
             KINETICS,

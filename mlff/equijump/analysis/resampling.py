@@ -25,7 +25,7 @@ class Metric:
     Attributes:
         group: heading in tables.
         names: of the K figures.
-        unit: of all of them.
+        unit: of all of them, or of each.
         sums: which sums of a measurement they need.
         describe: from summed sums to whatever is compared.
         compare: from the descriptions of reference and other to [K].
@@ -33,7 +33,7 @@ class Metric:
 
     group: str
     names: tuple[str, ...]
-    unit: str
+    unit: str | tuple[str, ...]
     sums: str
     describe: Callable[[Array], Any]
     compare: Callable[[Any, Any], Array]
@@ -148,7 +148,7 @@ def compare(
         Figure(
             group=metric.group,
             name=name,
-            unit=metric.unit,
+            unit=metric.unit if isinstance(metric.unit, str) else metric.unit[k],
             value=float(value[k]),
             interval=Spread.of(columns[0][:, k]),
             floor=Spread.of(columns[1][:, k]),

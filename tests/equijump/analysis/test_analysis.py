@@ -56,7 +56,7 @@ def test_known_kinetics_are_found(same: Analysis) -> None:
     large, small = same.kinetics.basins
     counts = same.measured.total("clusters")
     assert np.log(counts[large].sum() / counts[small].sum()) == pytest.approx(FREE_ENERGY, abs=0.25)
-    times = same.kinetics.times(same.measured.total("transitions"))
+    times = same.kinetics.times(same.kinetics.model(same.measured.total("transitions")))
     np.testing.assert_allclose(times[-2:], [1 / 0.01, 1 / 0.02], rtol=0.25)
 
 
@@ -114,10 +114,12 @@ def test_the_plateau_is_not_sought_in_noise(times: list[float], place: int) -> N
     assert _plateau(np.array(times), np.array([1.0, 2.0, 5.0, 10.0, 50.0])) == place
 
 
-def test_another_process_is_told_apart(other: Analysis) -> None:
+def test_another_process_is_told_apart(same: Analysis, other: Analysis) -> None:
     assert other.figure("t1").value == pytest.approx(-1 / np.log(0.99) / RELAXATION, rel=0.3)
     assert other.figure("ΔG between the basins, difference").value == pytest.approx(FREE_ENERGY, abs=0.25)
     assert other.figure("psi ALA 2").ratio > 2
+    assert other.figure("transition matrix").matched.median > other.figure("transition matrix").floor.high
+    assert same.figure("transition matrix").ratio == pytest.approx(1.0, abs=0.5)
     # φ does not jump in either: its distribution is the same
     assert other.figure("phi ALA 2").ratio < 2
     missed = {name for name, passed in limits(other).items() if not passed}
@@ -132,6 +134,10 @@ def test_controls_fail_what_they_must(same: Analysis) -> None:
     assert t1.controls[NO_OP] == np.inf
     assert psi.controls[NO_OP] > 5 * psi.floor.median
     assert bonds.controls[WALK] > 0.3
+    matrix = same.figure("transition matrix")
+    assert matrix.unit == "nats"
+    assert matrix.controls[SHUFFLED] > 5 * matrix.floor.high
+    assert matrix.controls[NO_OP] == pytest.approx(np.log(2))
     assert same.figure("RMSF, rms difference").controls[WALK] > 10 * same.figure("RMSF, rms difference").value
     shuffled = same.figure("autocorrelation time of TIC1").controls[SHUFFLED]
     assert shuffled > 5

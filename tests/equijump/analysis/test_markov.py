@@ -14,6 +14,7 @@ from mlff.equijump.analysis.markov import (
     flux_asymmetry,
     observed_survival,
     transition_counts,
+    transition_divergence,
 )
 
 
@@ -100,6 +101,38 @@ def test_flux_asymmetry_of_a_ring() -> None:
     assert flux_asymmetry(10 * (0.75 * ring + 0.25 * ring.T)) == pytest.approx(1.0)
     assert flux_asymmetry(ring + ring.T) == 0.0
     assert np.isnan(flux_asymmetry(np.zeros((2, 2))))
+
+
+def model_of(transitions: list[list[float]], stationary: list[float]) -> MarkovModel:
+    return MarkovModel(np.array(transitions), np.array(stationary), np.arange(len(stationary)), 1.0)
+
+
+def test_divergence_of_two_state_chains_is_that_of_four_entropies() -> None:
+    """Equal populations 2 : 1, everything twice as fast: populations do not tell, rows of the matrices do."""
+
+    def entropy(p: float) -> float:
+        return float(-p * np.log(p) - (1 - p) * np.log(1 - p))
+
+    slow, fast = model_of([[0.9, 0.1], [0.2, 0.8]], [2 / 3, 1 / 3]), model_of([[0.8, 0.2], [0.4, 0.6]], [2 / 3, 1 / 3])
+    rows = [entropy((a + 2 * a) / 2) - (entropy(a) + entropy(2 * a)) / 2 for a in (0.1, 0.2)]
+    assert transition_divergence(slow, fast) == pytest.approx(2 / 3 * rows[0] + 1 / 3 * rows[1])
+    assert transition_divergence(slow, slow) == 0.0
+    # The weights are those of the reference, the divergence of a row does not depend on the order.
+    skewed = MarkovModel(fast.transitions, np.array([0.5, 0.5]), fast.states, 1.0)
+    assert transition_divergence(skewed, slow) == pytest.approx((rows[0] + rows[1]) / 2)
+
+
+def test_states_that_are_never_visited_count_as_wrong_as_can_be() -> None:
+    whole = model_of([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]], [0.5, 0.3, 0.2])
+    lost = MarkovModel(np.eye(2), np.array([0.5, 0.5]), np.array([3, 4]), 1.0)  # never anywhere the reference is
+    assert transition_divergence(whole, lost) == pytest.approx(np.log(2))
+    assert transition_divergence(whole, None) == pytest.approx(np.log(2))
+    assert np.isnan(transition_divergence(None, whole))
+    half = MarkovModel(whole.transitions[:2, :2] / 0.9, np.array([0.5, 0.5]), np.array([0, 1]), 1.0)
+    # Two rows without the third state, 10 % of which goes there: the divergence of (1 - q, q) from (1, 0) at q = 0.1.
+    row = (np.log(2 / 2) - 0.9 * np.log(0.95) - 0.1 * np.log(0.05) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1)) / 2
+    row += -np.log(0.95) / 2
+    assert transition_divergence(whole, half) == pytest.approx(0.8 * row + 0.2 * np.log(2))
 
 
 def test_factor_is_symmetric_and_infinite_where_something_is_missing() -> None:
