@@ -13,6 +13,7 @@ from mlff.equijump.generation.config import GenerationConfig, SystemConfig
 from mlff.equijump.generation.isomers import Isomers
 from mlff.equijump.layout import CloudLayout
 from mlff.peptides.building import Peptide, capped_peptide, force_field
+from mlff.peptides.errors import PeptideError
 from mlff.peptides.packages import require_packages
 from mlff.peptides.sampling import minimise, sample
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from openmm.app import Topology
 
 _ATTEMPTS = 50
+_TRIAL = 0.5  # ps
 
 
 def molecule(system: SystemConfig) -> Peptide:
@@ -72,9 +74,28 @@ def start(config: GenerationConfig, system: SystemConfig, trajectory: int) -> tu
         raise DataError(f"{system.folder}: the force field cannot take it: {error}") from error
     for _ in range(_ATTEMPTS):
         found, words = _attempt(config, system, trajectory, given, rng)
-        if np.array_equal(isomers.of_frames(found.positions[heavy]), wanted):
+        right = np.array_equal(isomers.of_frames(found.positions[heavy]), wanted)
+        if right and _holds_together(found, config, trajectory):
             return found, words
-    raise DataError(f"{system.folder}: no start with the right isomers in {_ATTEMPTS} attempts")
+    raise DataError(f"{system.folder}: no start with the right isomers that can be run in {_ATTEMPTS} attempts")
+
+
+def _holds_together(peptide: Peptide, config: GenerationConfig, seed: int) -> bool:
+    """Whether a structure survives its first steps: minimisation cannot untangle all that random angles make."""
+    trial = sample(
+        peptide,
+        config.solvent,
+        config.temperature,
+        interval=_TRIAL,
+        equilibration=0.0,
+        seed=seed,
+        dynamics=config.dynamics,
+    )
+    try:
+        next(trial)
+    except PeptideError:
+        return False
+    return True
 
 
 def _attempt(
