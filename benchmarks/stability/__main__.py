@@ -36,6 +36,7 @@ from mlff.peptides import capped_peptide
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
 TEMPERATURE, INTERVAL = 300.0, 100  # K, steps between frames
 NVE_STEP, NVT_STEP = 0.5, 1.0  # fs
+APART = 300.0  # Å between peptides at the start; they diffuse by some 30 Å
 SLOPE_BAR, SPREAD_BAR, ERRORS_BAR = 1e-5, 0.05, 4.0
 
 
@@ -106,28 +107,36 @@ def constant_energy(model: str, work: Path, equilibration: float, picoseconds: f
     }
 
 
-def constant_temperature(model: str, work: Path, residue: str, picoseconds: float) -> dict[str, Any]:
-    """Whether a capped residue stays whole, and at its temperature."""
-    peptide = capped_peptide(residue)
-    start = work / f"{residue}.pdb"
+def constant_temperature(model: str, work: Path, residues: list[str], picoseconds: float) -> dict[str, Any]:
+    """Whether capped residues stay whole, and at their temperature.
+
+    They move side by side in one system, too far apart to meet: for molecules so small most of a step is overhead.
+    """
+    modeller = app.Modeller(app.Topology(), [] * unit.nanometer)
+    for number, residue in enumerate(residues):
+        peptide = capped_peptide(residue)
+        place = np.array([number * APART, 0.0, 0.0])
+        modeller.add(peptide.topology, (peptide.positions + place) * unit.angstrom)
+    positions = np.array(modeller.positions.value_in_unit(unit.angstrom))
+    start = work / f"{''.join(residues)}.pdb"
     if not start.exists():
-        write_pdb(start, peptide.topology, peptide.positions)
+        write_pdb(start, modeller.topology, positions)
     settings = SimulationSettings(temperature=TEMPERATURE, time_step=NVT_STEP, report_interval=INTERVAL)
-    name = "-".join(r.name for r in peptide.topology.residues())
+    names = ["-".join(residue.name for residue in chain.residues()) for chain in modeller.topology.chains()]
+    record: dict[str, Any] = {"systems": names, "time_step_fs": NVT_STEP}
     try:
-        result = simulated(start, model, work / f"nvt_{residue}", steps(picoseconds, NVT_STEP), settings)
+        result = simulated(start, model, work / "nvt", steps(picoseconds, NVT_STEP), settings)
     except SimulationFailed as failure:
-        return {"system": name, "passed": False, "failure": str(failure)}
-    degrees = 3 * peptide.topology.getNumAtoms() - 3
+        return {**record, "passed": False, "failure": str(failure)}
+    degrees = 3 * len(positions) - 3
     # Twice the correlation time of the kinetic energy, which is 1/(2 friction), counts as one sample.
     independent = max(1.0, result.time * settings.friction)
     error = (result.temperature - TEMPERATURE) / (TEMPERATURE * np.sqrt(2.0 / degrees / independent))
     table = read_table(result.folder / "state.csv")
     fluctuation = np.var(2.0 * table["kinetic_eV"] / (units.kB * TEMPERATURE)) / (2.0 * degrees)
     return {
-        "system": name,
+        **record,
         "picoseconds": result.time,
-        "time_step_fs": NVT_STEP,
         "frames": len(table["step"]),
         "mean_temperature_K": result.temperature,
         "standard_errors_from_target": float(error),
@@ -154,15 +163,16 @@ def show(record: dict[str, Any], console: Console) -> None:
         table.add_row(row["system"], *figures, spread, _verdict(row))
         console.print(table)
     if "nvt" in record:
+        row = record["nvt"]
         table = Table(title=f"Constant temperature, {TEMPERATURE:g} K")
-        for heading in ("system", "ps", "T (K)", "standard errors off", "broken bonds", "ns/day", "bar"):
+        for heading in ("systems", "ps", "T (K)", "standard errors off", "broken bonds", "ns/day", "bar"):
             table.add_column(heading, justify="right")
-        for row in record["nvt"]:
-            if "failure" in row:
-                table.add_row(row["system"], "", "", "", "", "", "FAILED")
-                continue
+        systems = "\n".join(row["systems"])
+        if "failure" in row:
+            table.add_row(systems, "", "", "", "", "", "FAILED")
+        else:
             table.add_row(
-                row["system"],
+                systems,
                 f"{row['picoseconds']:g}",
                 f"{row['mean_temperature_K']:.1f}",
                 f"{row['standard_errors_from_target']:+.1f}",
@@ -186,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=["nve", "nvt"], help="one of the two parts")
     parser.add_argument("--equilibration", type=float, default=2.0, help="ps before --nve")
     parser.add_argument("--nve", type=float, default=20.0, help="ps at constant energy")
-    parser.add_argument("--nvt", type=float, default=100.0, help="ps at constant temperature, of each peptide")
+    parser.add_argument("--nvt", type=float, default=100.0, help="ps at constant temperature")
     parser.add_argument("--residues", nargs="+", default=["I", "T", "E"], help="one-letter codes")
     parser.add_argument("--work", type=Path, default=Path("runs/stability"), help="folder of the simulations")
     parser.add_argument("--threads", type=int, default=1)
@@ -196,10 +206,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only != "nvt":
         record["nve"] = constant_energy(options.model, options.work, options.equilibration, options.nve)
     if options.only != "nve":
-        record["nvt"] = [
-            constant_temperature(options.model, options.work, residue, options.nvt) for residue in options.residues
-        ]
-    last = options.work / ("nve" if "nve" in record else f"nvt_{options.residues[0]}") / "simulation.json"
+        record["nvt"] = constant_temperature(options.model, options.work, options.residues, options.nvt)
+    last = options.work / ("nve" if "nve" in record else "nvt") / "simulation.json"
     record["sha256"] = json.loads(last.read_text(encoding="utf-8"))["settings"]["model_sha256"]
     console = Console()
     show(record, console)

@@ -19,14 +19,14 @@ def test_it_runs_and_goes_on(tmp_path, capsys):
     output, work = tmp_path / "result.json", tmp_path / "work"
     arguments = ["--model", str(model), "-o", str(output), "--work", str(work), "--nve", "0.1", "--nvt", "0.1"]
     arguments += ["--equilibration", "0.1"]
-    arguments += ["--residues", "T"]
+    arguments += ["--residues", "T", "I"]
     assert main(arguments) == 0
     record = json.loads(output.read_text())
     assert record["nve"]["system"] == "ACE-ALA-NME"
     # The toy potential knows no bonds, and starts hot.
     assert not record["nve"]["passed"]
-    (row,) = record["nvt"]
-    assert row["system"] == "ACE-THR-NME"
+    row = record["nvt"]
+    assert row["systems"] == ["ACE-THR-NME", "ACE-ILE-NME"]
     assert not row["passed"]
     assert row["broken_bonds"] or "failure" in row
     assert len(record["sha256"]) == 64
