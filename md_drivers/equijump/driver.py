@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from md_drivers.checks import check_count
 from md_drivers.equijump.folder import RolloutFolder
 from md_drivers.equijump.models import JumpSource, open_jump_model
 from md_drivers.equijump.noise import ReplicaNoise
-from md_drivers.equijump.settings import RolloutSettings, check_count
+from md_drivers.equijump.settings import RolloutSettings
 from md_drivers.equijump.start import Start, check_residues, geometry_check, read_start
 from md_drivers.equijump.state import COUNTS, State
 from mlff.artifacts import LoadedJump
