@@ -24,7 +24,7 @@ class RolloutFolder:
 
     Args:
         path: of the folder, which :meth:`begin` makes.
-        start, model, settings: what is rolled out; together they must be the same on resuming.
+        start, model, settings: what is rolled out; together they must be the same on resuming, but for the batch size.
     """
 
     def __init__(self, path: Path, start: Start, model: LoadedJump, settings: RolloutSettings) -> None:
@@ -52,7 +52,7 @@ class RolloutFolder:
             },
             "versions": installed_versions(_PACKAGES),
         }
-        self._record = RunRecord(path / "rollout.json", content, "rollout")
+        self._record = RunRecord(path / "rollout.json", content, "rollout", free=("batch_size",))
 
     def check_empty(self) -> None:
         """Make sure that nothing is overwritten; raises FileExistsError."""

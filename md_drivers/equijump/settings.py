@@ -11,7 +11,7 @@ from md_drivers.trajectory_files import TrajectoryFormat
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """What makes a rollout what it is; none of it may change when the rollout is resumed.
+    """What makes a rollout what it is; only ``batch_size`` may change when the rollout is resumed.
 
     Attributes:
         lag: ps of a jump, one that the model was trained for.

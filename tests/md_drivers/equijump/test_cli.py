@@ -72,6 +72,18 @@ def test_wrong_input(dipeptide, jump_path, tmp_path):
         assert "Traceback" not in result.output
 
 
+def test_memory_that_runs_out_is_one_message(dipeptide, jump_path, tmp_path, monkeypatch):
+    def no_memory(*arguments, **options):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(mlff.artifacts.LoadedJump, "jump", no_memory)
+    options = ["--lag", 10, "--steps", 4, "--replicas", 8, "-o", tmp_path / "out"]
+    result = run("rollout", dipeptide, "-m", jump_path, *options)
+    assert result.exit_code == 1
+    assert "for 8 replica(s) at once: set --batch-size" in result.stderr
+    assert "Traceback" not in result.output
+
+
 def test_an_explosion_is_a_failure(dipeptide, stray_path, tmp_path):
     result = run("rollout", dipeptide, "-m", stray_path, "--lag", 10, "--steps", 40, "-o", tmp_path / "out")
     assert result.exit_code == 1
