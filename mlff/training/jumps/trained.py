@@ -28,7 +28,9 @@ def load_trained_jump(source: Path) -> tuple[JumpModel, dict[str, Any]]:
     try:
         config = JumpConfig.model_validate_json(metadata["jump"])
         lags = [float(lag) for lag in json.loads(metadata["lags"])]
-        facts = {name: json.loads(metadata[name]) for name in ("best", "training_data") if name in metadata}
+        facts: dict[str, Any] = {
+            name: json.loads(metadata[name]) for name in ("best", "training_data") if name in metadata
+        }
     except (KeyError, ValueError, ValidationError) as error:
         raise ConfigError(f"{path}: its metadata hold no configuration of a jump model ({error})") from error
     model = JumpModel(config, lags)
