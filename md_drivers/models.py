@@ -47,10 +47,15 @@ def moved(
     device: str | torch.device | None,
     dtype: str | torch.dtype | None,
 ) -> _Loaded:
-    """A loaded model on a device and in a dtype (``None``: as it is), read again by ``load`` where that differs."""
-    given = (str(model.device), dtype_name(model.dtype))
-    wanted = (str(device or given[0]), dtype_name(dtype or given[1]))
-    return model if wanted == given else load(model.path, device=wanted[0], dtype=wanted[1])
+    """A loaded model on a device and in a dtype (``None``: as it is), read again by ``load`` where that differs.
+
+    ``cuda`` without an index is the GPU where the model is already.
+    """
+    stays = device is None or str(device) in (str(model.device), model.device.type)
+    wanted = dtype_name(dtype or model.dtype)
+    if stays and wanted == dtype_name(model.dtype):
+        return model
+    return load(model.path, device=str(model.device if stays else device), dtype=wanted)
 
 
 def model_name(model: LoadedModel | LoadedJump) -> str:

@@ -167,7 +167,7 @@ class _Course:
         self.state = state
         self._folder, self._model, self._layout = folder, model, start.layout
         self._check, self._settings = check, settings
-        self._cloud = start.clouds[0].to(model.device, model.dtype)
+        self._cloud = start.clouds[0]  # on the CPU, as all coordinates are between jumps
         self._noise = ReplicaNoise(settings.seed, start.layout.atom_mask, model.num_noises(settings.latent_steps))
         self._pending: list[tuple[np.ndarray, np.ndarray]] = []  # replicas [R'] and their atoms [R',M,3] of each step
         self._begun = self._saved = time.perf_counter()
@@ -225,7 +225,7 @@ class _Course:
     def _batch(self, coordinates: torch.Tensor) -> TensorCloud:
         cloud, count = self._cloud, len(coordinates)
         labels = (cloud.residues, cloud.atom_mask, cloud.chains)
-        return TensorCloud(coordinates, *(x.to(coordinates.device).expand(count, *x.shape) for x in labels))
+        return TensorCloud(coordinates, *(x.expand(count, *x.shape) for x in labels))
 
     def save(self) -> None:
         """Judge and write the frames that wait, then the state."""
