@@ -47,12 +47,14 @@ test: lint ## set up, lint, type-check, run the whole test suite against the ins
 	@cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -c 'import sys, mlff; sys.exit("site-packages" not in mlff.__file__ and "tests would not see the installed package but " + mlff.__file__)'
 	cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) "$(CURDIR)/tests"
 
+# What `make test` has run already in the other environment (PythonForce, the commands) is left out here. The probe comes
+# first because tests are skipped, and not failed, where openmmtorch cannot be imported.
 test-torchforce: export OMP_NUM_THREADS = 1
 test-torchforce: export MKL_NUM_THREADS = 1
-test-torchforce: $(TORCHFORCE)/.installed ## the tests of the OpenMM forces with TorchForce, in an environment of its own (about 7 GB)
+test-torchforce: $(TORCHFORCE)/.installed ## the tests of TorchForce, in an environment of its own (about 7 GB)
 	@mkdir -p $(RUN_DIR)
 	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m md_drivers.openmm.probe
-	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) --ignore "$(CURDIR)/tests/md_drivers/openmm/simulation" "$(CURDIR)/tests/md_drivers/openmm"
+	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile -k torchforce $(PYTEST_ARGS) "$(CURDIR)/tests/md_drivers/openmm"
 
 lint: dev ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -116,15 +118,16 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt
 	@touch $@
 
 # The one pair that works (md_drivers/openmm/probe.py); the torch build with CUDA is needed also where there is no GPU.
+# --no-compile: most of these gigabytes are never imported, and what is imported is compiled then.
 $(TORCHFORCE)/.torch:
 	$(call make_venv,$(TORCHFORCE))
 	@echo "installing torch 2.9.1 with CUDA and openmmtorch 1.5 (about 7 GB, two to four minutes)"
-	@$(TORCHFORCE)/bin/python -m pip --disable-pip-version-check --quiet install 'torch==2.9.1' 'openmmtorch==1.5' || { \
+	@$(TORCHFORCE)/bin/python -m pip --disable-pip-version-check --quiet install --no-compile 'torch==2.9.1' 'openmmtorch==1.5' || { \
 	  echo "error: torch 2.9.1 and openmmtorch 1.5 cannot be installed, see above, so TorchForce was NOT tested." >&2; \
 	  echo "       They come from PyPI and need 7 GB in $(CURDIR)/$(TORCHFORCE): is there a network, and space?" >&2; exit 1; }
 	@touch $@
 
 $(TORCHFORCE)/.installed: $(SOURCES) $(TORCHFORCE)/.torch
 	@echo "installing the project, its dependencies and the tools for development"
-	$(TORCHFORCE)/bin/python -m pip --disable-pip-version-check --quiet install '.[dev,openmm]'
+	$(TORCHFORCE)/bin/python -m pip --disable-pip-version-check --quiet install --no-compile '.[dev,openmm]'
 	@touch $@

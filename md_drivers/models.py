@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from mlff.artifacts import LoadedJump, LoadedModel, load
 
 Model = str | os.PathLike[str] | LoadedModel
+_Loaded = TypeVar("_Loaded", LoadedModel, LoadedJump)
 
 
 def open_potential(
@@ -28,9 +31,7 @@ def open_potential(
         ValueError: it is not there, not a potential, or ``device`` or ``dtype`` is not supported.
     """
     if isinstance(model, LoadedModel):
-        given = (str(model.device), dtype_name(model.dtype))
-        wanted = (str(device or given[0]), dtype_name(dtype or given[1]))
-        loaded = model if wanted == given else load(model.path, device=wanted[0], dtype=wanted[1])
+        loaded = moved(model, load, device, dtype)
     elif isinstance(model, (str, os.PathLike)):
         loaded = load(model, device=device or default_device(), dtype=dtype)
     elif isinstance(model, LoadedJump):
@@ -40,12 +41,27 @@ def open_potential(
     return loaded
 
 
-def model_name(model: LoadedModel) -> str:
+def moved(
+    model: _Loaded,
+    load: Callable[..., _Loaded],
+    device: str | torch.device | None,
+    dtype: str | torch.dtype | None,
+) -> _Loaded:
+    """A loaded model on a device and in a dtype (``None``: as it is), read again by ``load`` where that differs.
+
+    ``cuda`` without an index is the GPU where the model is already.
+    """
+    stays = device is None or str(device) in (str(model.device), model.device.type)
+    wanted = dtype_name(dtype or model.dtype)
+    if stays and wanted == dtype_name(model.dtype):
+        return model
+    return load(model.path, device=str(model.device if stays else device), dtype=wanted)
+
+
+def model_name(model: LoadedModel | LoadedJump) -> str:
     """Name of a loaded model: as its author named it, else the folder of ``<name>/model.pt``, else the file's stem."""
-    if model.metadata.name:
-        return model.metadata.name
     path = Path(model.path)
-    return path.parent.name if path.name == "model.pt" else path.stem
+    return model.metadata.name or (path.parent.name if path.name == "model.pt" else path.stem)
 
 
 def dtype_name(dtype: str | torch.dtype) -> str:

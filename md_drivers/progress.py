@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from md_drivers.display import Display
 from md_drivers.results import RelaxStep, StepCallback
 
 
-class StepReporter:
+class StepReporter(Display):
     """Prints a line per step (structure, step, energy in eV, fmax in eV/A); a terminal also gets a progress bar.
 
     Used as a context manager and passed to ``relax`` as callback. Calls ``callback``, if given, after printing.
@@ -25,36 +24,24 @@ class StepReporter:
         callback: StepCallback | None = None,
         console: Console | None = None,
     ) -> None:
-        self.console = console or Console()
-        self._structures, self._steps, self._fmax = structures, steps, fmax
-        self._callback = callback
-        self._task: TaskID | None = None
-        self._current: int | None = None
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("step {task.completed:.0f} of at most {task.total:.0f}"),
             TimeElapsedColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-            transient=True,
+            console=console,
         )
-
-    def __enter__(self) -> StepReporter:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+        self._structures, self._steps, self._fmax = structures, steps, fmax
+        self._callback = callback
+        self._task: TaskID | None = None
+        self._current: int | None = None
 
     def __call__(self, step: RelaxStep) -> None:
         if step.structure != self._current:
             self._begin(step)
         self._line(f"{step.name}  {step.step:5d}  {step.energy:16.6f}  {step.fmax:12.6f}")
         if self._task is not None:
-            self._progress.update(
+            self._bar.update(
                 self._task, completed=step.step, description=f"fmax {step.fmax:.4f}, goal {self._fmax:g} eV/Å"
             )
         if self._callback is not None:
@@ -62,12 +49,9 @@ class StepReporter:
 
     def _begin(self, step: RelaxStep) -> None:
         if self._task is not None:
-            self._progress.remove_task(self._task)
+            self._bar.remove_task(self._task)
         self._current = step.structure
-        self._task = self._progress.add_task("", total=self._steps)
+        self._task = self._bar.add_task("", total=self._steps)
         count = f" ({step.structure + 1} of {self._structures})" if self._structures > 1 else ""
         self._line(f"{step.name}: {step.atoms.get_chemical_formula()}{count}")
         self._line(f"{'structure':<{len(step.name)}}  {'step':>5}  {'energy (eV)':>16}  {'fmax (eV/Å)':>12}")
-
-    def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

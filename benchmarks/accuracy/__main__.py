@@ -55,6 +55,10 @@ def main(
     Without `--minutes` and `--epochs` it is the full recipe. A stopped run goes on with the same command and
     `--resume`.
 
+    Run folder and result are named after what decides the result: recipe, molecule, DeNS, epochs, seed. With
+    `--minutes` the speed decides, too, so `--threads` and `--compile` join the name; runs of several machines need
+    names of their own, with `--output` and `--run-folder`.
+
     Exit status: 0 done, 1 failed, 2 wrong input, 130 stopped by Ctrl-C, 143 terminated.
     """
     choice = Choice(molecule, dens, seed, minutes, epochs, threads, compiled)

@@ -95,9 +95,9 @@ def _budget_key(run: Result) -> tuple[Any, ...]:
         return key
     if budget.max_minutes is None:
         return (*key, budget.max_epochs)
-    # minutes mean something together with the machine only
+    # minutes mean something together with the speed only
     machine = run.hardware.gpu or (run.hardware.machine, run.hardware.threads)
-    return (*key, budget.max_epochs, budget.max_minutes, machine)
+    return (*key, budget.max_epochs, budget.max_minutes, machine, bool(run.config.get("compile")))
 
 
 def _differences(one: Any, other: Any, name: str = "") -> set[str]:

@@ -60,12 +60,19 @@ class Choice:
     compile: bool | None = None
 
     def name(self, recipe: Recipe) -> str:
-        """Name of run folder and result file; choices that give different results have different names."""
+        """Name of run folder and result file; choices that give different results have different names.
+
+        Threads and compilation change the speed and no result, so they are in the name where minutes are the budget.
+        The machine is not, though it counts as much: keep runs of several apart with ``--output``.
+        """
         parts = [recipe.name]
         parts += [self.molecule] if self.molecule else []
         parts += ["dens"] if self.dens else []
         parts += [] if self.epochs is None else [f"{self.epochs}epochs"]
-        parts += [] if self.minutes is None else [f"{self.minutes:g}min"]
+        if self.minutes is not None:
+            parts += [f"{self.minutes:g}min", f"{self.threads}thread{'' if self.threads == 1 else 's'}"]
+            compiled = recipe.training.get("compile", False) if self.compile is None else self.compile
+            parts += ["compiled"] if compiled else []
         return "_".join([*parts, f"seed{self.seed}"])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from md_drivers.equijump.driver import RolloutProgress, RolloutResult, rollout
     from md_drivers.equijump.dynamics import JumpDynamics
-    from md_drivers.equijump.errors import JumpFailed
+    from md_drivers.equijump.errors import JumpFailed, OutOfMemory
     from md_drivers.equijump.openmm_bridge import JumpRecord, OpenMMJumper
     from md_drivers.equijump.settings import RolloutSettings
 
@@ -18,6 +18,7 @@ __all__ = [
     "JumpFailed",
     "JumpRecord",
     "OpenMMJumper",
+    "OutOfMemory",
     "RolloutProgress",
     "RolloutResult",
     "RolloutSettings",
@@ -29,6 +30,7 @@ _HOME = {
     "JumpFailed": "errors",
     "JumpRecord": "openmm_bridge",
     "OpenMMJumper": "openmm_bridge",
+    "OutOfMemory": "errors",
     "RolloutProgress": "driver",
     "RolloutResult": "driver",
     "RolloutSettings": "settings",

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from md_drivers.checks import check_count
+from md_drivers.equijump.errors import OutOfMemory, is_out_of_memory
 from md_drivers.equijump.folder import RolloutFolder
 from md_drivers.equijump.models import JumpSource, open_jump_model
 from md_drivers.equijump.noise import ReplicaNoise
-from md_drivers.equijump.settings import RolloutSettings, check_count
+from md_drivers.equijump.settings import RolloutSettings
 from md_drivers.equijump.start import Start, check_residues, geometry_check, read_start
 from md_drivers.equijump.state import COUNTS, State
 from mlff.artifacts import LoadedJump
@@ -99,7 +101,8 @@ def rollout(
         settings: lag, replicas and all else that defines the rollout.
         device: of the model; ``None`` takes a GPU if there is one.
         strict: refuse residues that the model was not trained on, instead of a warning.
-        resume: go on from the state in ``output``; exactly on a CPU, to rounding errors on a GPU.
+        resume: go on from the state in ``output``; exactly on a CPU, to rounding errors on a GPU or with another
+            ``batch_size``, which may change.
         on_progress: called after each jump.
         should_stop: asked between jumps; when true, the state is saved and the rollout ends.
 
@@ -110,6 +113,7 @@ def rollout(
         ValueError: a setting without meaning, a lag that the model was not trained for, a model of another kind; as
             :class:`md_drivers.StructureError`, a structure or state that cannot be used, or other settings than those
             of the rollout to resume.
+        OutOfMemory: so many replicas do not fit at once; go on with ``resume`` and a smaller ``batch_size``.
     """
     check_count("steps", steps)
     loaded = open_jump_model(model, device, settings.dtype)
@@ -163,7 +167,7 @@ class _Course:
         self.state = state
         self._folder, self._model, self._layout = folder, model, start.layout
         self._check, self._settings = check, settings
-        self._cloud = start.clouds[0].to(model.device, model.dtype)
+        self._cloud = start.clouds[0]  # on the CPU, as all coordinates are between jumps
         self._noise = ReplicaNoise(settings.seed, start.layout.atom_mask, model.num_noises(settings.latent_steps))
         self._pending: list[tuple[np.ndarray, np.ndarray]] = []  # replicas [R'] and their atoms [R',M,3] of each step
         self._begun = self._saved = time.perf_counter()
@@ -187,16 +191,8 @@ class _Course:
         noise = self._noise(state.step, running.tolist())
         old = torch.from_numpy(state.coordinates[running]).to(self._model.dtype)
         size = settings.batch_size or len(running)
-        parts = [
-            self._model.jump(
-                self._batch(old[i : i + size]),
-                settings.lag,
-                noise=noise[:, i : i + size],
-                steps=settings.latent_steps,
-            )
-            for i in range(0, len(running), size)
-        ]
-        new = torch.cat([part.coordinates for part in parts]).to("cpu", torch.float64)
+        parts = range(0, len(running), size)
+        new = torch.cat([self._moved(old[i : i + size], noise[:, i : i + size]) for i in parts])
         cloud = self._batch(new)
         atoms = self._layout.atoms(cloud).numpy()
         reach = np.abs(atoms - cloud.center().numpy()[:, None]).max((1, 2))
@@ -210,10 +206,26 @@ class _Course:
             )
         self._pending.append((running[good], atoms[good]))
 
+    def _moved(self, old: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Coordinates [R,N,3,C] after a jump of replicas that the network sees at once, float64 and off the device."""
+        try:
+            new = self._model.jump(self._batch(old), self._settings.lag, noise=noise, steps=self._settings.latent_steps)
+            return new.coordinates.to("cpu", torch.float64)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            count, device = len(old), self._model.device
+            cure = (
+                f"set --batch-size (batch_size) below {count} and go on with --resume (resume=True)"
+                if count > 1
+                else "one is the least, so take a device with more memory"
+            )
+            raise OutOfMemory(f"not enough memory on {device} for {count} replica(s) at once: {cure}") from error
+
     def _batch(self, coordinates: torch.Tensor) -> TensorCloud:
         cloud, count = self._cloud, len(coordinates)
         labels = (cloud.residues, cloud.atom_mask, cloud.chains)
-        return TensorCloud(coordinates, *(x.to(coordinates.device).expand(count, *x.shape) for x in labels))
+        return TensorCloud(coordinates, *(x.expand(count, *x.shape) for x in labels))
 
     def save(self) -> None:
         """Judge and write the frames that wait, then the state."""

@@ -12,9 +12,10 @@ import torch
 from ase import Atoms, units
 from ase.optimize.optimize import Dynamics
 
-from md_drivers.equijump.models import JumpSource, jump_model_name, open_jump_model
+from md_drivers.equijump.models import JumpSource, open_jump_model
 from md_drivers.equijump.molecule import MoleculeJumper
 from md_drivers.errors import StructureError
+from md_drivers.models import model_name
 
 if TYPE_CHECKING:
     from mdtraj import Topology
@@ -80,7 +81,7 @@ class JumpDynamics(Dynamics):
         """What the trajectory says of how it was made."""
         return {
             "type": "jump-dynamics",
-            "model": jump_model_name(self.model),
+            "model": model_name(self.model),
             "sha256": self.model.sha256,
             "lag_ps": self.jumper.lag,
         }

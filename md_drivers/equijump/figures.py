@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from md_drivers._files import write_figure
 from md_drivers.equijump.folder import RolloutFolder
 from md_drivers.equijump.frames import COLUMNS, FrameFiles
+from md_drivers.figures import dihedral_counts, draw_ramachandran, new_figure
 
 if TYPE_CHECKING:
     from mdtraj import Topology
 
-_BINS = 72  # of 5 degrees
 _POINTS = 200  # in time
 _MOST_LINES = 10
 _ANGSTROM_PER_NM = 10.0
@@ -30,7 +28,7 @@ def draw_figures(folder: RolloutFolder, topology: Topology) -> None:
     _draw_course(folder.path / "rollout.png", table)
     counts = _dihedral_counts(folder.frames, topology)
     if counts is not None:
-        _draw_ramachandran(folder.path / "ramachandran.png", counts)
+        draw_ramachandran(folder.path / "ramachandran.png", counts)
 
 
 def read_table(path: Path) -> dict[str, np.ndarray]:
@@ -41,8 +39,7 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
 
 def _draw_course(path: Path, table: dict[str, np.ndarray]) -> None:
     """Share of valid frames and radius of gyration against time."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 5)
     upper, lower = figure.subplots(2, 1, sharex=True)
     time = 1e-3 * table["time_ps"]
     edges = np.linspace(0.0, time.max(), min(_POINTS, int(table["step"].max())) + 1)
@@ -67,8 +64,7 @@ def _dihedral_counts(files: FrameFiles, topology: Topology) -> np.ndarray | None
     """[phi, psi] histogram over all frames and residues that have both; ``None`` where none has."""
     import mdtraj
 
-    edges = np.linspace(-180.0, 180.0, _BINS + 1)
-    counts = np.zeros((_BINS, _BINS))
+    counts = None
     for path in files.trajectories:
         for frames in files.read(path) if path.exists() else ():
             part = mdtraj.Trajectory(frames / _ANGSTROM_PER_NM, topology)
@@ -77,19 +73,6 @@ def _dihedral_counts(files: FrameFiles, topology: Topology) -> np.ndarray | None
             _, first, second = np.intersect1d(phi_atoms[:, 1], psi_atoms[:, 0], return_indices=True)
             if not len(first):
                 return None
-            x, y = np.degrees(phi[:, first]).ravel(), np.degrees(psi[:, second]).ravel()
-            counts += np.histogram2d(x, y, bins=[edges, edges])[0]
+            found = dihedral_counts(np.degrees(phi[:, first]), np.degrees(psi[:, second]))
+            counts = found if counts is None else counts + found
     return counts
-
-
-def _draw_ramachandran(path: Path, counts: np.ndarray) -> None:
-    figure = Figure(figsize=(5, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    edges = np.linspace(-180.0, 180.0, _BINS + 1)
-    image = axes.pcolormesh(edges, edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis", vmin=0)
-    figure.colorbar(image, ax=axes, label="frames × residues")
-    ticks = range(-180, 181, 60)
-    axes.set(xlabel="φ (°)", ylabel="ψ (°)", xticks=ticks, yticks=ticks, aspect="equal")
-    axes.grid(alpha=0.3)
-    write_figure(path, figure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from md_drivers.equijump.settings import TrajectoryFormat
-from md_drivers.errors import StructureError
+from md_drivers.trajectory_files import (
+    TrajectoryFormat,
+    cut_files,
+    dcd_header_size,
+    read_frames,
+    set_dcd_frames,
+    synced_sizes,
+)
 from mlff.equijump.validity import FrameGeometry
 
 if TYPE_CHECKING:
@@ -26,11 +31,6 @@ COLUMNS = ("replica", "step", "time_ps", "valid", *_GEOMETRY, "gyration")
 HEADER = ",".join(f"{name}_{_UNITS[name]}" if name in _UNITS else name for name in COLUMNS)
 
 _ANGSTROM_PER_NM = 10.0
-# Places in the header of a DCD file, little-endian 32-bit integers: frames twice; the header is three records.
-_DCD_FRAMES = (8, 20)
-_DCD_RECORDS = 3
-_DCD_LONGEST_HEADER = 4096  # bytes; what MDTraj writes has 276
-_FRAMES_AT_ONCE = 10_000
 
 
 class FrameFiles:
@@ -64,11 +64,11 @@ class FrameFiles:
         before = path.stat().st_size if path.exists() else 0
         data = self._encoded(steps, atoms)
         if before and self._format == "dcd":
-            data = data[_header_size(data) :]
+            data = data[dcd_header_size(data) :]
         with open(path, "ab") as file:
             file.write(data)
         if self._format == "dcd":
-            _write_dcd_frames(path, int(steps[-1]))
+            set_dcd_frames(path, int(steps[-1]), int(steps[-1]))
 
     def add_rows(self, replicas: np.ndarray, steps: np.ndarray, geometry: FrameGeometry, gyration: np.ndarray) -> None:
         """Append rows of the table, all arguments [rows]."""
@@ -81,13 +81,7 @@ class FrameFiles:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the files by name, brought to the disk first, so that no saved state is ahead of them."""
-        found = {}
-        for path in (self.table, *self.trajectories):
-            if path.exists():
-                with open(path, "rb") as file:
-                    os.fsync(file.fileno())
-                found[path.name] = path.stat().st_size
-        return found
+        return synced_sizes((self.table, *self.trajectories))
 
     def cut_back(self, sizes: Mapping[str, int], frames: np.ndarray) -> None:
         """Take away what came after a saved state, when the trajectories had so many frames [R].
@@ -95,38 +89,16 @@ class FrameFiles:
         Raises:
             StructureError: a file is gone or shorter than it was then; nothing was changed.
         """
-        for name, size in sizes.items():
-            path = self._folder / name
-            found = path.stat().st_size if path.exists() else 0
-            if found < size:
-                raise StructureError(
-                    f"{path}: {found} bytes, but the state was saved when it had {size}; put the file back, or start "
-                    "anew in another folder"
-                )
+        cut_files(self._folder, sizes, "the state was saved")
         for path, count in zip(self.trajectories, frames.tolist(), strict=True):
             if path.name not in sizes:
                 path.unlink(missing_ok=True)
-                continue
-            os.truncate(path, sizes[path.name])
-            if self._format == "dcd":
-                _write_dcd_frames(path, count)
-        os.truncate(self.table, sizes[self.table.name])
+            elif self._format == "dcd":
+                set_dcd_frames(path, count, count)
 
     def read(self, path: Path) -> Iterator[np.ndarray]:
-        """Frames [F,M,3] in Å, float32, of one of the trajectories, some thousand at a time."""
-        if self._format == "xtc":
-            from mdtraj.formats import XTCTrajectoryFile
-
-            with XTCTrajectoryFile(str(path)) as file:
-                while len(xyz := file.read(_FRAMES_AT_ONCE)[0]):
-                    yield _ANGSTROM_PER_NM * xyz
-            return
-        # MDTraj's reader of DCD files talks on standard output.
-        axis = np.dtype([("begin", "<i4"), ("values", "<f4", self._topology.n_atoms), ("end", "<i4")])
-        with open(path, "rb") as file:
-            file.seek(_header_size(file.read(_DCD_LONGEST_HEADER)))
-            while len(frames := np.fromfile(file, np.dtype([("x", axis), ("y", axis), ("z", axis)]), _FRAMES_AT_ONCE)):
-                yield np.stack([frames[name]["values"] for name in "xyz"], axis=-1)
+        """Frames [F,M,3] in Å, float32, of one of the trajectories, a part of the file at a time."""
+        return read_frames(path, self._topology.n_atoms)
 
     def _encoded(self, steps: np.ndarray, atoms: np.ndarray) -> bytes:
         """The frames as a file of their own; frames of XTC files simply follow each other."""
@@ -144,17 +116,3 @@ class FrameFiles:
             return temporary.read_bytes()
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _header_size(data: bytes) -> int:
-    place = 0
-    for _ in range(_DCD_RECORDS):
-        place += struct.unpack_from("<i", data, place)[0] + 8
-    return place
-
-
-def _write_dcd_frames(path: Path, frames: int) -> None:
-    with open(path, "r+b") as file:
-        for place in _DCD_FRAMES:
-            file.seek(place)
-            file.write(struct.pack("<i", frames))

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from ase import units
 
+from md_drivers.checks import check_count
 from md_drivers.equijump.errors import JumpFailed
 from md_drivers.equijump.models import JumpSource, open_jump_model
 from md_drivers.equijump.molecule import MoleculeJumper
-from md_drivers.equijump.settings import check_count
 from md_drivers.errors import StructureError
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ def rollout_command(
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     latent_steps: Annotated[int | None, typer.Option(min=1, help="Of a jump; default: the model's own.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Replicas in one call of the network; default: all.")
+        int | None,
+        typer.Option(min=1, help="Replicas in one call of the network; default: all. May change on resuming."),
     ] = None,
     trajectory_format: Annotated[
         Literal["xtc", "dcd"], typer.Option("--format", help="Of the trajectories: xtc has times, dcd is unrounded.")
@@ -37,8 +38,8 @@ def rollout_command(
     frame), rollout.json, rollout.png, ramachandran.png and state.npz. No frame is filtered or repaired. Of several
     models in TOP.pdb, replicas begin with one after the other.
 
-    Exit status: 0 done; 1 the coordinates of a replica exploded (files stay); 2 wrong input; 130 stopped by Ctrl-C, 143
-    terminated, both with the state saved: continue with --resume.
+    Exit status: 0 done; 1 the coordinates of a replica exploded, or memory ran out (files stay); 2 wrong input; 130
+    stopped by Ctrl-C, 143 terminated, both with the state saved: continue with --resume.
 
     Examples:
 
@@ -51,6 +52,7 @@ def rollout_command(
     import signal
 
     from md_drivers.equijump.driver import rollout
+    from md_drivers.equijump.errors import OutOfMemory
     from md_drivers.equijump.progress import RolloutReporter
     from md_drivers.equijump.settings import RolloutSettings
     from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
@@ -88,6 +90,9 @@ def rollout_command(
     except (ValueError, OSError, ImportError) as error:
         report_error(error)
         raise typer.Exit(WRONG_INPUT) from error
+    except OutOfMemory as error:
+        report_error(error)
+        raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
         error_console.print("stopped; continue with --resume")
         raise typer.Exit(128 + signal.SIGINT) from error

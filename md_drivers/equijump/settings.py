@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-TrajectoryFormat = Literal["xtc", "dcd"]
+from md_drivers.checks import check_count
+from md_drivers.trajectory_files import TrajectoryFormat
 
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """What makes a rollout what it is; none of it may change when the rollout is resumed.
+    """What makes a rollout what it is; only ``batch_size`` may change when the rollout is resumed.
 
     Attributes:
         lag: ps of a jump, one that the model was trained for.
@@ -50,9 +51,3 @@ class RolloutSettings:
     def as_dict(self) -> dict[str, Any]:
         """All settings by name."""
         return asdict(self)
-
-
-def check_count(name: str, value: object, least: int = 1) -> None:
-    """ValueError unless a value is a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")

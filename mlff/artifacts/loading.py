@@ -66,7 +66,9 @@ def open_model(
 
 
 def find_device(device: torch.device | str) -> torch.device:
-    """The device that is meant.
+    """The device that is meant, GPUs with their index.
+
+    Without it "cuda" would be another GPU in other threads, whose current device is their own, than where the model is.
 
     Raises:
         ArtifactError: not a CPU or CUDA device, or not there.
@@ -86,6 +88,8 @@ def find_device(device: torch.device | str) -> torch.device:
             raise ArtifactError(
                 f"device {str(found)!r} was asked for, but there are {torch.cuda.device_count()} CUDA GPUs"
             )
+        if found.index is None:
+            found = torch.device("cuda", torch.cuda.current_device())
     return found
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlff.training.jumps import JumpTrainingConfig
 
 _MOST_FRAMES = 20_000  # of each system, for the mean geometry
+_GROWING = ("frames", "sha256")  # what changes when trajectories are made longer
 _SELF_TEST_ATOMS = 30  # heavy atoms of structures that are small enough to be stored
 
 
@@ -54,7 +55,7 @@ def export(
         config = read_config(JumpTrainingConfig, folder.config) if folder.config.exists() else None
         systems = _training_systems(config, data)
         about: dict[str, Any] = {"name": name, "description": description, "licence": licence}
-        about["training_data"] = [_provenance(system) for system in systems]
+        about["training_data"] = _training_data(trained, systems)
         about["training_config"] = None if config is None else _portable(config)
         about["extra"] = {"best_validation": trained["best"]}
         export_jump(
@@ -85,16 +86,21 @@ def _training_systems(config: JumpTrainingConfig | None, folders: list[Path] | N
     return [s for s in load_dataset(folders) if any(t.split == "train" for t in s.trajectories)]
 
 
-def _provenance(system: SystemData) -> dict[str, Any]:
-    """Name, sequence and frames, as the data are now, and the hash of the description if it is that of a folder."""
-    from mlff.artifacts import file_sha256
-    from mlff.equijump.dataset.format import SYSTEM_FILE
+def _training_data(trained: dict[str, Any], systems: list[SystemData]) -> list[dict[str, Any]]:
+    """As the run recorded them; the data may have more frames by now, or be gone."""
+    from mlff.commands.common import error_console
+    from mlff.equijump.dataset import provenance
 
-    record = system.folder / SYSTEM_FILE
-    frames = sum(len(t.atoms) for t in system.trajectories if t.split == "train")
-    about: dict[str, Any] = {"name": system.name, "sequence": system.sequence, "frames": frames}
-    about["frame_interval_ps"] = system.frame_interval
-    return about | ({"sha256": file_sha256(record)} if record.exists() else {})
+    now = provenance(systems)
+    if "training_data" not in trained:  # weights of an older version: what has been added since is not known
+        return [{field: value for field, value in about.items() if field not in _GROWING} for about in now]
+    recorded: list[dict[str, Any]] = trained["training_data"]
+    if now and now != recorded:
+        error_console.print(
+            "the data have changed since the training: the file has the frame counts of the run, but residues, "
+            "conditions and mean geometry of the data as they are"
+        )
+    return recorded
 
 
 def _facts(systems: list[SystemData]) -> dict[str, Any]:

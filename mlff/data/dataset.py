@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from mlff.data.cache import cached_edges
-from mlff.data.frame import Frame, fixed_atoms, frames_fingerprint
+from mlff.data.frame import Frame, check_stress, fixed_atoms, frames_fingerprint
 from mlff.graph import AtomicGraph
 
 
@@ -27,7 +27,7 @@ class GraphDataset(Dataset[AtomicGraph]):
     Graphs carry energy [1] eV, forces [N,3] eV/A, fixed [N] bool, and stress [1,3,3] eV/A^3 where the frame has one.
 
     Raises:
-        DataError: a frame whose atoms coincide.
+        DataError: a frame whose atoms coincide, or with a stress but a cell without volume.
         ValueError: cutoff or max_neighbors out of range.
     """
 
@@ -45,6 +45,8 @@ class GraphDataset(Dataset[AtomicGraph]):
         if max_neighbors is not None and max_neighbors < 1:
             raise ValueError(f"max_neighbors must be at least 1 or None; got {max_neighbors}")
         self.frames = tuple(frames)
+        for frame in self.frames:
+            check_stress(frame)
         self.cutoff = float(cutoff)
         self.max_neighbors = max_neighbors
         self.dtype = dtype

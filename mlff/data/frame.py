@@ -114,8 +114,20 @@ def _check_cell(frame: Frame) -> None:
                 f"zero volume: the cell has no extent in a periodic direction (pbc={pbc})",
                 "give the cell or set pbc to F in that direction",
             )
+    check_stress(frame)
+
+
+def check_stress(frame: Frame) -> None:
+    """Make sure that a stress has a volume to refer to: without one, that of a model is no number, and no loss either.
+
+    Raises:
+        DataError: it has none.
+    """
     if frame.stress is not None and frame.atoms.cell.volume < _FLAT_CELL:
-        raise frame.error("has a stress but its cell has zero volume", "do not name `keys.stress` for this data")
+        raise frame.error(
+            "has a stress or virial but its cell has zero volume",
+            "give the cell, remove the frame, or train without stress: no `keys.stress`, `loss.stress_weight: 0`",
+        )
 
 
 def structure_key(frame: Frame) -> bytes:

@@ -12,7 +12,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 from mlff.data.config import DataKeys, DataUnits
 from mlff.data.errors import DataError
-from mlff.data.frame import Frame, validate_frame
+from mlff.data.frame import Frame, check_stress, validate_frame
 from mlff.data.units import energy_factor, force_factor, length_factor, stress_factor
 
 
@@ -39,6 +39,7 @@ def build_frame(
     stress = None
     if keys.stress is not None:
         raw = _numeric(_require(atoms, keys.stress, "stress", source, index), "stress", source, index)
+        check_stress(Frame(structure, energy, forces, raw, None, source, index))
         stress = _stress(raw, structure.cell.volume, units, source, index)
     group = None if group_by is None else _group(atoms, group_by, source, index)
     return validate_frame(Frame(structure, energy, forces * scale, stress, group, source, index), species)
@@ -81,8 +82,6 @@ def _stress(raw: np.ndarray, volume: float, units: DataUnits, source: Path, inde
         raise DataError("stress is not symmetric", file=source, frame=index, hint="check `keys.stress`")
     full = 0.5 * (full + full.T)
     if units.stress_convention == "virial":
-        if volume < 1e-6:
-            raise DataError("has a virial but its cell has zero volume", file=source, frame=index)
         return -full * energy_factor(units.energy or "eV") / volume
     sign = -1.0 if units.stress_convention == "negative" else 1.0
     return sign * full * stress_factor(units.stress)

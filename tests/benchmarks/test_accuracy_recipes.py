@@ -64,8 +64,24 @@ def test_choices_with_different_results_have_different_names() -> None:
         Choice("ethanol", minutes=60.0),
         Choice("ethanol", minutes=0.5),
         Choice("ethanol", epochs=60),
+        # In minutes more threads or a compiled step do more epochs.
+        Choice("ethanol", minutes=60.0, threads=2),
+        Choice("ethanol", minutes=60.0, compile=not recipe.training.get("compile", False)),
     ]
     assert len({choice.name(recipe) for choice in choices}) == len(choices)
+
+
+def test_choices_with_equal_results_share_a_name() -> None:
+    recipe = load_recipe("rmd17")
+    for first, second in (
+        (Choice("ethanol"), Choice("ethanol", threads=2, compile=True)),
+        (Choice("ethanol", epochs=60), Choice("ethanol", epochs=60, threads=2, compile=False)),
+        (
+            Choice("ethanol", minutes=60.0),
+            Choice("ethanol", minutes=60.0, compile=bool(recipe.training.get("compile"))),
+        ),
+    ):
+        assert first.name(recipe) == second.name(recipe)
 
 
 @pytest.mark.parametrize(

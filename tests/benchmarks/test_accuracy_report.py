@@ -134,6 +134,15 @@ def test_dens_is_compared_within_one_budget_only() -> None:
     assert "DeNS on against off" not in text
 
 
+def test_compiled_runs_of_so_many_minutes_are_a_row_of_their_own() -> None:
+    """They do more epochs in the time; in so many epochs they are the same runs."""
+    compiled = {"config": {"optimizer": {"lr": 0.001}, "compile": True}}
+    plain, faster = group([result(3.0, **REDUCED), result(2.0, **{**REDUCED, "budget.epochs": 500}, **compiled)])
+    assert row(report.section([plain, faster], load_published()), "ethanol")[1].endswith("/ 2.00")
+    with pytest.raises(ResultError, match="same seed and budget"):
+        group([result(3.0), result(2.0, **compiled)])
+
+
 def test_uncommitted_changes_are_marked() -> None:
     text = section(result(2.0, clean=False))
     assert row(text, "ethanol")[3] == "1†"

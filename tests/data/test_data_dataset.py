@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ase.neighborlist import neighbor_list as ase_neighbor_list
 from torch.utils.data import DataLoader
 
 import mlff.data.cache as cache_module
-from mlff.data import BatchSampler, Frame, GraphDataset, collate
+from mlff.data import BatchSampler, DataError, Frame, GraphDataset, collate
 
 
 @pytest.fixture
@@ -148,6 +149,14 @@ def test_loader_gives_every_label_once(frames, workers):
     energies = torch.cat([batch.energy for batch in batches]).tolist()
     assert sorted(energies) == sorted(frame.energy for frame in frames)
     assert all(batch.fixed is not None for batch in batches)
+
+
+def test_a_stress_without_a_cell_is_refused(frames, molecules):
+    """Also of frames that were made in Python: a batch with one of them would have no finite loss."""
+    molecule = molecules(1)[0]
+    stressed = Frame(molecule, 0.0, np.zeros((len(molecule), 3)), np.ones((3, 3)), source=Path("made.py"), index=7)
+    with pytest.raises(DataError, match=r"made\.py, frame 7: has a stress or virial but its cell has zero volume"):
+        GraphDataset([frames[0], stressed], 4.0)
 
 
 def test_stress_reaches_the_graph_and_leaves_mixed_batches(frames):

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from ase.geometry import get_dihedrals
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from openmm import app
 
 from md_drivers._files import write_figure
+from md_drivers.figures import dihedral_counts, draw_ramachandran, new_figure
 from md_drivers.openmm.simulation.structure import backbone
 from md_drivers.openmm.simulation.trajectory import read_positions
 
-_BINS = 72  # of 5 degrees
 _log = logging.getLogger(__name__)
 
 
@@ -30,8 +28,7 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
 
 def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
     """Energies for each atom, relative to the first sample, and temperature against time."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 5)
     upper, lower = figure.subplots(2, 1, sharex=True)
     time = table["time_ps"]
     for name, colour in (("potential", "tab:blue"), ("kinetic", "tab:orange"), ("total", "black")):
@@ -47,7 +44,7 @@ def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
     write_figure(path, figure)
 
 
-def draw_ramachandran(path: Path, trajectory: Path, topology: app.Topology) -> None:
+def draw_dihedrals(path: Path, trajectory: Path, topology: app.Topology) -> None:
     """Backbone dihedrals of all frames and residues; nothing where the topology has none."""
     phi, psi = backbone(topology)
     if len(phi) == 0:
@@ -58,19 +55,9 @@ def draw_ramachandran(path: Path, trajectory: Path, topology: app.Topology) -> N
     except ImportError as error:
         _log.warning("no %s: %s", path.name, error)
         return
-    figure = Figure(figsize=(5, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    edges = np.linspace(-180.0, 180.0, _BINS + 1)
-    first, second = (dihedrals(positions, quadruples).ravel() for quadruples in places.reshape(2, -1, 4))
-    counts = np.histogram2d(first, second, bins=[edges, edges])[0]
-    image = axes.pcolormesh(edges, edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis", vmin=0)
-    figure.colorbar(image, ax=axes, label="frames × residues")
-    ticks = range(-180, 181, 60)
-    axes.set(xlabel="φ (°)", ylabel="ψ (°)", xticks=ticks, yticks=ticks, aspect="equal")
-    axes.set_title(f"{len(positions)} frames, {len(phi)} residue{'s' if len(phi) > 1 else ''}", fontsize=10)
-    axes.grid(alpha=0.3)
-    write_figure(path, figure)
+    first, second = (dihedrals(positions, quadruples) for quadruples in places.reshape(2, -1, 4))
+    title = f"{len(positions)} frames, {len(phi)} residue{'s' if len(phi) > 1 else ''}"
+    draw_ramachandran(path, dihedral_counts(first, second), title)
 
 
 def dihedrals(positions: np.ndarray, atoms: np.ndarray) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from md_drivers.checks import check_count
+from md_drivers.trajectory_files import TrajectoryFormat
+
 Ensemble = Literal["nve", "nvt", "npt"]
-TrajectoryFormat = Literal["dcd", "xtc"]
 
 #: AMBER14 with TIP3P water and its ions, of OpenMM.
 FORCE_FIELDS = ("amber14-all.xml", "amber14/tip3p.xml")
@@ -83,19 +84,3 @@ class SimulationSettings:
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them."""
         return asdict(self) | {"force_fields": list(self.force_fields)}
-
-
-def check_count(name: str, value: int) -> None:
-    """Make sure that a number of steps is one.
-
-    Raises:
-        ValueError: naming it.
-    """
-    if not (isinstance(value, int) and value > 0):
-        raise ValueError(f"{name} must be a whole number > 0, got {value!r}")
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What changed, by the names of the options; empty if nothing did."""
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return "; ".join(f"{name.replace('_', '-')} was {before.get(name)!r}, now {now.get(name)!r}" for name in names)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import struct
 from pathlib import Path
 
 import numpy as np
 import openmm
 from openmm import app
 
-from md_drivers.errors import StructureError
 from md_drivers.openmm.engine import NM
 from md_drivers.openmm.simulation.observables import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
+from md_drivers.trajectory_files import cut_files, read_frames, set_dcd_frames, synced_sizes
 
 _COLUMNS = ("step", "time_ps", "potential_eV", "kinetic_eV", "total_eV", "temperature_K")
 _BOX_COLUMNS = ("volume_A3", "density_g_cm3")
-# Places in the header of a DCD file, little-endian 32-bit integers.
-_DCD_FRAMES, _DCD_LAST_STEP = 8, 20
-_DCD_HEADER = 276  # bytes of the header as OpenMM writes it: 84, 164 and 4, each between two integers
 
 
 class Recorder:
@@ -80,10 +75,7 @@ class Recorder:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the files by name, brought to the disk first, so that no checkpoint is ahead of them."""
-        for path in (self.trajectory, self.table):
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-        return {path.name: path.stat().st_size for path in (self.trajectory, self.table)}
+        return synced_sizes((self.trajectory, self.table))
 
 
 def read_positions(path: Path, topology: app.Topology, atoms: np.ndarray | None = None) -> np.ndarray:
@@ -93,22 +85,9 @@ def read_positions(path: Path, topology: app.Topology, atoms: np.ndarray | None 
         ImportError: an XTC file, and MDTraj is not installed.
         OSError: the file cannot be read.
     """
-    atoms = np.arange(topology.getNumAtoms()) if atoms is None else atoms
-    if path.suffix == ".xtc":
-        try:
-            from mdtraj.formats import XTCTrajectoryFile
-        except ImportError as error:
-            raise ImportError(f"MDTraj is needed to read {path.name} ({error}); pip install mdtraj") from error
-        with XTCTrajectoryFile(str(path)) as file:
-            positions: np.ndarray = NM * file.read(atom_indices=atoms)[0]
-        return positions
-    axis = np.dtype([("begin", "<i4"), ("values", "<f4", topology.getNumAtoms()), ("end", "<i4")])
-    box = [] if topology.getPeriodicBoxVectors() is None else [("box", "V56")]
-    frame = np.dtype([*box, ("x", axis), ("y", axis), ("z", axis)])
-    if path.stat().st_size == _DCD_HEADER:  # nothing to map
-        return np.empty((0, len(atoms), 3), dtype=np.float32)
-    frames = np.memmap(path, frame, mode="r", offset=_DCD_HEADER)
-    return np.stack([frames[name]["values"][:, atoms] for name in "xyz"], axis=-1)
+    num_atoms, boxes = topology.getNumAtoms(), topology.getPeriodicBoxVectors() is not None
+    none = np.empty((0, num_atoms if atoms is None else len(atoms), 3), dtype=np.float32)
+    return np.concatenate([none, *read_frames(path, num_atoms, boxes=boxes, atoms=atoms)])
 
 
 def cut_back(folder: Path, sizes: dict[str, int], frames: int, interval: int) -> None:
@@ -122,18 +101,7 @@ def cut_back(folder: Path, sizes: dict[str, int], frames: int, interval: int) ->
     Raises:
         StructureError: a file is gone or shorter than that; nothing was changed.
     """
-    for name, size in sizes.items():
-        path = folder / name
-        found = path.stat().st_size if path.exists() else 0
-        if found < size:
-            raise StructureError(
-                f"{path}: {found} bytes, but the checkpoint was taken when it had {size}; put the file back, or start "
-                "anew in another folder"
-            )
-    for name, size in sizes.items():
-        os.truncate(folder / name, size)
+    cut_files(folder, sizes, "the checkpoint was taken")
+    for name in sizes:
         if name.endswith(".dcd"):
-            with open(folder / name, "r+b") as file:
-                for place, value in ((_DCD_FRAMES, frames), (_DCD_LAST_STEP, frames * interval)):
-                    file.seek(place)
-                    file.write(struct.pack("<i", value))
+            set_dcd_frames(folder / name, frames, frames * interval)

@@ -7,6 +7,7 @@ from mlff.equijump.dataset.features import features
 from mlff.equijump.dataset.fingerprint import fingerprint
 from mlff.equijump.dataset.format import Conditions, Split, SystemRecord, TrajectoryRecord, read_record, write_record
 from mlff.equijump.dataset.pairs import JumpBatch, PairIndices, make_batch
+from mlff.equijump.dataset.provenance import provenance
 from mlff.equijump.dataset.reading import SystemData, Trajectory, load_dataset, sequence_of
 from mlff.equijump.dataset.sampler import PairSampler, fixed_pairs
 
@@ -30,6 +31,7 @@ __all__ = [
     "fixed_pairs",
     "load_dataset",
     "make_batch",
+    "provenance",
     "read_record",
     "sequence_of",
     "write_record",

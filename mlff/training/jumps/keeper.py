@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
@@ -30,6 +30,7 @@ class JumpKeeper(Keeper):
     Args:
         model: configuration of the model, with the noise that the run uses.
         data: fingerprint of the trajectories.
+        training_data: what the weights say about these.
         validation: fixed batches of jumps.
     """
 
@@ -39,6 +40,7 @@ class JumpKeeper(Keeper):
         config: JumpTrainingConfig,
         model: JumpConfig,
         data: str,
+        training_data: Sequence[Mapping[str, Any]],
         validation: Sequence[JumpBatch],
         state: dict[str, Any] | None,
         stop_request: StopRequest,
@@ -48,6 +50,7 @@ class JumpKeeper(Keeper):
         self._config = config
         self._model = model
         self._data = data
+        self._training_data = list(training_data)
         self._validation = validation
 
     def validation_is_due(self, module: SteppedModule, epoch_ended: bool) -> bool:
@@ -69,5 +72,6 @@ class JumpKeeper(Keeper):
         return {
             "jump": self._model.model_dump_json(),
             "lags": json.dumps(self._config.data.lags),
+            "training_data": json.dumps(self._training_data),
             "best": json.dumps(self.best),
         }

@@ -21,6 +21,7 @@ from mlff.equijump.dataset import (
     fixed_pairs,
     load_dataset,
     make_batch,
+    provenance,
 )
 from mlff.equijump.model import JumpConfig, JumpModel
 from mlff.signals import StopRequest
@@ -95,9 +96,10 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
 
     stop_request = StopRequest()
     validation = _validation(config, systems)
-    keeper = JumpKeeper(folder, config, model_config, data, validation, state, stop_request, on_step)
+    about = provenance(systems)
+    keeper = JumpKeeper(folder, config, model_config, data, about, validation, state, stop_request, on_step)
     trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
-    frames = sum(len(t.atoms) for system in systems for t in system.trajectories if t.split == "train")
+    frames = sum(system["frames"] for system in about)
     module = JumpModule(model, config, config.steps, frames / (config.batch_size * trainer.world_size))
     if state is not None:
         module.restore_weights(state)
@@ -120,7 +122,7 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
         loader = DataLoader(batches, sampler=remaining, batch_size=None, num_workers=config.workers)
         with stop_request.listening():
             fit(trainer, module, loader, keeper)
-    report = _report(config, folder, systems, keeper, module) if trainer.is_global_zero else None
+    report = _report(config, folder, about, keeper, module) if trainer.is_global_zero else None
     return JumpRunResult(folder, report)
 
 
@@ -196,7 +198,7 @@ def _validation(config: JumpTrainingConfig, systems: tuple[SystemData, ...]) -> 
 def _report(
     config: JumpTrainingConfig,
     folder: RunFolder,
-    systems: tuple[SystemData, ...],
+    training_data: list[dict[str, Any]],
     keeper: JumpKeeper,
     module: JumpModule,
 ) -> dict[str, Any]:
@@ -210,7 +212,8 @@ def _report(
         "hardware": hardware(module.device),
         "threads": torch.get_num_threads(),
         "parameters": sum(parameter.numel() for parameter in module.jump.parameters()),
-        "systems": [system.name for system in systems if system.split == "train"],
+        "systems": [system["name"] for system in training_data],
+        "training_data": training_data,
         "lags_ps": list(config.data.lags),
         "seed": config.seed,
         "versions": versions(),

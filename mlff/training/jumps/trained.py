@@ -17,6 +17,8 @@ from mlff.training.state import load_weights
 def load_trained_jump(source: Path) -> tuple[JumpModel, dict[str, Any]]:
     """The model with the averaged weights of a run folder or a weights file, in evaluation mode, and its metadata.
 
+    ``training_data`` is in these unless an older version wrote the file.
+
     Raises:
         ConfigError: the file does not describe a jump model of this version.
         StateError: the weights are missing or damaged.
@@ -26,6 +28,9 @@ def load_trained_jump(source: Path) -> tuple[JumpModel, dict[str, Any]]:
     try:
         config = JumpConfig.model_validate_json(metadata["jump"])
         lags = [float(lag) for lag in json.loads(metadata["lags"])]
+        facts: dict[str, Any] = {
+            name: json.loads(metadata[name]) for name in ("best", "training_data") if name in metadata
+        }
     except (KeyError, ValueError, ValidationError) as error:
         raise ConfigError(f"{path}: its metadata hold no configuration of a jump model ({error})") from error
     model = JumpModel(config, lags)
@@ -36,4 +41,4 @@ def load_trained_jump(source: Path) -> tuple[JumpModel, dict[str, Any]]:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise ConfigError(f"{path}: its tensors do not fit its configuration ({error})") from error
-    return model.eval(), {**metadata, "best": json.loads(metadata.get("best", "{}"))}
+    return model.eval(), {**metadata, "best": {}, **facts}

@@ -12,13 +12,14 @@ import mdtraj
 import numpy as np
 import pytest
 import yaml
+from safetensors.torch import save_file
 from toy_jump import toy_jump
 from typer.testing import CliRunner
 
 import md_drivers.equijump.driver as driver
 import mlff
 from md_drivers.equijump.cli import app
-from mlff.training.state import save_weights
+from mlff.training.state import load_weights, save_weights
 
 
 def run(*arguments: object):
@@ -72,6 +73,18 @@ def test_wrong_input(dipeptide, jump_path, tmp_path):
         assert "Traceback" not in result.output
 
 
+def test_memory_that_runs_out_is_one_message(dipeptide, jump_path, tmp_path, monkeypatch):
+    def no_memory(*arguments, **options):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(mlff.artifacts.LoadedJump, "jump", no_memory)
+    options = ["--lag", 10, "--steps", 4, "--replicas", 8, "-o", tmp_path / "out"]
+    result = run("rollout", dipeptide, "-m", jump_path, *options)
+    assert result.exit_code == 1
+    assert "for 8 replica(s) at once: set --batch-size" in result.stderr
+    assert "Traceback" not in result.output
+
+
 def test_an_explosion_is_a_failure(dipeptide, stray_path, tmp_path):
     result = run("rollout", dipeptide, "-m", stray_path, "--lag", 10, "--steps", 40, "-o", tmp_path / "out")
     assert result.exit_code == 1
@@ -121,6 +134,7 @@ def run_folder(dipeptide, tmp_path) -> Path:
     folder.mkdir()
     model = toy_jump([10.0])
     facts = {"jump": model.config.model_dump_json(), "lags": "[10.0]", "best": '{"val_loss": 0.5, "step": 3}'}
+    facts["training_data"] = json.dumps([{"name": "ala2", "frames": 15}])  # five were added since
     save_weights(folder / "weights.safetensors", model, facts)
     (folder / "config.yaml").write_text(yaml.safe_dump({"data": {"folders": [str(data)], "lags": [10.0]}}))
     return folder
@@ -137,7 +151,8 @@ def test_a_run_becomes_a_model(run_folder, dipeptide, tmp_path):
     assert about.conditions == ({"force_field": "amber14-all", "temperature": 300.0},)
     assert about.geometry is not None
     assert about.geometry.bonds["ALA:CA-ALA:CB"] == pytest.approx(1.54, abs=0.03)
-    assert (about.training_data[0].name, about.training_data[0].frames) == ("ala2", 20)
+    assert (about.training_data[0].name, about.training_data[0].frames) == ("ala2", 15)  # of the run, not of now
+    assert "the data have changed since the training" in result.stderr
     assert about.training_config is not None
     assert str(tmp_path) not in about.model_dump_json()
     assert about.extra == {"best_validation": {"val_loss": 0.5, "step": 3}}
@@ -149,10 +164,21 @@ def test_a_run_whose_data_are_gone(run_folder, tmp_path):
     result = run("export", run_folder, "-o", tmp_path / "model.pt")
     assert result.exit_code == 0, result.output
     assert "see --data" in result.stderr
-    assert mlff.load_jump(tmp_path / "model.pt").metadata.geometry is None
+    about = mlff.load_jump(tmp_path / "model.pt").metadata
+    assert (about.geometry, about.training_data[0].frames) == (None, 15)
     result = run("export", run_folder, "-o", tmp_path / "model.pt", "--data", tmp_path / "elsewhere")
     assert result.exit_code == 0, result.output
     assert mlff.load_jump(tmp_path / "model.pt").metadata.geometry is not None
+
+
+def test_weights_that_do_not_say_how_many_frames(run_folder, tmp_path):
+    """As an older version wrote them: the number of now would be a guess."""
+    tensors, facts = load_weights(run_folder / "weights.safetensors")
+    del facts["training_data"]
+    save_file(tensors, run_folder / "weights.safetensors", metadata=facts)
+    assert run("export", run_folder, "-o", tmp_path / "model.pt").exit_code == 0
+    (about,) = mlff.load_jump(tmp_path / "model.pt").metadata.training_data
+    assert (about.name, about.frames, about.sha256) == ("ala2", None, None)
 
 
 def test_no_run(tmp_path):

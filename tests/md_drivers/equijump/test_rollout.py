@@ -13,9 +13,11 @@ import torch
 
 import md_drivers
 from md_drivers.equijump import RolloutSettings, rollout
+from md_drivers.equijump.errors import OutOfMemory, is_out_of_memory
 from md_drivers.equijump.figures import read_table
 from md_drivers.equijump.noise import ReplicaNoise
 from md_drivers.equijump.state import State
+from mlff.artifacts import LoadedJump
 from mlff.equijump import CloudLayout
 from mlff.equijump.validity import GeometryCheck
 
@@ -222,6 +224,53 @@ def test_residues_that_the_model_was_not_trained_on(jump, tmp_path, caplog):
 def edited(source: Path, target: Path, change) -> Path:
     target.write_text("".join(line for line in map(change, source.read_text().splitlines(keepends=True)) if line))
     return target
+
+
+def test_a_resumed_rollout_may_have_another_batch_size(done, dipeptide, jump, tmp_path):
+    """Random numbers are those of replica and step, whatever the batches were."""
+    go(dipeptide, jump, tmp_path / "out", steps=3)
+    result = go(dipeptide, jump, tmp_path / "out", batch_size=2, resume=True)
+    assert result.frames == 18
+    whole, parts = (State.read(folder / "state.npz", (3, 3, 3, 15)) for folder in (done, tmp_path / "out"))
+    np.testing.assert_allclose(parts.coordinates, whole.coordinates, rtol=0, atol=1e-10)
+    assert json.loads((tmp_path / "out" / "rollout.json").read_text())["settings"]["batch_size"] == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("The following operation failed in the TorchScript interpreter.\nCUDA out of memory. Tried to"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        MemoryError("Unable to allocate 1 TiB"),
+    ],
+)
+def test_memory_that_runs_out_names_the_batch_size(dipeptide, jump, done, tmp_path, monkeypatch, error):
+    """Three replicas at once are too many here; two are not."""
+    jump_once = LoadedJump.jump
+
+    def jump_of_few(self, cloud, lag, **options):
+        if len(cloud.coordinates) > 2:
+            raise error
+        return jump_once(self, cloud, lag, **options)
+
+    monkeypatch.setattr(LoadedJump, "jump", jump_of_few)
+    with pytest.raises(
+        OutOfMemory, match=r"cpu for 3 replica\(s\) at once: set --batch-size .* below 3 and go on with --res"
+    ):
+        go(dipeptide, jump, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "rollout.json").read_text())["status"] == "interrupted"
+    assert go(dipeptide, jump, tmp_path / "out", batch_size=2, resume=True).frames == 18
+    monkeypatch.setattr(LoadedJump, "jump", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        go(dipeptide, jump, tmp_path / "other")
+
+
+def test_memory_that_runs_out_in_torch_is_known():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(ValueError("out of memory"))
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_a_known_process_is_learned(springs: Path, tmp_path: Path) -> None:
     with (tmp_path / "run" / "metrics.csv").open() as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
     assert report["best_validation"]["val_loss"] == min(losses)
+    assert [(data["name"], data["frames"]) for data in report["training_data"]] == [("springs", 600)]
+    assert load_trained_jump(tmp_path / "run")[1]["training_data"] == report["training_data"]
     assert losses[-1] < losses[0]
     assert losses[-1] < 0.5 * 5.5
 

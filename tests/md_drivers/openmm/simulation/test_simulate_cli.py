@@ -74,7 +74,7 @@ def test_all_settings_arrive(oxygen_file, toy_path, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--steps", "0"], "steps must be a whole number > 0"),
+        (["--steps", "0"], "steps must be a whole number >= 1"),
         (["--steps", "5", "--ensemble", "nph"], "ensemble must be one of"),
         (["--steps", "5", "--ensemble", "npt"], "needs a box"),
         (["--steps", "5", "--format", "trr"], "trajectory_format must be one of"),

@@ -26,7 +26,7 @@ from mlff.artifacts import LoadedJump
         ({"pressure": -1.0}, "pressure must be a positive number"),
         ({"nonbonded_cutoff": float("inf")}, "nonbonded_cutoff must be a positive number"),
         ({"temperature": -1.0}, "temperature must be a number of kelvins >= 0"),
-        ({"report_interval": 0}, "report_interval must be a whole number > 0"),
+        ({"report_interval": 0}, "report_interval must be a whole number >= 1"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"interpolate": 0.5}, r"interpolate .*: give ml_atoms"),
         ({"interpolate": 1.5, "ml_atoms": "protein"}, "interpolate must lie between 0 and 1"),
@@ -40,7 +40,7 @@ def test_settings_without_meaning(settings, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps must be a whole number > 0, got 0"),
+        ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
         ({"steps": 10.5}, "steps must be a whole number"),
         ({"checkpoint_interval": 0}, "checkpoint_interval must be"),
         ({"platform": "Abacus"}, "platform must be one of .*Reference.*, got 'Abacus'"),
