@@ -122,7 +122,7 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
         loader = DataLoader(batches, sampler=remaining, batch_size=None, num_workers=config.workers)
         with stop_request.listening():
             fit(trainer, module, loader, keeper)
-    report = _report(config, folder, about, keeper, module) if trainer.is_global_zero else None
+    report = _report(config, folder, about, keeper, module, trainer.strategy.root_device) if trainer.is_global_zero else None
     return JumpRunResult(folder, report)
 
 
@@ -201,15 +201,16 @@ def _report(
     training_data: list[dict[str, Any]],
     keeper: JumpKeeper,
     module: JumpModule,
+    device: torch.device,
 ) -> dict[str, Any]:
-    """Write ``report/metrics.json`` and the learning curve."""
+    """Write ``report/metrics.json`` and the learning curve; ``device``: of the training, which the module has left."""
     folder.report.mkdir(parents=True, exist_ok=True)
     plot_jump_training(folder.metrics, folder.report / "learning_curve.png")
     report: dict[str, Any] = {
         "best_validation": keeper.best,
         "steps": module.step,
         "wall_time_minutes": keeper.elapsed / 60.0,
-        "hardware": hardware(module.device),
+        "hardware": hardware(device),
         "threads": torch.get_num_threads(),
         "parameters": sum(parameter.numel() for parameter in module.jump.parameters()),
         "systems": [system["name"] for system in training_data],
