@@ -15,6 +15,7 @@ SMALL = {
 VARIANTS = {
     "smooth": {},
     "smooth without parity": {"parity": False},
+    "lmax 3, mmax 2, no attention, plain radial functions": {"lmax": 3, "attention": "none", "radial_norm": False},
     "lmax 3, mmax 2, sphere product on edges": {
         "lmax": 3, "edge_activation": "swiglu_s2", "merge": "concat", "message_channels": None, "rescale_orders": True,
     },
