@@ -137,17 +137,15 @@ class Keeper(lightning.Callback, ABC):
         epoch_ended = module.end_step()
         out_of_time = self._out_of_time(trainer, module.step)
         validates = module.step >= module.total_steps or out_of_time or self.validation_is_due(module, epoch_ended)
-        signum = self._stop_request.signum
-        due = time.monotonic() - self._last_save > 60.0 * self._settings.save_every_minutes
-        logs = validates or module.step % self._settings.log_every == 0
-        if logs or signum or due:
-            module.confirm_finite()  # before anything is written
-        if logs:
+        if validates or module.step % self._settings.log_every == 0:
+            module.confirm_finite()
             self._log_interval(trainer, module)
         if validates:
             self._validate(trainer, module)
         if self._on_step is not None:
             self._on_step(module.step, module.total_steps, self._shown)
+        signum = self._stop_request.signum
+        due = time.monotonic() - self._last_save > 60.0 * self._settings.save_every_minutes
         if validates or signum or due:
             self.save(trainer, module)
         if signum:
@@ -156,7 +154,8 @@ class Keeper(lightning.Callback, ABC):
             trainer.should_stop = True
 
     def save(self, trainer: lightning.Trainer, module: SteppedModule) -> None:
-        """Write the state to continue from."""
+        """Write the state to continue from; raises TrainingError if it is not worth that."""
+        module.confirm_finite()
         if trainer.is_global_zero:
             state = module.run_state() | {"elapsed": self.elapsed, "best": self.best}
             save_state(self._folder.state, state | {"config": self._settings.model_dump_json()} | self.facts())

@@ -122,8 +122,9 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
         loader = DataLoader(batches, sampler=remaining, batch_size=None, num_workers=config.workers)
         with stop_request.listening():
             fit(trainer, module, loader, keeper)
-    report = _report(config, folder, about, keeper, module, trainer.strategy.root_device) if trainer.is_global_zero else None
-    return JumpRunResult(folder, report)
+    if not trainer.is_global_zero:
+        return JumpRunResult(folder, None)
+    return JumpRunResult(folder, _report(config, folder, about, keeper, module, trainer.strategy.root_device))
 
 
 class _Batches(Dataset[JumpBatch]):
