@@ -100,7 +100,7 @@ class CompiledObjective:
         except Exception as error:  # whatever tracing, code generation or the C++ compiler raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise CompileError(
-                f"the training step cannot be compiled ({reason}); is there a C++ compiler, or Triton for a GPU? Or set "
+                f"the training step cannot be compiled ({reason}); it takes a C++ compiler, on a GPU Triton, or set "
                 "compile: false"
             ) from error
         logger.info("compiled in %.0f s", time.monotonic() - start)
