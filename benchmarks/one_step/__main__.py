@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         record = benchmark(options, errors)
     except (ValueError, OSError, ImportError) as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
     show(record, console)
     write_text(options.output / RESULT, json.dumps(record, indent=2) + "\n")

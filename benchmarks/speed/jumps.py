@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         record = benchmark(options)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1 if isinstance(error, RuntimeError) else 2
     show(record, console)
     if options.output is not None:
