@@ -107,6 +107,10 @@ def constant_energy(model: str, work: Path, equilibration: float, picoseconds: f
     }
 
 
+def _nvt_folder(residues: list[str]) -> str:
+    return f"nvt_{''.join(residues)}"
+
+
 def constant_temperature(model: str, work: Path, residues: list[str], picoseconds: float) -> dict[str, Any]:
     """Whether capped residues stay whole, and at their temperature.
 
@@ -125,7 +129,7 @@ def constant_temperature(model: str, work: Path, residues: list[str], picosecond
     names = ["-".join(residue.name for residue in chain.residues()) for chain in modeller.topology.chains()]
     record: dict[str, Any] = {"systems": names, "time_step_fs": NVT_STEP}
     try:
-        result = simulated(start, model, work / "nvt", steps(picoseconds, NVT_STEP), settings)
+        result = simulated(start, model, work / _nvt_folder(residues), steps(picoseconds, NVT_STEP), settings)
     except SimulationFailed as failure:
         return {**record, "passed": False, "failure": str(failure)}
     degrees = 3 * len(positions) - 3
@@ -207,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
         record["nve"] = constant_energy(options.model, options.work, options.equilibration, options.nve)
     if options.only != "nve":
         record["nvt"] = constant_temperature(options.model, options.work, options.residues, options.nvt)
-    last = options.work / ("nve" if "nve" in record else "nvt") / "simulation.json"
+    last = options.work / ("nve" if "nve" in record else _nvt_folder(options.residues)) / "simulation.json"
     record["sha256"] = json.loads(last.read_text(encoding="utf-8"))["settings"]["model_sha256"]
     console = Console()
     show(record, console)

@@ -27,15 +27,17 @@ class Replay:
         own = [x.detach() for x in inputs[:fixed]]
         self._fixed = fixed
         self._inputs = [x.detach().clone() for x in inputs[fixed:]]
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP):
-                function(*own, *self._inputs)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._outputs = list(function(*own, *self._inputs))
+        # draws of the calls before the recording must not shift those of the step that is recorded
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()]):
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM_UP):
+                    function(*own, *self._inputs)
+            torch.cuda.current_stream().wait_stream(stream)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._outputs = list(function(*own, *self._inputs))
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         for kept, given in zip(self._inputs, inputs[self._fixed :], strict=True):
