@@ -22,8 +22,6 @@ from mlff.training.metrics import Predictions, predict
 from mlff.training.module import potential_predictor
 from mlff.training.portable import portable_config
 
-_EVALUATED_AT_ONCE = 50  # frames
-
 
 def run(
     recipe: Recipe, choice: Choice, config: TrainingConfig, *, resume: bool = False, on_step: OnStep | None = None
@@ -79,7 +77,7 @@ def evaluate(
     errors = {}
     for name, frames in _test_sets(recipe, choice, config).items():
         dataset = GraphDataset(frames, config.model.cutoff, config.model.max_neighbors, dtype=dtype)
-        graphs = graph_batches(dataset, range(len(dataset)), _EVALUATED_AT_ONCE, device)
+        graphs = graph_batches(dataset, range(len(dataset)), config.batch_size, device)
         errors[name] = errors_of(predict(graphs, potential_predictor(potential), False, config.loss.fixed_atoms))
     return errors
 
