@@ -32,7 +32,8 @@ def generate_data(
         float | None, typer.Option(help="ns of each trajectory; overrides `length`, and extends an existing folder.")
     ] = None,
     platform: Annotated[
-        Literal["CPU", "CUDA", "OpenCL", "Reference"] | None, typer.Option(help="Of OpenMM; overrides `platform`.")
+        Literal["CPU", "CUDA", "OpenCL", "Reference", "torch"] | None,
+        typer.Option(help="Of OpenMM; overrides `platform`."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
     hours: Annotated[float, typer.Option(min=0, help="Begin nothing new after so many hours...")] = 0.0,

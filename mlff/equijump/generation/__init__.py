@@ -4,6 +4,7 @@ OpenMM, PeptideBuilder and mdtraj come with the extra ``equijump`` and are impor
 """
 
 from mlff.equijump.dataset.errors import DataError
+from mlff.equijump.generation.compiled_copies import CompiledCopies
 from mlff.equijump.generation.config import (
     GenerationConfig,
     SystemConfig,
@@ -17,6 +18,7 @@ from mlff.equijump.generation.presets import PRESETS, Preset, preset
 
 __all__ = [
     "PRESETS",
+    "CompiledCopies",
     "Copies",
     "DataError",
     "GenerationConfig",

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -20,15 +21,15 @@ from numpy.typing import NDArray
 
 from mlff._files import replacing
 from mlff.equijump.dataset.errors import DataError
+from mlff.equijump.generation.compiled_copies import CompiledCopies
 from mlff.equijump.generation.config import GenerationConfig, SystemConfig
-from mlff.equijump.generation.copies import Copies
+from mlff.equijump.generation.copies import NM_PER_ANGSTROM, Copies
 from mlff.equijump.generation.starts import molecule, start
 from mlff.peptides.building import Peptide
 from mlff.peptides.packages import package_versions
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
-_NM_PER_ANGSTROM = 0.1
 
 #: Frames are kept in picometres, the resolution of XTC files.
 PICOMETRES_PER_NM = 1000.0
@@ -94,12 +95,11 @@ def make_chunk(
     starts: list[str] = []
     velocities: NDArray[np.float64] | None = None
     if number == 0:
-        peptide, positions, starts = _begin(config, group, folder)
+        positions, starts = _begin(config, group, folder)
     else:
-        peptide = molecule(group.system)
         before = read_chunk(group.path(folder, number - 1))
         positions, velocities = before.positions, before.velocities
-    copies = Copies(peptide, len(positions), config)
+    peptide, copies = _copies(config, group.system, len(positions))
     failures: list[str] = []
     while True:
         entropy = [config.seed, *group.system.folder.encode(), 2**31 + group.number, number, len(failures)]
@@ -126,18 +126,29 @@ def make_chunk(
     write_chunk(Chunk(frames, copies.positions(), copies.velocities(), report), group.path(folder, number))
 
 
-def _begin(config: GenerationConfig, group: Group, folder: Path) -> tuple[Peptide, NDArray[np.float64], list[str]]:
+@lru_cache(maxsize=8)
+def _copies(config: GenerationConfig, system: SystemConfig, number: int) -> tuple[Peptide, Copies | CompiledCopies]:
+    """Kept, as the next chunk often has the same and making them takes seconds; ``start`` leaves nothing behind."""
+    peptide = molecule(system)
+    return peptide, (CompiledCopies if config.platform == "torch" else Copies)(peptide, number, config)
+
+
+def _begin(config: GenerationConfig, group: Group, folder: Path) -> tuple[NDArray[np.float64], list[str]]:
     """Starts of a group, centred; the first start of a system is kept as ``start.pdb``."""
     found = [start(config, group.system, trajectory) for trajectory in range(group.first, group.last)]
     peptide = found[0][0]
     if group.number == 0:
         _write_pdb(peptide, folder / group.system.folder / "start.pdb", keep_numbers=group.system.pdb is not None)
-    positions = np.array([peptide.positions for peptide, _ in found]) * _NM_PER_ANGSTROM
-    return peptide, positions - positions.mean(axis=1, keepdims=True), [words for _, words in found]
+    positions = np.array([peptide.positions for peptide, _ in found]) * NM_PER_ANGSTROM
+    return positions - positions.mean(axis=1, keepdims=True), [words for _, words in found]
 
 
 def _frames(
-    config: GenerationConfig, copies: Copies, peptide: Peptide, equilibrate: bool, on_frame: Callable[[int], None]
+    config: GenerationConfig,
+    copies: Copies | CompiledCopies,
+    peptide: Peptide,
+    equilibrate: bool,
+    on_frame: Callable[[int], None],
 ) -> NDArray[np.int16]:
     heavy = [atom.index for atom in peptide.topology.atoms() if atom.element.symbol != "H"]
     if equilibrate:

@@ -16,6 +16,8 @@ from mlff.peptides.building import Solvent
 from mlff.peptides.residues import capped_name, check_sequence
 from mlff.peptides.sampling import DynamicsConfig
 
+Platform = Literal["CPU", "Reference", "CUDA", "OpenCL", "torch"]
+
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -77,10 +79,12 @@ class GenerationConfig(_Section):
     copies: int = Field(
         default=8,
         ge=1,
-        description="trajectories in one context; on a CPU 8 are best for 22 atoms, 4 for 40, 1 for 150",
+        description="trajectories side by side; on a CPU 8 are best for 22 atoms, 4 for 40, 1 for 150, and 64 on torch",
     )
     chunk: float = Field(default=100.0, gt=0, description="ps between two saved states; an interruption loses less")
-    platform: Literal["CPU", "Reference", "CUDA", "OpenCL"] = Field(default="CPU", description="of OpenMM")
+    platform: Platform = Field(
+        default="CPU", description="of OpenMM; torch: its forces in compiled PyTorch, on the CPU"
+    )
     seed: int = Field(default=0, ge=0)
 
     @field_validator("systems")

@@ -21,14 +21,15 @@ from mlff.peptides.building import Peptide, force_field
 
 if TYPE_CHECKING:
     from openmm import Context, System
+    from openmm.app import Topology
 
 Array = NDArray[np.float64]
 
-_NM_PER_ANGSTROM = 0.1
+NM_PER_ANGSTROM = 0.1
 # No bond gets longer by more than this factor, ten standard deviations at 600 K.
 _STRETCH = 1.25
 _DRIFT = 2.0  # nm that a copy may move before it is put back; ten standard deviations of the smallest peptide
-_UNTIL_PUT_BACK = 1.0  # ps
+UNTIL_PUT_BACK = 1.0  # ps between two looks at where the copies are
 
 
 class Copies:
@@ -46,11 +47,9 @@ class Copies:
     """
 
     def __init__(self, peptide: Peptide, number: int, config: GenerationConfig) -> None:
-        pairs = [(bond.atom1.index, bond.atom2.index) for bond in peptide.topology.bonds()]
-        self._bonds = np.array(pairs, dtype=np.int64)
-        positions = peptide.positions * _NM_PER_ANGSTROM
-        self._longest = _STRETCH * np.linalg.norm(positions[self._bonds[:, 0]] - positions[self._bonds[:, 1]], axis=-1)
-        self.cutoff = _reach(self._bonds, self._longest, len(positions))
+        positions = peptide.positions * NM_PER_ANGSTROM
+        self._bonds = Bonds(peptide.topology, positions)
+        self.cutoff = self._bonds.reach
         self._places = _grid(number, 3 * self.cutoff + 2 * _DRIFT)
         self._config = config
         self._context = self._make_context(peptide, positions)
@@ -74,7 +73,7 @@ class Copies:
         """
         from openmm import OpenMMException
 
-        most = max(1, round(1e3 * _UNTIL_PUT_BACK / self._config.dynamics.time_step))
+        most = max(1, round(1e3 * UNTIL_PUT_BACK / self._config.dynamics.time_step))
         positions = self.positions()
         while steps > 0:
             now = min(steps, most)
@@ -84,8 +83,11 @@ class Copies:
             except OpenMMException as error:
                 raise DataError(f"the dynamics failed: {error}") from error
             positions = self.positions()
-            self._check(positions)
-            positions = positions - positions.mean(axis=1, keepdims=True)
+            self._bonds.check(positions)
+            centres = positions.mean(axis=1, keepdims=True)
+            if not np.linalg.norm(centres, axis=-1).max() < _DRIFT:
+                raise DataError(f"a copy moved by more than {_DRIFT:g} nm within {UNTIL_PUT_BACK:g} ps")
+            positions = positions - centres
             self._context.setPositions(self._placed(positions))
         return positions
 
@@ -116,15 +118,6 @@ class Copies:
     def _placed(self, positions: Array) -> Array:
         return (positions + self._places[:, None]).reshape(-1, 3)
 
-    def _check(self, positions: Array) -> None:
-        lengths = np.linalg.norm(positions[:, self._bonds[:, 0]] - positions[:, self._bonds[:, 1]], axis=-1)
-        # Written so that NaN fails, too.
-        whole = (lengths < self._longest).all(axis=-1)
-        if not whole.all():
-            raise DataError(f"copy {int(np.flatnonzero(~whole)[0])} is torn apart")
-        if not np.linalg.norm(positions.mean(axis=1), axis=-1).max() < _DRIFT:
-            raise DataError(f"a copy moved by more than {_DRIFT:g} nm within {_UNTIL_PUT_BACK:g} ps")
-
     def _make_context(self, peptide: Peptide, positions: Array) -> Context:
         from openmm import Context, LangevinMiddleIntegrator, OpenMMException, Platform, unit
 
@@ -149,27 +142,65 @@ class Copies:
 
     def _system(self, peptide: Peptide, positions: Array) -> System:
         from openmm import NonbondedForce, unit
-        from openmm.app import CutoffNonPeriodic, HBonds, Modeller
+        from openmm.app import Modeller
 
         modeller = Modeller(peptide.topology, (positions + self._places[0]) * unit.nanometer)
         for place in self._places[1:]:
             modeller.add(peptide.topology, (positions + place) * unit.nanometer)
-        dynamics = self._config.dynamics
-        try:
-            system = force_field(self._config.solvent).createSystem(
-                modeller.topology,
-                nonbondedMethod=CutoffNonPeriodic,
-                nonbondedCutoff=self.cutoff * unit.nanometer,
-                constraints=HBonds if dynamics.constraints == "h-bonds" else None,
-                hydrogenMass=dynamics.hydrogen_mass * unit.amu,
-                removeCMMotion=False,  # it would couple the copies
-            )
-        except ValueError as error:
-            raise DataError(f"the force field cannot take it: {error}") from error
+        system = create_system(modeller.topology, self._config, self.cutoff)
         for force in system.getForces():
             if isinstance(force, NonbondedForce):
                 force.setReactionFieldDielectric(1.0)
         return system
+
+
+class Bonds:
+    """The bonds of a molecule and how long they may get.
+
+    Args:
+        topology: of OpenMM.
+        positions: [N,3] nm, which give their lengths.
+
+    Raises:
+        DataError: the molecule is in several pieces.
+    """
+
+    def __init__(self, topology: Topology, positions: Array) -> None:
+        pairs = [(bond.atom1.index, bond.atom2.index) for bond in topology.bonds()]
+        self._pairs = np.array(pairs, dtype=np.int64)
+        self._longest = _STRETCH * np.linalg.norm(positions[self._pairs[:, 0]] - positions[self._pairs[:, 1]], axis=-1)
+        self.reach = _reach(self._pairs, self._longest, len(positions))
+
+    def check(self, positions: Array) -> None:
+        """Raise a DataError where a bond of a copy in positions [C,N,3] in nm is torn."""
+        lengths = np.linalg.norm(positions[:, self._pairs[:, 0]] - positions[:, self._pairs[:, 1]], axis=-1)
+        # Written so that NaN fails, too.
+        whole = (lengths < self._longest).all(axis=-1)
+        if not whole.all():
+            raise DataError(f"copy {int(np.flatnonzero(~whole)[0])} is torn apart")
+
+
+def create_system(topology: Topology, config: GenerationConfig, cutoff: float | None) -> System:
+    """The OpenMM system of a topology, with a cutoff in nm or without.
+
+    Raises:
+        DataError: the force field does not know the molecule.
+    """
+    from openmm import unit
+    from openmm.app import CutoffNonPeriodic, HBonds, NoCutoff
+
+    dynamics = config.dynamics
+    try:
+        return force_field(config.solvent).createSystem(
+            topology,
+            nonbondedMethod=NoCutoff if cutoff is None else CutoffNonPeriodic,
+            nonbondedCutoff=(cutoff or 1.0) * unit.nanometer,
+            constraints=HBonds if dynamics.constraints == "h-bonds" else None,
+            hydrogenMass=dynamics.hydrogen_mass * unit.amu,
+            removeCMMotion=False,  # it would couple the copies
+        )
+    except ValueError as error:
+        raise DataError(f"the force field cannot take it: {error}") from error
 
 
 def _reach(bonds: NDArray[np.int64], lengths: Array, atoms: int) -> float:

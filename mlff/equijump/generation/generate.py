@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mlff.equijump.dataset.errors import DataError
 from mlff.equijump.dataset.format import SYSTEM_FILE, SystemRecord, read_record
 from mlff.equijump.generation.assemble import assemble_system, trajectory_file, write_dataset
@@ -246,6 +248,7 @@ def _begin_worker(counter: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Read by the libraries when they are loaded, which is after this.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    torch.set_num_threads(1)  # which has been loaded already
 
 
 def _work(config: GenerationConfig, group: Group, number: int, folder: Path) -> None:
