@@ -26,3 +26,10 @@ class JumpNetworkConfig(BaseModel):
     num_radial: int = Field(default=32, ge=2, description="Gaussians of the distance of two anchors")
     edge_channels: int = Field(default=64, ge=1, description="hidden units of the radial functions")
     time_channels: int = Field(default=64, ge=2, description="of the embedding of latent time and lag time")
+    atom_channels: int = Field(
+        default=0,
+        ge=0,
+        description="of pairs of atoms, whose distances reach the layers and whose directions the output; 0: no pairs",
+    )
+    atom_radial: int = Field(default=16, ge=2, description="Gaussians of the distance of two atoms")
+    atom_cutoff: float = Field(default=6.0, gt=0, description="Å, last centre of these; no pair is cut by it")

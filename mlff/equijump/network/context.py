@@ -17,6 +17,10 @@ class ResidueGraph(NamedTuple):
     target: Tensor  # [E] int64
     offset: Tensor  # [E] int64, place in the chain: 0 … 2·range, and 2·range + 1 for other chains and farther residues
     inverse_degree: Tensor  # [M], one over the number of edges that end here
+    # Pairs of atoms (A) of one residue or two connected ones; an atom is its node times C plus its channel.
+    atom_source: Tensor  # [A] int64
+    atom_target: Tensor  # [A] int64
+    atom_offset: Tensor  # [A] int64, that of the residues, and 2·range + 2 within a residue
 
 
 class Condition(NamedTuple):
@@ -29,15 +33,16 @@ class Condition(NamedTuple):
 
 
 def residue_graph(
-    positions: Tensor, residues: Tensor, mask: Tensor, chains: Tensor, num_neighbors: int, sequence_range: int
+    positions: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor, num_neighbors: int, sequence_range: int
 ) -> ResidueGraph:
     """Connect every residue with its nearest residues and with its neighbours in the chain.
 
     Args:
         positions: [B,N,3] anchors in Å, of the source: the graph of a jump does not depend on the latent state.
         residues, chains: [B,N] int64.
-        mask: [B,N] bool.
+        atom_mask: [B,N,C] bool, channel 0 being the anchor, which every residue has.
     """
+    mask = atom_mask[..., 0]
     num_molecules, size = residues.shape[0], residues.shape[1]
     device = residues.device
     distance = torch.cdist(positions, positions)
@@ -63,6 +68,10 @@ def residue_graph(
     target = index[found[:, 0] * size + found[:, 2]]
     degree = torch.zeros(nodes.shape[0], dtype=positions.dtype, device=device)
     degree = degree.index_add(0, target, torch.ones_like(target, dtype=positions.dtype))
+    offsets = place_in_chain[edges]
+    atom_source, atom_target, atom_offset = _atom_pairs(
+        atom_mask.flatten(0, 1)[nodes], source, target, offsets, 2 * sequence_range + 2
+    )
     return ResidueGraph(
         nodes=nodes,
         batch=nodes // max(size, 1),
@@ -70,9 +79,28 @@ def residue_graph(
         ends=_chain_ends(chains, mask).flatten()[nodes],
         source=source,
         target=target,
-        offset=place_in_chain[edges],
+        offset=offsets,
         inverse_degree=1.0 / degree.clamp(min=1.0),
+        atom_source=atom_source,
+        atom_target=atom_target,
+        atom_offset=atom_offset,
     )
+
+
+def _atom_pairs(
+    atom_mask: Tensor, source: Tensor, target: Tensor, offset: Tensor, offset_within: int
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """Source, target and offset of all pairs of atoms [M,C] of residues connected from ``source`` to ``target``."""
+    num_nodes, channels = atom_mask.shape[0], atom_mask.shape[1]
+    node = torch.arange(num_nodes, device=atom_mask.device)
+    source, target = torch.cat([source, node]), torch.cat([target, node])
+    offset = torch.cat([offset, torch.full_like(node, offset_within)])
+    pair = atom_mask[target].unsqueeze(2) & atom_mask[source].unsqueeze(1)
+    itself = torch.eye(channels, dtype=torch.bool, device=atom_mask.device)
+    pair = pair & ~((source == target).view(-1, 1, 1) & itself)
+    found = torch.nonzero(pair)
+    edge = found[:, 0]
+    return source[edge] * channels + found[:, 2], target[edge] * channels + found[:, 1], offset[edge]
 
 
 def _chain_ends(chains: Tensor, mask: Tensor) -> Tensor:

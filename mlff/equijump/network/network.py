@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from mlff.equijump.network.atoms import AtomDecoder, AtomEncoder, AtomPairs
 from mlff.equijump.network.config import JumpNetworkConfig
 from mlff.equijump.network.context import Condition, ResidueGraph, edge_geometry, residue_graph
 from mlff.equijump.network.embedding import ResidueVectors, TimeEmbedding
@@ -47,21 +48,25 @@ class Conditioner(nn.Module):
         self.vector_scale = _VECTOR_SCALE
         self.residues = nn.Embedding(NUM_TOKENS, config.channels)
         self.ends = nn.Embedding(4, config.channels)
+        self.atoms = AtomEncoder(config) if config.atom_channels else None
         self.vectors = ResidueVectors(NUM_CHANNELS - 1, config.channels)
         self.lag = TimeEmbedding(config.time_channels, _LAG_FREQUENCIES, _LOG_LAG[0], _LOG_LAG[1])
         self.geometry = EdgeGeometry(config)
         self.layers = nn.ModuleList(ResidueLayer(config) for _ in range(config.conditioner_layers))
 
     @torch.jit.export
-    def graph(self, source: Tensor, residues: Tensor, mask: Tensor, chains: Tensor) -> ResidueGraph:
-        """Which residues exchange messages: coordinates [B,N,3,C] in Å, tokens, mask and chains [B,N]."""
-        return residue_graph(source[..., 0], residues, mask, chains, self.num_neighbors, self.sequence_range)
+    def graph(self, source: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor) -> ResidueGraph:
+        """What exchanges messages: coordinates [B,N,3,C] in Å, tokens and chains [B,N], mask [B,N,C]."""
+        return residue_graph(source[..., 0], residues, atom_mask, chains, self.num_neighbors, self.sequence_range)
 
     def forward(self, source: Tensor, graph: ResidueGraph, lag: Tensor) -> Condition:
         """Coordinates [B,N,3,C] in Å, the graph of these, lag times [B] in ps."""
         scalars = self.residues(graph.residues) + self.ends(graph.ends)
         nodes = source.flatten(0, 1).index_select(0, graph.nodes)
         vectors = self.vectors(nodes[..., 1:] / self.vector_scale, graph.residues)
+        if self.atoms is not None:
+            of_pairs = self.atoms.residues(self.atoms(nodes, graph), graph)
+            scalars, vectors = scalars + of_pairs[:, 0], vectors + of_pairs[:, 1:]
         higher = torch.zeros(
             nodes.shape[0], self.num_rows - 4, scalars.shape[1], dtype=nodes.dtype, device=nodes.device
         )
@@ -86,11 +91,13 @@ class Header(nn.Module):
         self.register_buffer("sigma", sigma.to(torch.float64), persistent=False)
         self.time = TimeEmbedding(config.time_channels, _TIME_FREQUENCIES, 0.0, 1.0)
         self.features = SO3Linear(config.channels, config.channels, config.lmax)
+        self.atoms = AtomEncoder(config) if config.atom_channels else None
         self.vectors = ResidueVectors(2 * NUM_CHANNELS - 1, config.channels)
         self.geometry = EdgeGeometry(config)
         self.layers = nn.ModuleList(ResidueLayer(config) for _ in range(config.layers))
         self.norm = MergedLayerNorm(config.lmax, config.channels)
         self.output = ResidueVectors(config.channels, num_outputs * NUM_CHANNELS, scale=0.1)
+        self.atom_output = AtomDecoder(config, num_outputs) if config.atom_channels else None
         # the best linear guess depends on the time alone, and is all there is for a Gaussian process
         self.skip = nn.Linear(config.time_channels, num_outputs * NUM_CHANNELS)
         nn.init.zeros_(self.skip.weight)
@@ -106,12 +113,20 @@ class Header(nn.Module):
         embedding = self.time(time) + condition.lag
         vectors = torch.cat([displacement, nodes[..., 1:] / self.vector_scale], dim=2)
         x = self.features(condition.features)
-        x = torch.cat([x[:, :1], x[:, 1:4] + self.vectors(vectors, graph.residues), x[:, 4:]], dim=1)
+        lowest = torch.cat([x[:, :1], x[:, 1:4] + self.vectors(vectors, graph.residues)], dim=1)
+        pairs: Optional[AtomPairs] = None
+        if self.atoms is not None:
+            pairs = self.atoms(nodes, graph)
+            lowest = lowest + self.atoms.residues(pairs, graph)
+        x = torch.cat([lowest, x[:, 4:]], dim=1)
         geometry = self.geometry(nodes[..., 0], graph)
         for layer in self.layers:
             x = layer(x, graph, geometry, embedding)
-        out = self.output(self.norm(x)[:, 1:4], graph.residues)
+        x = self.norm(x)
+        out = self.output(x[:, 1:4], graph.residues)
         out = out.view(out.shape[0], 3, self.num_outputs, self.num_channels)
+        if self.atom_output is not None and pairs is not None:
+            out = out + self.atom_output(x[:, 0], pairs, graph)
         skip = (
             self.skip(embedding).index_select(0, graph.batch).view(out.shape[0], 1, self.num_outputs, self.num_channels)
         )
@@ -139,7 +154,7 @@ class JumpNetwork(nn.Module):
 
     def graph(self, source: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor) -> ResidueGraph:
         """Which residues exchange messages in a jump from a source; arguments as of :meth:`condition`."""
-        return self.conditioner.graph(source.to(self.header.norm.weight.dtype), residues, atom_mask[..., 0], chains)
+        return self.conditioner.graph(source.to(self.header.norm.weight.dtype), residues, atom_mask, chains)
 
     def condition(
         self,
