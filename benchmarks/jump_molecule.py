@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from mlff.artifacts import LoadedJump
 from mlff.equijump import CloudLayout
 from mlff.equijump.generation import GenerationConfig, SystemConfig
+from mlff.equijump.generation.config import Platform
 from mlff.equijump.generation.starts import layout_of, molecule
 from mlff.peptides import Peptide, minimise
 from mlff.peptides.sampling import DynamicsConfig
-
-Platform = Literal["CPU", "Reference", "CUDA", "OpenCL"]
 
 #: As the descriptions of data sets call it.
 _VACUUM = "none"

@@ -2,7 +2,7 @@
 
     python -m benchmarks.one_step TOP.pdb --model model.pt --lag 10 -o runs/one_step
 
-The starts are spread by hot dynamics and equilibrated. From each, OpenMM runs for one lag many times, with new
+The starts are spread by hot dynamics and equilibrated. From each, dynamics run for one lag many times, with new
 velocities and new noise, and the model jumps as often. Then the distributions are compared, start by start, so that
 nothing averages out: the energy distance of structures superposed on their start, and the Jensen-Shannon divergence of
 torsions. Floor: random halves of the MD relaunches against each other; as many jumps count against the same halves.
@@ -19,7 +19,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from benchmarks.speed.timing import machine
 from mlff._files import write_text
 from mlff.artifacts import LoadedJump
 from mlff.equijump import CloudLayout
+from mlff.equijump.generation.config import Platform
 from mlff.versions import installed_versions
 
 RELAUNCHES, RESULT, PLOT = "relaunches.npz", "one_step.json", "one_step.png"
@@ -144,9 +145,9 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     add("--equilibration", type=float, default=50.0, help="ps after that")
     add("--temperature", type=float, help="K; default: that of the training data, else 300")
     add("--time-step", type=float, help="fs of OpenMM; default: that of the training data, else 4")
-    add("--copies", type=int, default=8, help="in one context of OpenMM")
+    add("--copies", type=int, default=8, help="side by side; on torch as many as relaunches")
     add("--processes", type=int, default=os.cpu_count(), help="of OpenMM, one thread each; 1 on a GPU")
-    add("--platform", default="CPU", choices=("CPU", "Reference", "CUDA", "OpenCL"), help="of OpenMM")
+    add("--platform", default="CPU", choices=get_args(Platform), help="of the dynamics, see equijump generate-data")
     add("--device", default="cpu", help="of the model")
     add("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

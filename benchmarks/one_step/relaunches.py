@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.jump_molecule import Molecule, described, minimised, read_molecule
 from mlff._files import replacing
-from mlff.equijump.generation import Copies, GenerationConfig
+from mlff.equijump.generation import CompiledCopies, Copies, GenerationConfig, side_by_side
 
 Array = NDArray[np.float64]
 
@@ -168,19 +169,19 @@ class _Bench:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._contexts: dict[tuple[int, float], Copies] = {}
+        self._contexts: dict[tuple[int, float], Copies | CompiledCopies] = {}
 
     @cached_property
     def molecule(self) -> Molecule:
         """Minimised."""
         return minimised(read_molecule(self.plan.structure), self.plan.config)
 
-    def copies(self, number: int, temperature: float) -> Copies:
+    def copies(self, number: int, temperature: float) -> Copies | CompiledCopies:
         """A context, made once."""
         key = (number, temperature)
         if key not in self._contexts:
             config = self.plan.config.model_copy(update={"temperature": temperature})
-            self._contexts[key] = Copies(self.molecule.peptide, number, config)
+            self._contexts[key] = side_by_side(self.molecule.peptide, number, config)
         return self._contexts[key]
 
     def seed(self, *entropy: int) -> int:
@@ -193,6 +194,7 @@ _BENCH: dict[str, _Bench] = {}  # of a worker process
 
 
 def _begin(plan: Plan) -> None:
+    torch.set_num_threads(1)
     _BENCH["bench"] = _Bench(plan)
 
 

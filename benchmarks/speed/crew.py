@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from benchmarks.jump_molecule import Molecule, read_molecule
 from mlff.artifacts import LoadedJump
-from mlff.equijump.generation import Copies, GenerationConfig
+from mlff.equijump.generation import CompiledCopies, Copies, GenerationConfig
 from mlff.peptides import Peptide, sample
 
 Array = NDArray[np.float64]
-Kind = Literal["jumps", "plain dynamics", "copies"]
+Kind = Literal["jumps", "plain dynamics", "copies", "compiled copies"]
 
 _NM_PER_ANGSTROM = 0.1
 _WARM_UP = 3  # jumps or frames; TorchScript compiles in its first two calls
@@ -34,7 +34,8 @@ class Contestant:
 
     Attributes:
         name: of its row.
-        kind: jumps of the model, OpenMM with one molecule in a context, or copies of it in one context.
+        kind: jumps of the model, OpenMM with one molecule in a context, copies of it in one context, or copies in
+            compiled PyTorch (the platform torch of `equijump generate-data`).
         members: molecules that each process moves at once.
         processes: that do so at the same time.
     """
@@ -114,16 +115,17 @@ class PlainDynamics:
 
 
 class CopiedDynamics:
-    """Copies in one context."""
+    """Copies side by side."""
 
     exploded = False
+    kind: type[Copies] | type[CompiledCopies] = Copies
 
     def __init__(self, job: Job, molecule: Molecule, members: int, number: int) -> None:
         config = job.config
         self.unit = config.frame_interval * members
         self._steps = config.steps_per_frame
         positions = _NM_PER_ANGSTROM * (job.positions - job.positions.mean(axis=0))
-        self.copies = Copies(Peptide(molecule.peptide.topology, job.positions), members, config)
+        self.copies = self.kind(Peptide(molecule.peptide.topology, job.positions), members, config)
         self.copies.start(np.repeat(positions[None], members, axis=0), None, 1 + job.seed + number)
 
     def run(self, frames: int) -> None:
@@ -132,10 +134,17 @@ class CopiedDynamics:
             self.copies.run(self._steps)
 
 
+class CompiledDynamics(CopiedDynamics):
+    """The same in compiled PyTorch."""
+
+    kind = CompiledCopies
+
+
 _RUNNERS: dict[Kind, Callable[[Job, Molecule, int, int], Jumps | PlainDynamics | CopiedDynamics]] = {
     "jumps": Jumps,
     "plain dynamics": PlainDynamics,
     "copies": CopiedDynamics,
+    "compiled copies": CompiledDynamics,
 }
 
 

@@ -23,7 +23,7 @@ def judge(rows: list[dict[str, Any]], slow: SlowTimes | None) -> dict[str, Any]:
             row["independent_samples_per_second"] = independent_per_second(row["ns_per_second"], time)
     found = {
         "model": best["name"],
-        "openmm": rival["name"],
+        "dynamics": rival["name"],
         "ratio": best["ratio"],
         "ratio_to_one_copy": next(
             (best["ns_per_second"] / row["ns_per_second"] for row in dynamics if row["kind"] == "plain dynamics"), None
@@ -78,7 +78,7 @@ def show(record: dict[str, Any], console: Console) -> None:
         cells = [str(row["processes"]), f"{row['ns_per_second']:.3g}", span, f"{row['ratio']:.3g}"]
         cells += [f"{row['independent_samples_per_second']:.3g}"] if slow else []
         table.add_row(row["name"] + (" (exploded)" if row["exploded"] else ""), *cells)
-    table.caption = f"medians of {record['repeats']} turns; ratio: to {best['openmm']}, the fastest OpenMM"
+    table.caption = f"medians of {record['repeats']} turns; ratio: to {best['dynamics']}, the fastest dynamics"
     if slow:
         table.caption += "; samples: independent ones of the slowest process"
     console.print(table)

@@ -1,12 +1,12 @@
-"""Nanoseconds per second: jumps of a model against OpenMM with the same molecule in implicit water.
+"""Nanoseconds per second: jumps of a model against dynamics of the same molecule in implicit water.
 
     python -m benchmarks.speed.jumps TOP.pdb --model model.pt -o benchmarks/results/speed_jumps.json
     python -m benchmarks.speed.jumps TOP.pdb --model model.pt --report report/report.json --data-hours 40
 
 A process of one thread for each core, all at the same time: each moves batches of molecules with the model, one
-molecule with OpenMM, or several copies of it in one OpenMM context, which is the stronger baseline for small molecules.
-All take turns; medians count, ratios are to the fastest OpenMM. Work on a GPU is done by one process: --device cuda for
-the model, --platform CUDA for OpenMM.
+molecule with OpenMM, several copies of it in one OpenMM context, or many in compiled PyTorch, as `equijump
+generate-data` does, which is the strongest baseline for small molecules. All take turns; medians count, ratios are to
+the fastest dynamics. Work on a GPU is done by one process: --device cuda for the model, --platform CUDA for OpenMM.
 
 With the autocorrelation times of the slowest process, from a report of `equijump analyze` or by hand, also independent
 samples of it per second: a model that is fast and too slow in its kinetics gains nothing. With the hours of data and
@@ -47,6 +47,8 @@ def contestants(options: argparse.Namespace) -> list[Contestant]:
     if options.platform == "CPU":
         found.append(Contestant("OpenMM, one copy", "plain dynamics", 1, moving))
     found += [Contestant(f"OpenMM, {number} copies", "copies", number, moving) for number in options.copies]
+    if options.platform == "CPU":
+        found += [Contestant(f"PyTorch, {n} copies", "compiled copies", n, moving) for n in options.compiled_copies]
     return found
 
 
@@ -114,6 +116,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     add("--latent-steps", type=int, help="of a jump; default: the model's own")
     add("--batches", nargs="+", type=int, default=[1, 8, 64, 256], help="molecules in one call of the model")
     add("--copies", nargs="+", type=int, default=[8], help="molecules in one context of OpenMM")
+    add("--compiled-copies", nargs="*", type=int, default=[64], help="molecules side by side in compiled PyTorch")
     add("--processes", type=int, default=os.cpu_count(), help="on the CPU; default: one for each core")
     add("--device", default="cpu", help="of the model")
     add("--platform", default="CPU", choices=("CPU", "Reference", "CUDA", "OpenCL"), help="of OpenMM")
@@ -133,7 +136,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("--slow-time-md and --slow-time-model belong together")
     if options.report is not None and any(by_hand):
         parser.error("--report tells both autocorrelation times; leave out --slow-time-md and --slow-time-model")
-    counts = [*options.batches, *options.copies, options.processes, options.repeats]
+    counts = [*options.batches, *options.copies, *options.compiled_copies, options.processes, options.repeats]
     if min(counts) < 1 or not options.turn > 0:
         parser.error("batches, copies, processes, repeats and the turn must be positive")
     return options

@@ -15,6 +15,7 @@ from mlff.equijump.generation.config import (
 from mlff.equijump.generation.copies import Copies
 from mlff.equijump.generation.generate import generate
 from mlff.equijump.generation.presets import PRESETS, Preset, preset
+from mlff.equijump.generation.side_by_side import side_by_side
 
 __all__ = [
     "PRESETS",
@@ -29,4 +30,5 @@ __all__ = [
     "load_config",
     "parse_config",
     "preset",
+    "side_by_side",
 ]

@@ -24,6 +24,7 @@ from mlff.equijump.dataset.errors import DataError
 from mlff.equijump.generation.compiled_copies import CompiledCopies
 from mlff.equijump.generation.config import GenerationConfig, SystemConfig
 from mlff.equijump.generation.copies import NM_PER_ANGSTROM, Copies
+from mlff.equijump.generation.side_by_side import side_by_side
 from mlff.equijump.generation.starts import molecule, start
 from mlff.peptides.building import Peptide
 from mlff.peptides.packages import package_versions
@@ -130,7 +131,7 @@ def make_chunk(
 def _copies(config: GenerationConfig, system: SystemConfig, number: int) -> tuple[Peptide, Copies | CompiledCopies]:
     """Kept, as the next chunk often has the same and making them takes seconds; ``start`` leaves nothing behind."""
     peptide = molecule(system)
-    return peptide, (CompiledCopies if config.platform == "torch" else Copies)(peptide, number, config)
+    return peptide, side_by_side(peptide, number, config)
 
 
 def _begin(config: GenerationConfig, group: Group, folder: Path) -> tuple[NDArray[np.float64], list[str]]:

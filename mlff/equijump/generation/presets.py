@@ -33,13 +33,27 @@ def preset(name: Preset, pdb: Path | None = None) -> GenerationConfig:
     if (pdb is not None) != (name == "cln025"):
         raise DataError("the preset cln025 needs a PDB file (--pdb), and no other preset takes one")
     if name == "ala2":
-        # Random starts populate phi > 0 far above its share, and leave it within some hundred ps.
-        return GenerationConfig(equilibration=500.0)
+        # Random starts populate phi > 0 far above its share, and leave it within nanoseconds; few ever come back.
+        return GenerationConfig(
+            trajectories=128,
+            length=10.0,
+            frame_interval=2.0,
+            equilibration=500.0,
+            chunk=250.0,
+            copies=64,
+            platform="torch",
+        )
     if name == "peptides":
         systems = [SystemConfig(sequence=sequence) for sequence in (*_TRAIN, *_TRAIN_PAIRS)]
         systems += [SystemConfig(sequence=sequence, split="test") for sequence in _TEST_PAIRS]
         return GenerationConfig(
-            systems=tuple(systems), trajectories=8, length=10.0, test_fraction=0.125, val_fraction=0.125, copies=4
+            systems=tuple(systems),
+            trajectories=32,
+            length=2.5,
+            frame_interval=2.0,
+            test_fraction=0.125,
+            copies=32,
+            platform="torch",
         )
     return GenerationConfig(
         systems=(SystemConfig(pdb=pdb, name="cln025"),),

@@ -31,9 +31,9 @@ def test_presets_round_trip_through_yaml(name: Any, tmp_path: Path) -> None:
 
 def test_the_split_of_alanine_dipeptide() -> None:
     config = preset("ala2")
-    assert (len(config.systems), config.trajectories, config.temperature, config.frame_interval) == (1, 16, 300, 1)
-    splits = Counter(split_of(config, config.systems[0], k) for k in range(16))
-    assert splits == {"train": 12, "test": 3, "val": 1}
+    assert (len(config.systems), config.trajectories, config.temperature, config.frame_interval) == (1, 128, 300, 2)
+    splits = Counter(split_of(config, config.systems[0], k) for k in range(128))
+    assert splits == {"train": 94, "test": 26, "val": 8}
 
 
 def test_held_out_peptides_are_new_pairs_of_known_residues() -> None:
