@@ -22,7 +22,8 @@ STEPS = 3
 
 def build(transport=None, **network) -> JumpModel:
     torch.manual_seed(0)
-    sizes = {"channels": 12, "message_channels": 8, "layers": 2, "conditioner_layers": 1, "num_radial": 8} | network
+    sizes = {"channels": 12, "message_channels": 8, "layers": 2, "conditioner_layers": 1, "num_radial": 8}
+    sizes |= {"atom_channels": 6, "atom_radial": 8} | network
     config = JumpConfig(network=JumpNetworkConfig(**sizes), transport=transport or FollmerConfig(), steps=STEPS)
     model = JumpModel(config, [10.0, 20.0]).double().eval().requires_grad_(False)
     for parameter in model.parameters():  # what starts as zero must not hide anything
@@ -60,9 +61,9 @@ def batch() -> TensorCloud:
 
 
 @every_transport
-@pytest.mark.parametrize("lmax", [1, 2])
-def test_rotated_noise_gives_rotated_jumps(transport, lmax: int) -> None:
-    model, cloud = build(transport, lmax=lmax), batch()
+@pytest.mark.parametrize(("lmax", "atom_channels"), [(1, 6), (2, 6), (1, 0)])
+def test_rotated_noise_gives_rotated_jumps(transport, lmax: int, atom_channels: int) -> None:
+    model, cloud = build(transport, lmax=lmax, atom_channels=atom_channels), batch()
     noise = draw(model, cloud)
     rotation = torch.from_numpy(Rotation.random(random_state=3).as_matrix())
     shift = torch.tensor([5.0, -7.0, 11.0], dtype=torch.float64)
@@ -83,6 +84,36 @@ def test_rotated_noise_gives_rotated_jumps_in_single_precision(transport) -> Non
     again = jump(model, cloud.rotate(rotation), torch.einsum("ij,...jc->...ic", rotation, noise))
     assert out.dtype == torch.float32
     torch.testing.assert_close(again, cloud.replace(coordinates=out).rotate(rotation).coordinates, rtol=0, atol=1e-5)
+
+
+def test_weights_without_pairs_of_atoms_are_a_start_for_a_network_with_them() -> None:
+    plain, cloud = build(atom_channels=0), batch()
+    torch.manual_seed(1)
+    network = JumpNetworkConfig(**(plain.config.network.model_dump() | {"atom_channels": 6}))
+    model = JumpModel(plain.config.model_copy(update={"network": network}), [10.0, 20.0]).double()
+    missing, unexpected = model.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected
+    assert missing
+    assert all(".atom" in name for name in missing)
+    noise = draw(model, cloud)
+    with torch.no_grad():
+        torch.testing.assert_close(jump(model, cloud, noise), jump(plain, cloud, noise), rtol=0, atol=1e-12)
+
+
+def test_pairs_are_all_atoms_of_connected_residues() -> None:
+    """Every ordered pair once, none with itself, none with an atom that is not there or of another member."""
+    model, cloud = build(), batch()
+    graph = model.network.graph(cloud.coordinates, cloud.residues, cloud.atom_mask, cloud.chains)
+    pairs = set(zip(graph.atom_source.tolist(), graph.atom_target.tolist(), strict=True))
+    expected, node = set(), 0
+    for member in cloud.atom_mask:
+        atoms = []
+        for mask in member[member[:, 0]]:
+            atoms += [node * NUM_CHANNELS + channel for channel in torch.nonzero(mask).flatten().tolist()]
+            node += 1
+        expected |= {(a, b) for a in atoms for b in atoms if a != b}
+    assert pairs == expected
+    assert len(graph.atom_source) == len(pairs)
 
 
 def test_mirror_images_are_told_apart() -> None:
