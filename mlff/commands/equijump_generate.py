@@ -33,7 +33,7 @@ def generate_data(
     ] = None,
     platform: Annotated[
         Literal["CPU", "CUDA", "OpenCL", "Reference", "torch"] | None,
-        typer.Option(help="Of OpenMM; overrides `platform`."),
+        typer.Option(help="Of OpenMM, or torch: compiled PyTorch on the CPU; overrides `platform`."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
     hours: Annotated[float, typer.Option(min=0, help="Begin nothing new after so many hours...")] = 0.0,

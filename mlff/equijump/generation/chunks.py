@@ -120,7 +120,7 @@ def make_chunk(
                 ) from error
     report = {
         "seconds": round(time.monotonic() - began, 3),
-        "versions": {**package_versions(), "mdtraj": version("mdtraj")},
+        "versions": {**package_versions(), "mdtraj": version("mdtraj"), "torch": version("torch")},
         "failures": failures,
         "starts": starts,
     }

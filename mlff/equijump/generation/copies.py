@@ -133,8 +133,7 @@ class Copies:
             "CPU": {"Threads": "1", "DeterministicForces": "true"},
             "CUDA": {"Precision": "mixed", "DeterministicForces": "true"},
             "OpenCL": {"Precision": "mixed"},
-            "Reference": {},
-        }[config.platform]
+        }.get(config.platform, {})
         try:
             return Context(system, integrator, Platform.getPlatformByName(config.platform), options)
         except OpenMMException as error:
