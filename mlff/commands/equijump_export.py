@@ -135,7 +135,9 @@ def _frames(system: SystemData) -> Any:
 
 
 def _portable(config: JumpTrainingConfig) -> dict[str, Any]:
-    """The configuration as plain JSON values: folders of data by name only, without those of the machine."""
+    """The configuration as plain JSON values: data and first weights by name only, without folders of the machine."""
     content = config.model_dump(mode="json", exclude={"output", "threads"})
     content["data"]["folders"] = [Path(folder).name for folder in content["data"]["folders"]]
+    if content["init_from"] is not None:
+        content["init_from"] = Path(content["init_from"]).name
     return content

@@ -136,7 +136,8 @@ def run_folder(dipeptide, tmp_path) -> Path:
     facts = {"jump": model.config.model_dump_json(), "lags": "[10.0]", "best": '{"val_loss": 0.5, "step": 3}'}
     facts["training_data"] = json.dumps([{"name": "ala2", "frames": 15}])  # five were added since
     save_weights(folder / "weights.safetensors", model, facts)
-    (folder / "config.yaml").write_text(yaml.safe_dump({"data": {"folders": [str(data)], "lags": [10.0]}}))
+    config = {"data": {"folders": [str(data)], "lags": [10.0]}, "init_from": str(tmp_path / "first")}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
 
