@@ -108,9 +108,9 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
         folder.root.mkdir(parents=True, exist_ok=True)
         dump_config(config, folder.config)
     logger.info(
-        "%d parameters; %d systems, %d training frames; %d steps; noise %.3f Å (anchors), %.3f Å (vectors)",
+        "%d parameters; %d systems to train on, %d frames; %d steps; noise %.3f Å (anchors), %.3f Å (vectors)",
         sum(parameter.numel() for parameter in model.parameters()),
-        len(systems),
+        len(about),
         frames,
         config.steps,
         model_config.transport.position_noise,
