@@ -94,6 +94,8 @@ def make_chunk(
     """
     began = time.monotonic()
     starts: list[str] = []
+    _, copies = _copies(config, group.system, group.last - group.first)
+    copies.prepare()  # what fails here fails before the work of finding starts, and would at every attempt
     velocities: NDArray[np.float64] | None = None
     if number == 0:
         positions, starts = _begin(config, group, folder)

@@ -1,5 +1,5 @@
 """Many trajectories of one small molecule in compiled PyTorch, several times faster than OpenMM on a processor
-(``benchmarks/results/speed_generation.json``)."""
+(``benchmarks/results/speed_jumps.json``)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CompiledCopies:
         config: conditions.
 
     Raises:
-        DataError: the force field does not know the molecule, it is in several pieces, or there is no C++ compiler.
+        DataError: the force field does not know the molecule, or it is in several pieces.
     """
 
     def __init__(self, peptide: Peptide, number: int, config: GenerationConfig) -> None:
@@ -47,6 +47,15 @@ class CompiledCopies:
         self._velocities = torch.zeros_like(self._positions)
         self._generator = torch.Generator()
         self._compiled: Any = None
+
+    def prepare(self) -> None:
+        """Compile, unless that is done; the first ``run`` would.
+
+        Raises:
+            DataError: there is no C++ compiler, or it fails.
+        """
+        if self._compiled is None:
+            self._compiled = _compile(self._step, self._positions)
 
     def start(self, positions: Array, velocities: Array | None, seed: int) -> None:
         """Set [C,N,3] nm and nm/ps (None: thermal), and all random numbers that follow."""
@@ -63,8 +72,7 @@ class CompiledCopies:
         Raises:
             DataError: the dynamics exploded, or cannot be compiled.
         """
-        if self._compiled is None:
-            self._compiled = _compile(self._step, self._positions)
+        self.prepare()
         # Numbers of single precision are densest about the origin.
         most = max(1, round(1e3 * UNTIL_PUT_BACK / self._config.dynamics.time_step))
         while steps > 0:

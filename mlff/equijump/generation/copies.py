@@ -54,6 +54,9 @@ class Copies:
         self._config = config
         self._context = self._make_context(peptide, positions)
 
+    def prepare(self) -> None:
+        """Nothing to do: the context is made."""
+
     def start(self, positions: Array, velocities: Array | None, seed: int) -> None:
         """Set [C,N,3] nm and nm/ps (None: thermal), and all random numbers that follow."""
         integrator = self._context.getIntegrator()

@@ -248,6 +248,7 @@ def _begin_worker(counter: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Read by the libraries when they are loaded, which is after this.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # with Triton installed it would start a pool of processes
     torch.set_num_threads(1)  # which has been loaded already
 
 

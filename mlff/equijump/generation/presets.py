@@ -52,6 +52,7 @@ def preset(name: Preset, pdb: Path | None = None) -> GenerationConfig:
             length=2.5,
             frame_interval=2.0,
             test_fraction=0.125,
+            chunk=500.0,  # a worker that takes up another molecule compiles again
             copies=32,
             platform="torch",
         )

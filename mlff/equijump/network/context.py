@@ -33,7 +33,13 @@ class Condition(NamedTuple):
 
 
 def residue_graph(
-    positions: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor, num_neighbors: int, sequence_range: int
+    positions: Tensor,
+    residues: Tensor,
+    atom_mask: Tensor,
+    chains: Tensor,
+    num_neighbors: int,
+    sequence_range: int,
+    with_atoms: bool,
 ) -> ResidueGraph:
     """Connect every residue with its nearest residues and with its neighbours in the chain.
 
@@ -41,6 +47,7 @@ def residue_graph(
         positions: [B,N,3] anchors in Å, of the source: the graph of a jump does not depend on the latent state.
         residues, chains: [B,N] int64.
         atom_mask: [B,N,C] bool, channel 0 being the anchor, which every residue has.
+        with_atoms: whether to list pairs of atoms.
     """
     mask = atom_mask[..., 0]
     num_molecules, size = residues.shape[0], residues.shape[1]
@@ -69,9 +76,10 @@ def residue_graph(
     degree = torch.zeros(nodes.shape[0], dtype=positions.dtype, device=device)
     degree = degree.index_add(0, target, torch.ones_like(target, dtype=positions.dtype))
     offsets = place_in_chain[edges]
-    atom_source, atom_target, atom_offset = _atom_pairs(
-        atom_mask.flatten(0, 1)[nodes], source, target, offsets, 2 * sequence_range + 2
-    )
+    known = atom_mask.flatten(0, 1)[nodes]
+    if not with_atoms:
+        known = known[:, :0]
+    atom_source, atom_target, atom_offset = _atom_pairs(known, source, target, offsets, 2 * sequence_range + 2)
     return ResidueGraph(
         nodes=nodes,
         batch=nodes // max(size, 1),

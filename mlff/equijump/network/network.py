@@ -43,6 +43,7 @@ class Conditioner(nn.Module):
     def __init__(self, config: JumpNetworkConfig) -> None:
         super().__init__()
         self.num_neighbors = config.num_neighbors
+        self.with_atoms = config.atom_channels > 0
         self.sequence_range = config.sequence_range
         self.num_rows = (config.lmax + 1) ** 2
         self.vector_scale = _VECTOR_SCALE
@@ -57,7 +58,9 @@ class Conditioner(nn.Module):
     @torch.jit.export
     def graph(self, source: Tensor, residues: Tensor, atom_mask: Tensor, chains: Tensor) -> ResidueGraph:
         """What exchanges messages: coordinates [B,N,3,C] in Å, tokens and chains [B,N], mask [B,N,C]."""
-        return residue_graph(source[..., 0], residues, atom_mask, chains, self.num_neighbors, self.sequence_range)
+        return residue_graph(
+            source[..., 0], residues, atom_mask, chains, self.num_neighbors, self.sequence_range, self.with_atoms
+        )
 
     def forward(self, source: Tensor, graph: ResidueGraph, lag: Tensor) -> Condition:
         """Coordinates [B,N,3,C] in Å, the graph of these, lag times [B] in ps."""

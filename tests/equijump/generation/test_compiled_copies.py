@@ -10,6 +10,7 @@ import torch
 
 from mlff.equijump.dataset import DataError, load_dataset
 from mlff.equijump.generation import CompiledCopies, Copies, GenerationConfig, SystemConfig, generate
+from mlff.equijump.generation.chunks import groups_of, make_chunk
 from mlff.peptides import Peptide, capped_peptide, minimise
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -71,11 +72,12 @@ def test_the_distribution_is_that_of_openmm(copies: CompiledCopies, glycine: Pep
     assert (np.abs(mean.mean(0) - wanted_mean.mean(0)) < 5 * error + 1e-4).all()
     stiff = wanted_spread.mean(0) < 0.01  # bonds and angles; the others exchange basins
     assert stiff.sum() > 10
-    assert spread.mean(0)[stiff] == pytest.approx(wanted_spread.mean(0)[stiff], rel=0.1)
+    scatter = np.sqrt((spread.var(axis=0) + wanted_spread.var(axis=0)) / COPIES)
+    assert (np.abs(spread.mean(0) - wanted_spread.mean(0)) < 5 * scatter + 1e-4)[stiff].all()
 
 
 def test_the_temperature_is_right(copies: CompiledCopies, glycine: Peptide, start: np.ndarray) -> None:
-    """Kinetic energy of 16 copies, 60 times, 0.8 ps apart: of 57 - 9 = 48 degrees of freedom each."""
+    """Kinetic energy of 16 copies, 60 times, 0.8 ps apart: of 57 - 10 = 47 degrees of freedom each."""
     from openmm import unit
 
     from mlff.equijump.generation.copies import create_system
@@ -102,7 +104,9 @@ def test_torn_molecules_are_errors(copies: CompiledCopies, start: np.ndarray) ->
         copies.run(50)
 
 
-def test_a_missing_compiler_is_an_error(glycine: Peptide, start: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_an_error(
+    glycine: Peptide, start: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import torch._inductor
 
     def failing(*_: object) -> None:
@@ -113,6 +117,11 @@ def test_a_missing_compiler_is_an_error(glycine: Peptide, start: np.ndarray, mon
     copies.start(start, None, 1)
     with pytest.raises(DataError, match=r"compiled \(no working C\+\+ compiler\).*platform CPU"):
         copies.run(1)
+    # No attempt is repeated, and no shorter time step recommended.
+    config = GenerationConfig(systems=(SystemConfig(sequence="G"),), trajectories=3, copies=3, platform="torch")
+    (group,) = groups_of(config, config.systems[0])
+    with pytest.raises(DataError, match=r"^the dynamics cannot be compiled"):
+        make_chunk(config, group, 0, tmp_path, lambda frames: None)
 
 
 def test_a_data_set_is_made_continued_and_the_same_again(tmp_path: Path) -> None:

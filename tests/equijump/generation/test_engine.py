@@ -65,7 +65,7 @@ def openmm_forces(system: object, positions: np.ndarray) -> tuple[float, np.ndar
     ],
 )
 def test_energies_and_forces_are_those_of_openmm(sequence: str, solvent: str) -> None:
-    """Every force of AMBER14, and every implicit water of OpenMM, read from its own expressions."""
+    """Every force of AMBER14, and implicit waters of OpenMM, read from its own expressions."""
     peptide = minimise(capped_peptide(sequence), "none")
     rng = np.random.default_rng(0)
     positions = 0.1 * peptide.positions + rng.normal(scale=0.005, size=(3, *peptide.positions.shape))
@@ -75,6 +75,38 @@ def test_energies_and_forces_are_those_of_openmm(sequence: str, solvent: str) ->
         energy, wanted = openmm_forces(system, one)
         assert energies[k].item() == pytest.approx(energy, rel=1e-9, abs=1e-7)
         assert np.abs(forces[..., k].T.numpy() - wanted).max() < 1e-9 * np.abs(wanted).max()
+
+
+def test_torsions_of_any_phase_are_those_of_openmm() -> None:
+    from openmm import PeriodicTorsionForce
+
+    peptide = capped_peptide("A")
+    positions = 0.1 * peptide.positions + np.random.default_rng(0).normal(
+        scale=0.005, size=(2, *peptide.positions.shape)
+    )
+    system = system_of(peptide, "none")
+    force = PeriodicTorsionForce()
+    for periodicity in range(1, 7):
+        force.addTorsion(4, 6, 8, 14, periodicity, 0.7 * periodicity, 3.0 + periodicity)
+    system.addForce(force)
+    energies, forces = step_of(peptide, system).forces(copies_of(positions))
+    for k, one in enumerate(positions):
+        energy, wanted = openmm_forces(system, one)
+        assert energies[k].item() == pytest.approx(energy, rel=1e-9)
+        assert np.abs(forces[..., k].T.numpy() - wanted).max() < 1e-9 * np.abs(wanted).max()
+
+
+def test_velocities_of_any_size_lose_what_changes_fixed_bonds() -> None:
+    peptide = capped_peptide("V")
+    system = system_of(peptide)
+    step = step_of(peptide, system, temperature=600.0)
+    positions, _ = run(step, constrained_start(peptide, system), 8, 200)
+    noise = torch.randn(positions.shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(5))
+    velocities = step.draw(noise, positions)
+    for k in range(system.getNumConstraints()):
+        i, j, length = system.getConstraintParameters(k)
+        along = ((positions[:, i] - positions[:, j]) * (velocities[:, i] - velocities[:, j])).sum(0) / length._value
+        assert along.abs().max() < 1e-3  # nm/ps, of about 1
 
 
 def test_forces_of_other_kinds_are_refused() -> None:

@@ -99,6 +99,8 @@ def _no_pairs(number: int) -> PairTables:
 def _pair_tables(force: NonbondedForce) -> PairTables:
     if force.getNonbondedMethod() != force.NoCutoff:
         raise DataError("the platform torch takes systems without cutoff only")
+    if force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets():
+        raise DataError("the platform torch does not know parameters that depend on global ones")
     number = force.getNumParticles()
     each = torch.tensor([_plain(force.getParticleParameters(k)) for k in range(number)], dtype=torch.float64)
     charge, sigma, epsilon = each.unbind(-1)
