@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from mlff.artifacts import LoadedJump
 from mlff.equijump import CloudLayout
-from mlff.equijump.generation import GenerationConfig, SystemConfig
-from mlff.equijump.generation.config import Platform
+from mlff.equijump.generation import GenerationConfig, Platform, SystemConfig
 from mlff.equijump.generation.starts import layout_of, molecule
 from mlff.peptides import Peptide, minimise
 from mlff.peptides.sampling import DynamicsConfig

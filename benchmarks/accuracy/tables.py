@@ -79,7 +79,7 @@ def dens(groups: Sequence[Group], titles: dict[str, str]) -> list[str]:
             shown = f"{100 * gain:+.1f}" + ("" if error is None else f" ± {100 * error:.1f}") + " %"
             data = off.first.molecule or titles[off.first.recipe]
             data = data if len(off.first.tests) == 1 else f"{data}, {test}"
-            seeds = f"{len(off.runs)} / {len(on.runs)}"
+            seeds = f"{_seeds(off)} / {_seeds(on)}"
             rows.append([data, *map(measured, values), shown, seeds, budget(off), budget(on)])
     head = ["data", "force MAE without", "with DeNS", "gain", "seeds", "budget without", "budget with"]
     return _table(head, rows) if rows else []
@@ -90,8 +90,12 @@ def _errors(group: Group, test: str, kind: str) -> str:
 
 
 def _run(group: Group) -> list[str]:
+    return ["yes" if group.first.dens else "no", _seeds(group), budget(group)]
+
+
+def _seeds(group: Group) -> str:
     dirty = any(run.clean is False for run in group.runs)
-    return ["yes" if group.first.dens else "no", f"{len(group.runs)}{'†' if dirty else ''}", budget(group)]
+    return f"{len(group.runs)}{'†' if dirty else ''}"
 
 
 def _pair(values: tuple[float, float]) -> str:

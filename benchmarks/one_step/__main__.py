@@ -36,7 +36,7 @@ from benchmarks.speed.timing import machine
 from mlff._files import write_text
 from mlff.artifacts import LoadedJump
 from mlff.equijump import CloudLayout
-from mlff.equijump.generation.config import Platform
+from mlff.equijump.generation import Platform
 from mlff.versions import installed_versions
 
 RELAUNCHES, RESULT, PLOT = "relaunches.npz", "one_step.json", "one_step.png"

@@ -46,6 +46,7 @@ def export(
     from mlff.training.folder import RunFolder
     from mlff.training.jumps import JumpTrainingConfig
     from mlff.training.jumps.trained import load_trained_jump
+    from mlff.training.portable import portable_jump_config
     from mlff.training.state import StateError
 
     set_up_logging()
@@ -56,7 +57,7 @@ def export(
         systems = _training_systems(config, data)
         about: dict[str, Any] = {"name": name, "description": description, "licence": licence}
         about["training_data"] = _training_data(trained, systems)
-        about["training_config"] = None if config is None else _portable(config)
+        about["training_config"] = None if config is None else portable_jump_config(config)
         about["extra"] = {"best_validation": trained["best"]}
         export_jump(
             model,
@@ -132,12 +133,3 @@ def _frames(system: SystemData) -> Any:
 
     frames = torch.cat([t.atoms for t in system.trajectories if t.split == "train"])
     return frames[:: max(1, len(frames) // _MOST_FRAMES)].numpy()
-
-
-def _portable(config: JumpTrainingConfig) -> dict[str, Any]:
-    """The configuration as plain JSON values: data and first weights by name only, without folders of the machine."""
-    content = config.model_dump(mode="json", exclude={"output", "threads"})
-    content["data"]["folders"] = [Path(folder).name for folder in content["data"]["folders"]]
-    if content["init_from"] is not None:
-        content["init_from"] = Path(content["init_from"]).name
-    return content

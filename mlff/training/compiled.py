@@ -14,11 +14,10 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-import torch._inductor
 from torch import Tensor
 from torch.func import functional_call
-from torch.fx.experimental.proxy_tensor import make_fx
 
+from mlff.compiling import compile_function
 from mlff.graph import AtomicGraph
 from mlff.potential import CorruptedGraph
 from mlff.training.losses import LossTerms
@@ -89,15 +88,12 @@ class CompiledObjective:
 
         logger.info("compiling the training step, which takes minutes (a cache on disk shortens the next time)")
         start = time.monotonic()
+        inputs = [x.detach() for x in (*parameters, *tensors)]
         try:
-            traced = make_fx(loss_and_gradients)(*parameters, *tensors)
-            inputs = [x.detach() for x in (*parameters, *tensors)]
-            # straight to the code generator: there is no Python left in the graph that Dynamo would have to read
-            compiled: Any = torch._inductor.compile(traced, [*inputs])
-            compiled(*inputs)
+            compiled = compile_function(loss_and_gradients, [*parameters, *tensors])
             if inputs[0].is_cuda:
                 compiled = Replay(compiled, inputs, fixed=count)
-        except Exception as error:  # whatever tracing, code generation or the C++ compiler raise
+        except Exception as error:  # whatever compiling and recording raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise CompileError(
                 f"the training step cannot be compiled ({reason}); it takes a C++ compiler, on a GPU Triton, or set "

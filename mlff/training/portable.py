@@ -1,11 +1,13 @@
-"""A training configuration that can leave the machine it was used on."""
+"""Training configurations that can leave the machine they were used on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlff.training.config import TrainingConfig
+if TYPE_CHECKING:
+    from mlff.training.config import TrainingConfig
+    from mlff.training.jumps.config import JumpTrainingConfig
 
 
 def portable_config(config: TrainingConfig) -> dict[str, Any]:
@@ -24,6 +26,18 @@ def portable_config(config: TrainingConfig) -> dict[str, Any]:
     for name, value in (data["split"] or {}).items():
         if name in ("train", "val", "test") and isinstance(value, str):
             data["split"][name] = Path(value).name
+    _first_weights_by_name(content)
+    return content
+
+
+def portable_jump_config(config: JumpTrainingConfig) -> dict[str, Any]:
+    """The configuration as plain JSON values: data and first weights by name only, without folders of the machine."""
+    content = config.model_dump(mode="json", exclude={"output", "threads"})
+    content["data"]["folders"] = [Path(folder).name for folder in content["data"]["folders"]]
+    _first_weights_by_name(content)
+    return content
+
+
+def _first_weights_by_name(content: dict[str, Any]) -> None:
     if content["init_from"] is not None:
         content["init_from"] = Path(content["init_from"]).name
-    return content

@@ -7,6 +7,7 @@ from mlff.equijump.dataset.errors import DataError
 from mlff.equijump.generation.compiled_copies import CompiledCopies
 from mlff.equijump.generation.config import (
     GenerationConfig,
+    Platform,
     SystemConfig,
     UnfoldingConfig,
     load_config,
@@ -23,6 +24,7 @@ __all__ = [
     "Copies",
     "DataError",
     "GenerationConfig",
+    "Platform",
     "Preset",
     "SystemConfig",
     "UnfoldingConfig",

@@ -94,7 +94,7 @@ def make_chunk(
     """
     began = time.monotonic()
     starts: list[str] = []
-    _, copies = _copies(config, group.system, group.last - group.first)
+    peptide, copies = _copies(config, group.system, group.last - group.first)
     copies.prepare()  # what fails here fails before the work of finding starts, and would at every attempt
     velocities: NDArray[np.float64] | None = None
     if number == 0:
@@ -102,7 +102,6 @@ def make_chunk(
     else:
         before = read_chunk(group.path(folder, number - 1))
         positions, velocities = before.positions, before.velocities
-    peptide, copies = _copies(config, group.system, len(positions))
     failures: list[str] = []
     while True:
         entropy = [config.seed, *group.system.folder.encode(), 2**31 + group.number, number, len(failures)]

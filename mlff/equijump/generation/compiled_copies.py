@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
+from mlff.compiling import CompilerError, compile_function
 from mlff.equijump.dataset.errors import DataError
 from mlff.equijump.generation.config import GenerationConfig
 from mlff.equijump.generation.copies import NM_PER_ANGSTROM, UNTIL_PUT_BACK, Bonds, create_system
@@ -20,8 +18,6 @@ from mlff.equijump.generation.engine import LangevinStep, langevin_step
 from mlff.peptides.building import Peptide
 
 Array = NDArray[np.float64]
-
-logger = logging.getLogger(__name__)
 
 
 class CompiledCopies:
@@ -113,23 +109,13 @@ def _step(peptide: Peptide, config: GenerationConfig) -> LangevinStep:
 
 def _compile(step: LangevinStep, positions: Tensor) -> Any:
     """The step for so many copies as a function of positions, velocities and noise."""
-    # Reading the compiler takes seconds, and whoever only asks for forces does not need it.
-    import torch._inductor
-
-    began = time.monotonic()
-    inputs = [positions, torch.zeros_like(positions), torch.zeros_like(positions)]
     try:
-        traced = make_fx(lambda *tensors: step(*tensors))(*inputs)
-        compiled: Any = torch._inductor.compile(traced, [*inputs])
-        compiled(*inputs)
-    except Exception as error:  # whatever tracing, code generation or the C++ compiler raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return compile_function(step, [positions, torch.zeros_like(positions), torch.zeros_like(positions)])
+    except CompilerError as error:
         raise DataError(
-            f"the dynamics cannot be compiled ({reason}); the platform torch takes a C++ compiler, the "
-            "platform CPU does not"
+            f"the dynamics cannot be compiled ({error}); the platform torch takes a C++ compiler, the platform CPU "
+            "does not"
         ) from error
-    logger.debug("compiled in %.0f s", time.monotonic() - began)
-    return compiled
 
 
 def _to_tensor(array: Array) -> Tensor:

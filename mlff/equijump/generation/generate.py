@@ -246,10 +246,10 @@ def _begin_worker(counter: Any, stop: Any) -> None:
     _Worker.counter, _Worker.stop = counter, stop
     # Ctrl-C reaches the whole process group; the first process decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Read by the libraries when they are loaded, which is after this.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # with Triton installed it would start a pool of processes
-    torch.set_num_threads(1)  # which has been loaded already
+    # Read by the libraries when they are loaded, which is after this; the compiler would start a pool where Triton is.
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")
+    os.environ.update(dict.fromkeys(names, "1"))
+    torch.set_num_threads(1)  # torch has been loaded already
 
 
 def _work(config: GenerationConfig, group: Group, number: int, folder: Path) -> None:

@@ -13,11 +13,10 @@ from mlff.peptides.building import force_field
 
 pytestmark = pytest.mark.usefixtures("engine")
 
-BOLTZMANN = 8.314462618e-3
 DOUBLE = torch.float64
 
 
-def system_of(peptide: Peptide, solvent: str | None = "gbn2", constraints: bool = True):  # type: ignore[no-untyped-def]
+def system_of(peptide: Peptide, solvent: str = "gbn2"):  # type: ignore[no-untyped-def]
     from openmm import unit
     from openmm.app import ForceField, HBonds, NoCutoff
 
@@ -26,7 +25,7 @@ def system_of(peptide: Peptide, solvent: str | None = "gbn2", constraints: bool 
     return files.createSystem(
         peptide.topology,
         nonbondedMethod=NoCutoff,
-        constraints=HBonds if constraints else None,
+        constraints=HBonds,
         hydrogenMass=4 * unit.amu,
         removeCMMotion=False,
     )

@@ -1,4 +1,4 @@
-"""Expressions of OpenMM's custom forces, against OpenMM itself and against what they mean."""
+"""Expressions of OpenMM's custom forces mean what they say; `test_engine.py` compares them with OpenMM."""
 
 from __future__ import annotations
 

@@ -100,20 +100,24 @@ def test_weights_without_pairs_of_atoms_are_a_start_for_a_network_with_them() ->
         torch.testing.assert_close(jump(model, cloud, noise), jump(plain, cloud, noise), rtol=0, atol=1e-12)
 
 
-def test_pairs_are_all_atoms_of_connected_residues() -> None:
-    """Every ordered pair once, none with itself, none with an atom that is not there or of another member."""
-    model, cloud = build(), batch()
+@pytest.mark.parametrize("sizes", [{}, {"num_neighbors": 1, "sequence_range": 1}])
+def test_pairs_are_all_atoms_of_connected_residues(sizes: dict[str, int]) -> None:
+    """Every ordered pair once with the offset of its residues, none with itself or with an atom that is not there."""
+    model, cloud = build(**sizes), TensorCloud.collate([chain("ACE ALA TRP SER GLY NME", 0), chain("GLY ARG PRO", 1)])
     graph = model.network.graph(cloud.coordinates, cloud.residues, cloud.atom_mask, cloud.chains)
-    pairs = set(zip(graph.atom_source.tolist(), graph.atom_target.tolist(), strict=True))
-    expected, node = set(), 0
-    for member in cloud.atom_mask:
-        atoms = []
-        for mask in member[member[:, 0]]:
-            atoms += [node * NUM_CHANNELS + channel for channel in torch.nonzero(mask).flatten().tolist()]
-            node += 1
-        expected |= {(a, b) for a in atoms for b in atoms if a != b}
-    assert pairs == expected
-    assert len(graph.atom_source) == len(pairs)
+    found = list(zip(graph.atom_source.tolist(), graph.atom_target.tolist(), graph.atom_offset.tolist(), strict=True))
+    masks = cloud.atom_mask.flatten(0, 1)[graph.nodes]
+    atoms = [
+        [node * NUM_CHANNELS + channel for channel in torch.nonzero(mask).flatten().tolist()]
+        for node, mask in enumerate(masks)
+    ]
+    within = 2 * model.config.network.sequence_range + 2
+    edges = list(zip(graph.source.tolist(), graph.target.tolist(), graph.offset.tolist(), strict=True))
+    assert (len(edges) < 6 * 5 + 3 * 2) == bool(sizes)
+    edges += [(node, node, within) for node in range(len(masks))]
+    expected = {(a, b, offset) for j, i, offset in edges for a in atoms[j] for b in atoms[i] if a != b}
+    assert set(found) == expected
+    assert len(found) == len(expected)
 
 
 def test_mirror_images_are_told_apart() -> None:

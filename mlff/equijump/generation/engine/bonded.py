@@ -48,15 +48,14 @@ class Bonded:
             sines[periodicity - 1, where] += k * torch.sin(torch.tensor(phase, dtype=torch.float64))
             constant[where] += k
         used = torch.cat([cosines, sines], dim=1).abs() > _NEGLIGIBLE
-        self.highest = int(used.any(2).any(1).sum()) and 1 + int(used.any(2).any(1).nonzero().max())
+        self.highest = 1 + max((row for row, *_ in used.nonzero().tolist()), default=-1)
         self.has_sines = bool((sines.abs() > _NEGLIGIBLE).any())
         columns = [[term[k] for term in bonds] for k in range(2)]
         columns += [[term[k] for term in angles] for k in range(3)]
         columns += [[quadruple[k] for quadruple in quadruples] for k in range(4)]
         self.counts = [len(column) for column in columns]
-        atoms_of = torch.tensor([atom for column in columns for atom in column], dtype=torch.long)
-        self.atoms = atoms_of
-        self.incidence = nn.functional.one_hot(atoms_of, num_atoms).T.to(dtype).contiguous()
+        self.atoms = torch.tensor([atom for column in columns for atom in column], dtype=torch.long)
+        self.incidence = nn.functional.one_hot(self.atoms, num_atoms).T.to(dtype).contiguous()
         self.length, self.bond_k = (_column([term[k] for term in bonds], dtype) for k in (2, 3))
         self.angle, self.angle_k = (_column([term[k] for term in angles], dtype) for k in (3, 4))
         self.cosines = cosines.to(dtype)
