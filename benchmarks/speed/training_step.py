@@ -34,10 +34,10 @@ from mlff.training.averaging import averaged_copy
 from mlff.training.compiled import CompiledObjective
 from mlff.training.config import parse_config
 from mlff.training.objective import Objective
+from mlff.training.optimizers import build_optimizer
 from mlff.training.padding import BatchSize
 from mlff.training.record import read_metrics
 from mlff.training.start import build_potential
-from mlff.training.stepping import parameter_groups
 
 
 def frames(count: int, seed: int = 0) -> list[ase.Atoms]:
@@ -76,8 +76,7 @@ def parts(config: TrainingConfig, compile_too: bool) -> dict[str, Callable[[], f
     batch = collate([dataset[i] for i in indices])
     potential = build_potential(config).train()
     objective = Objective(potential, config.loss, None, None)
-    settings = config.optimizer
-    optimizer = torch.optim.AdamW(parameter_groups(potential, settings.weight_decay), lr=1e-9, fused=True)
+    optimizer = build_optimizer(potential, config.optimizer.model_copy(update={"lr": 1e-9}))
     averaged = averaged_copy(potential, config.ema)
     inputs = (batch.positions, batch.numbers, batch.cell, batch.edge_index, batch.shifts, batch.batch)
 

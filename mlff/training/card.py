@@ -241,8 +241,8 @@ def _training(card: CardInput) -> str:
         "hardware": f"{report['hardware']}; {report['processes']} process(es) with {report['threads']} thread(s)",
         "steps": f"{report['steps']} with batches of {config.batch_size} frames, {report['epochs']} full epochs",
         "weights": f"averaged (EMA {config.ema:g}), from step {best.get('step')}, epoch {best.get('epoch')}",
-        "optimiser": f"AdamW, learning rate {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}, warm-up, "
-        f"cosine{clock} down to {optimizer.min_lr_fraction:g} of it, {clipping}",
+        "optimiser": f"{optimizer.title}, learning rate {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}, "
+        f"warm-up, cosine{clock} down to {optimizer.min_lr_fraction:g} of it, {clipping}",
         "loss": f"{loss.kind}; weights: energy per atom {loss.energy_weight:g}, forces {loss.forces_weight:g}, "
         f"stress {loss.stress_weight:g}",
         "auxiliary task": describe_dens(config.dens),

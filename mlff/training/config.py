@@ -40,13 +40,15 @@ C = TypeVar("C", bound=RunConfig)
 
 
 class OptimizerConfig(Section):
-    """AdamW with linear warm-up and a cosine down to ``min_lr_fraction * lr``.
+    """Muon or AdamW with linear warm-up and a cosine down to ``min_lr_fraction * lr``.
 
-    Weight decay acts on matrices only (parameters with two or more axes outside norms and biases).
+    ``muon`` takes the weights of linear maps by Muon and all else by AdamW, at the same learning rate. Weight decay
+    acts on matrices only (parameters with two or more axes outside norms and biases).
     ``anneal_by: time`` lets the cosine follow the wall clock towards ``max_minutes`` when that is further ahead than
     the steps; such a run ends annealed within its time budget, but is not reproducible to the last digit.
     """
 
+    kind: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
@@ -55,6 +57,11 @@ class OptimizerConfig(Section):
     min_lr_fraction: float = Field(default=0.01, ge=0, le=1)
     anneal_by: Literal["steps", "time"] = "steps"
     clip_norm: float | None = Field(default=10.0, gt=0, description="largest norm of the gradient; null: no clipping")
+
+    @property
+    def title(self) -> str:
+        """Its name as its authors write it."""
+        return {"adamw": "AdamW", "muon": "Muon"}[self.kind]
 
 
 class LossConfig(Section):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mlff.training.averaging import averaged_copy
 from mlff.training.config import OptimizerConfig
+from mlff.training.optimizers import build_optimizer
 from mlff.training.schedule import learning_rate_factor
 
 
@@ -97,11 +98,8 @@ class SteppedModule(lightning.LightningModule):
                 raise TrainingError(f"the {what} was not finite in one of the last steps before {self.where()}")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW with weight decay on matrices only."""
-        settings = self._settings
-        return torch.optim.AdamW(
-            parameter_groups(self.trained, settings.weight_decay), lr=settings.lr, betas=settings.betas, fused=True
-        )
+        """That of the configuration."""
+        return build_optimizer(self.trained, self._settings)
 
     def begin_step(self, optimizer: torch.optim.Optimizer, time_fraction: float) -> float:
         """Set learning rate and random numbers of the coming step; returns the learning rate.
@@ -173,15 +171,3 @@ class SteppedModule(lightning.LightningModule):
 
     def _optimizer(self) -> torch.optim.Optimizer:
         return self.trainer.optimizers[0]
-
-
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for the optimiser: weight decay on matrices, none on biases, norms and other vectors or scalars."""
-    decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            exempt = parameter.ndim < 2 or "norm" in name.lower() or name.rsplit(".", 1)[-1].startswith("bias")
-            (others if exempt else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mlff.training.averaging import averaged_copy, ema_decay
+from mlff.training.optimizers import parameter_groups
 from mlff.training.schedule import learning_rate_factor
-from mlff.training.stepping import parameter_groups
 
 
 def test_schedule_values() -> None:

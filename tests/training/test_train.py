@@ -92,12 +92,12 @@ def test_the_loss_falls_and_the_folder_is_complete(write_config: WriteConfig) ->
     assert load_config(result.folder.config) == config
 
 
-@pytest.mark.parametrize("save_every_minutes", [1e-9, 60.0])
+@pytest.mark.parametrize(("save_every_minutes", "kind"), [(1e-9, "muon"), (1e-9, "adamw"), (60.0, "adamw")])
 def test_a_killed_run_continues_with_the_same_losses(
-    write_config: WriteConfig, tmp_path: Path, save_every_minutes: float
+    write_config: WriteConfig, tmp_path: Path, save_every_minutes: float, kind: str
 ) -> None:
     # 4 steps per epoch: the kill strikes inside the second epoch; the state is that of step 5, or of the epoch's start.
-    whole = load_config(write_config())
+    whole = load_config(write_config(optimizer={"kind": kind, "lr": 1e-3}))
     cut = whole.model_copy(update={"output": tmp_path / "cut", "save_every_minutes": save_every_minutes})
     train(whole)
     with pytest.raises(Killed):

@@ -1,0 +1,54 @@
+"""The optimiser of a configuration, and which parameters it treats how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from mlff.irreps import SO2Linear, SO3Linear
+from mlff.training.config import OptimizerConfig
+from mlff.training.muon import Muon
+
+# Fewer rows or columns are no matrix to orthogonalise: energies, gates, logits.
+_SMALLEST_MATRIX = 8
+_MOMENTUM = 0.95
+
+
+def build_optimizer(module: nn.Module, settings: OptimizerConfig) -> torch.optim.Optimizer:
+    """Muon, or AdamW, for all parameters of a module."""
+    if settings.kind == "muon":
+        groups = muon_groups(module, settings.weight_decay)
+        return Muon(groups, lr=settings.lr, betas=settings.betas, fused=True)
+    groups = parameter_groups(module, settings.weight_decay)
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimiser: weight decay on matrices, none on biases, norms and other vectors or scalars."""
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            exempt = parameter.ndim < 2 or "norm" in name.lower() or name.rsplit(".", 1)[-1].startswith("bias")
+            (others if exempt else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def muon_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Those of :func:`parameter_groups`, but the weights of linear maps are a group of their own, with ``momentum``.
+
+    Embeddings, whose rows have gradients of their own, and maps to a few numbers stay with AdamW.
+    """
+    maps = (part.weight for part in module.modules() if isinstance(part, nn.Linear | SO2Linear | SO3Linear))
+    matrices = {weight for weight in maps if weight.requires_grad and min(weight.shape[-2:]) >= _SMALLEST_MATRIX}
+    groups = [
+        group | {"params": [parameter for parameter in group["params"] if parameter not in matrices], "momentum": None}
+        for group in parameter_groups(module, weight_decay)
+    ]
+    # in the order of the module, which saved states rely on
+    ordered = [parameter for parameter in module.parameters() if parameter in matrices]
+    groups.append({"params": ordered, "weight_decay": weight_decay, "momentum": _MOMENTUM})
+    return [group for group in groups if group["params"]]
