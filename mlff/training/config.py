@@ -48,7 +48,7 @@ class OptimizerConfig(Section):
     the steps; such a run ends annealed within its time budget, but is not reproducible to the last digit.
     """
 
-    kind: Literal["adamw", "muon"] = "adamw"
+    kind: Literal["muon", "adamw"] = "muon"
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)

@@ -70,7 +70,7 @@ class JumpTrainingConfig(RunConfig):
     )
     init_from: Path | None = Field(default=None, description="run folder or weights file to start from")
     unroll: UnrollConfig | None = UnrollConfig()
-    optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
+    optimizer: OptimizerConfig = OptimizerConfig(lr=3e-3, weight_decay=1e-4, clip_norm=1.0)
     ema: Fraction = Field(default=0.999, description="decay of the averaged weights, reached after a warm-up")
     batch_size: int = Field(default=128, ge=1, description="jumps per process and step")
     steps: int = Field(default=20_000, ge=1)
