@@ -9,6 +9,7 @@ from benchmarks.accuracy.groups import Group, largest_budget, pairs, relative_ga
 from benchmarks.accuracy.published import Published
 from benchmarks.accuracy.recipe import Recipe
 from benchmarks.accuracy.result import Result
+from mlff.training.config import OptimizerConfig
 
 _NOT_RUN = "not run"
 
@@ -28,7 +29,7 @@ def budget(group: Group) -> str:
     of = f"{done} epochs" if first.kind == "full" else f"{done} of {first.epochs_of_recipe} epochs"
     minutes = fmean(run.training.wall_minutes for run in runs)
     time = f"{minutes:.0f} min" if minutes < 150 else f"{minutes / 60:.1f} h"
-    return f"{first.kind}: {of}, {time}, {' or '.join(sorted({_device(run) for run in runs}))}"
+    return f"{first.kind}: {of}, {time}, {' or '.join(sorted({_device(run) for run in runs}))}, {_optimizer(runs[0])}"
 
 
 def rmd17(groups: Sequence[Group], recipe: Recipe, published: Published) -> list[str]:
@@ -101,6 +102,11 @@ def _seeds(group: Group) -> str:
 def _pair(values: tuple[float, float]) -> str:
     # as printed: at least one decimal
     return " / ".join(f"{value:.1f}" if round(value, 1) == value else f"{value:g}" for value in values)
+
+
+def _optimizer(run: Result) -> str:
+    # results from before there was a choice do not say
+    return OptimizerConfig(kind=run.config["optimizer"].get("kind", "adamw")).title
 
 
 def _device(run: Result) -> str:

@@ -65,7 +65,7 @@ def test_several_seeds_give_mean_and_standard_deviation() -> None:
     cells = row(section(*(result(value, seed=seed) for seed, value in enumerate(values))), "ethanol")
     energies = [value / 4 for value in values]
     assert cells[1] == f"{mean(energies):.2f} ± {stdev(energies):.2f} / {mean(values):.2f} ± {stdev(values):.2f}"
-    assert cells[2:5] == ["no", "3", "full: 1500 epochs, 90 min, 1 thread"]
+    assert cells[2:5] == ["no", "3", "full: 1500 epochs, 90 min, 1 thread, AdamW"]
 
 
 def test_one_seed_has_no_spread() -> None:
@@ -74,9 +74,14 @@ def test_one_seed_has_no_spread() -> None:
     assert cells[3] == "1"
 
 
+def test_rows_name_the_optimiser() -> None:
+    run = result(2.5, config={"optimizer": {"kind": "muon", "lr": 0.004}})
+    assert row(section(run), "ethanol")[4].endswith(", Muon")
+
+
 def test_reduced_budget_says_so_in_its_row() -> None:
     runs = [result(3.0, seed=seed, **{**REDUCED, "budget.epochs": 300 + 10 * seed}) for seed in (0, 1)]
-    assert row(section(*runs), "ethanol")[4] == "reduced: 300–310 of 1500 epochs, 60 min, 1 thread"
+    assert row(section(*runs), "ethanol")[4] == "reduced: 300–310 of 1500 epochs, 60 min, 1 thread, AdamW"
 
 
 def test_unmeasured_molecules_have_published_figures_only() -> None:
