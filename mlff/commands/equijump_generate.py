@@ -25,7 +25,7 @@ def generate_data(
     ] = None,
     preset: Annotated[
         Literal["ala2", "peptides", "cln025"] | None,
-        typer.Option(help="Settings by name: alanine dipeptide, 26 capped peptides, or CLN025 from --pdb."),
+        typer.Option(help="Settings by name: alanine dipeptide, 24 capped peptides, or CLN025 from --pdb."),
     ] = None,
     pdb: Annotated[Path | None, typer.Option(metavar="FILE", help="Structure for the preset cln025.")] = None,
     length: Annotated[

@@ -11,11 +11,11 @@ from mlff.equijump.generation.config import GenerationConfig, SystemConfig
 Preset = Literal["ala2", "peptides", "cln025"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
-# Each of ten residues comes alone, once in the first and once in the second place.
-_TRAIN = ("A", "G", "V", "S", "T", "L", "N", "D", "K", "F")
-_TRAIN_PAIRS = ("AV", "VS", "SG", "GT", "TL", "LN", "ND", "DK", "KF", "FA")
+# Each of six residues comes alone, and twice in the first and in the second place.
+_TRAIN = ("A", "G", "V", "S", "T", "N")
+_TRAIN_PAIRS = ("AV", "VS", "SG", "GT", "TN", "NA", "AG", "GN", "NS", "ST", "TV", "VA")
 # Known residues with neighbours that training does not show them.
-_TEST_PAIRS = ("AK", "VF", "SD", "GL", "TN", "LA")
+_TEST_PAIRS = ("AT", "VG", "SV", "GS", "NV", "TA")
 
 
 def preset(name: Preset, pdb: Path | None = None) -> GenerationConfig:
@@ -49,9 +49,9 @@ def preset(name: Preset, pdb: Path | None = None) -> GenerationConfig:
         return GenerationConfig(
             systems=tuple(systems),
             trajectories=32,
-            length=2.5,
+            length=0.5,
             frame_interval=2.0,
-            test_fraction=0.125,
+            test_fraction=0.0625,
             chunk=500.0,  # a worker that takes up another molecule compiles again
             copies=32,
             platform="torch",

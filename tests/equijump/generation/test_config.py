@@ -40,7 +40,10 @@ def test_held_out_peptides_are_new_pairs_of_known_residues() -> None:
     systems = preset("peptides").systems
     train = {s.sequence for s in systems if s.split == "train" and s.sequence}
     test = {s.sequence for s in systems if s.split == "test" and s.sequence}
-    assert (len(train), len(test)) == (20, 6)
+    assert (len(train), len(test)) == (18, 6)
+    pairs = [s for s in train if len(s) == 2]
+    for place in (0, 1):
+        assert set(Counter(pair[place] for pair in pairs).values()) == {2}
     assert not train & test
     assert {letter for sequence in test for letter in sequence} <= {s for s in train if len(s) == 1}
     config = preset("peptides")

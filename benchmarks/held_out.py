@@ -1,0 +1,166 @@
+"""A jump model on the molecules of a data set that training never saw.
+
+    python -m benchmarks.held_out runs/peptides --model equijump-peptides --lag 10 -o runs/held_out
+
+Of every held-out molecule, rollouts begin where the dynamics began and are as long: trajectories far shorter than the
+slowest process remember their starts, and both must remember the same. A rollout, its analysis (`equijump analyze`)
+and a row of `held_out.json` each; medians over molecules are compared with the limits of the analysis.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import mdtraj
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import Progress
+
+import mlff
+from benchmarks.jump_molecule import chosen_lag
+from benchmarks.speed.timing import machine
+from md_drivers.equijump import RolloutSettings, rollout
+from mlff._files import write_text
+from mlff.artifacts import LoadedJump
+from mlff.equijump.analysis import AnalysisSettings, analyse, read_reference, read_trajectories, write_report
+from mlff.equijump.dataset import SystemRecord, read_record
+from mlff.training.report import save_figure
+from mlff.versions import installed_versions
+
+RESULT, PLOT = "held_out.json", "held_out.png"
+# Names that the analysis gives its limits, and the keys here.
+_BARS = {
+    "divergence of TIC1": "tic1",
+    "implied timescales": "timescales",
+    "divergence of φ and ψ over the noise floor": "torsions_over_floor",
+    "valid frames": "valid",
+    "bonds > 0.1 Å from the mean": "bond_outliers",
+}
+LIMITS = {"tic1": 0.05, "timescales": 2.0}
+
+
+def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """The whole record; also draws the plot.
+
+    Raises:
+        ValueError: an input that cannot be used.
+    """
+    model = mlff.load_jump(options.model, device=options.device)
+    lag = chosen_lag(model, options.lag)
+    records = {path.parent: read_record(path) for path in sorted(options.data.glob("*/system.json"))}
+    held_out = {folder: record for folder, record in records.items() if record.split == "test"}
+    if not held_out:
+        raise ValueError(f"{options.data}: no molecule there is held out (split: test in its system.json)")
+    rows = []
+    with Progress(console=console) as progress:
+        for folder, record in progress.track(held_out.items(), description="molecules"):
+            rows.append({"molecule": record.name} | _row(folder, record, model, lag, options))
+    draw(rows, options.output / PLOT)
+    return {
+        "machine": machine(),
+        "versions": installed_versions(["mlff-equijump", "torch", "mdtraj", "deeptime"]),
+        "model": {"name": model.metadata.name or model.path.name, "sha256": model.sha256},
+        "lag_ps": lag,
+        "latent_steps": options.latent_steps or model.metadata.steps,
+        "seed": options.seed,
+        "replicas_per_start": options.replicas_per_start,
+        "limits_of_medians": LIMITS,
+        "medians": {key: _median([row[key]["value"] for row in rows]) for key in _BARS.values()},
+        "rows": rows,
+    }
+
+
+def _row(
+    folder: Path, record: SystemRecord, model: LoadedJump, lag: float, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Rollout and analysis of one molecule."""
+    output = options.output / record.name
+    output.mkdir(parents=True, exist_ok=True)
+    files = [folder / trajectory.file for trajectory in record.trajectories]
+    frames = [mdtraj.load(file, top=folder / record.topology) for file in files]
+    starts = mdtraj.join([trajectory[0] for trajectory in frames])
+    starts.save_pdb(output / "starts.pdb")
+    steps = int((min(len(trajectory) for trajectory in frames) - 1) * record.frame_interval / lag + 1e-6)
+    settings = RolloutSettings(
+        lag=lag,
+        replicas=options.replicas_per_start * len(starts),
+        seed=options.seed,
+        latent_steps=options.latent_steps,
+    )
+    result = rollout(output / "starts.pdb", model, output / "rollout", steps=steps, settings=settings)
+    made = read_trajectories(result.folder, None, "generated")
+    analysis = analyse(read_reference(folder, None, made), made, AnalysisSettings(bars="held-out"))
+    content = write_report(analysis, output / "report")
+    found: dict[str, Any] = {"simulated_ns": 1e-3 * settings.replicas * result.time, "failed": len(result.failed)}
+    for bar in content["bars"]:
+        for name, key in _BARS.items():
+            if bar["name"].startswith(name):
+                found[key] = {"name": bar["name"], "value": bar["value"], "dynamics": bar["reference"]}
+    return found
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    """Of figures whose limits are above them; what could not be measured counts as infinite."""
+    found = median(math.inf if value is None else value for value in values)
+    return found if math.isfinite(found) else None
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """TIC1, timescales and valid frames of every molecule, beside what dynamics differ from themselves."""
+    names = [row["molecule"].removeprefix("ACE-").removesuffix("-NME") for row in rows]
+    panels = (("tic1", "JS divergence of TIC1 (nats)"), ("timescales", "timescales, factor"), ("valid", "valid frames"))
+    figure = Figure(figsize=(10, 0.4 * len(rows) + 1.4), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True)
+    for axis, (key, title) in zip(axes, panels, strict=True):
+        for field, color, label in (("dynamics", "0.6", "dynamics"), ("value", "C0", "jumps")):
+            values = [math.nan if row[key][field] is None else row[key][field] for row in rows]
+            axis.plot(values, names, "o", color=color, label=label)
+        if key in LIMITS:
+            axis.axvline(LIMITS[key], color="C3", linewidth=1, label="limit of the median")
+        axis.set_xlabel(title)
+        axis.grid(axis="y", alpha=0.3)
+    axes[0].invert_yaxis()
+    axes[0].legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def options_of(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.held_out", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("data", type=Path, metavar="DATA", help="data set of equijump generate-data with held-out molecules")
+    add("--model", required=True, help="name or file of an exported jump model")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help=f"for {RESULT}, {PLOT}, rollouts, reports")
+    add("--lag", type=float, help="ps of a jump; default: the only one of the model")
+    add("--latent-steps", type=int, help="of a jump; default: the model's own")
+    add("--replicas-per-start", type=int, default=2)
+    add("--device", default="cpu", help="of the model")
+    add("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 done, whatever the figures; 2 wrong input."""
+    options, console = options_of(arguments), Console(stderr=True)
+    try:
+        record = benchmark(options, console)
+    except (ValueError, OSError) as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 2
+    write_text(options.output / RESULT, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    for key, value in record["medians"].items():
+        console.print(f"median {key}: {'not measured' if value is None else f'{value:.4g}'}", markup=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
