@@ -34,7 +34,7 @@ class Muon(torch.optim.AdamW):
                 loss = closure()
         gradients: dict[Tensor, Tensor] = {}
         for group in self.param_groups:
-            if group["momentum"] is not None:
+            if group.get("momentum") is not None:
                 own = {parameter: parameter.grad for parameter in group["params"] if parameter.grad is not None}
                 self._step_matrices(group, own)
                 gradients |= own
