@@ -46,7 +46,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_known_process_is_learned(springs: Path, tmp_path: Path) -> None:
     """A model that says nothing has the mean square of the targets: 3 ∫ (4t² + t) dt = 5.5 in units of σ²."""
-    config = configuration(springs, tmp_path / "run", steps=120, validate_every=20, ema=0.9, unroll=None)
+    changes = {"steps": 120, "validate_every": 20, "ema": 0.9, "unroll": None}
+    config = configuration(springs, tmp_path / "run", **changes, optimizer={"lr": 2e-2, "warmup_steps": 5})
     report = train_jump(config).report
     with (tmp_path / "run" / "metrics.csv").open() as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
