@@ -43,7 +43,7 @@ _BARS = {
     "valid frames": "valid",
     "bonds > 0.1 Å from the mean": "bond_outliers",
 }
-LIMITS = {"tic1": 0.05, "timescales": 2.0}
+_LIMITED = ("tic1", "timescales")
 
 
 def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "latent_steps": options.latent_steps or model.metadata.steps,
         "seed": options.seed,
         "replicas_per_start": options.replicas_per_start,
-        "limits_of_medians": LIMITS,
+        "limits_of_medians": {key: rows[0][key]["limit"] for key in _LIMITED},
         "medians": {key: _median([row[key]["value"] for row in rows]) for key in _BARS.values()},
         "rows": rows,
     }
@@ -102,7 +102,12 @@ def _row(
     for bar in content["bars"]:
         for name, key in _BARS.items():
             if bar["name"].startswith(name):
-                found[key] = {"name": bar["name"], "value": bar["value"], "dynamics": bar["reference"]}
+                found[key] = {
+                    "name": bar["name"],
+                    "value": bar["value"],
+                    "dynamics": bar["reference"],
+                    "limit": bar["limit"],
+                }
     return found
 
 
@@ -122,8 +127,8 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         for field, color, label in (("dynamics", "0.6", "dynamics"), ("value", "C0", "jumps")):
             values = [math.nan if row[key][field] is None else row[key][field] for row in rows]
             axis.plot(values, names, "o", color=color, label=label)
-        if key in LIMITS:
-            axis.axvline(LIMITS[key], color="C3", linewidth=1, label="limit of the median")
+        if key in _LIMITED:
+            axis.axvline(rows[0][key]["limit"], color="C3", linewidth=1, label="limit of the median")
         axis.set_xlabel(title)
         axis.grid(axis="y", alpha=0.3)
     axes[0].invert_yaxis()
