@@ -245,6 +245,13 @@ def test_times_and_noise_of_training(config: Any) -> None:
     assert noise[..., 1:].square().sum() / (3 * mask[..., 1:].sum()) == pytest.approx(1.0, abs=0.05)
 
 
+def test_times_of_training_lie_as_their_power_says() -> None:
+    transport = FollmerTransport([0.5], time_power=2.0)
+    times = transport.draw_times(torch.zeros(20_000, 1, 3, 1, dtype=torch.float64))
+    for share in (0.1, 0.5, 0.9):  # 1 - t = u²
+        assert (1.0 - times < share).double().mean() == pytest.approx(share**0.5, abs=0.02)
+
+
 # --- wrong use ---
 
 
@@ -254,6 +261,7 @@ def test_times_and_noise_of_training(config: Any) -> None:
         (lambda: FollmerTransport([]), "positive number for each channel"),
         (lambda: FollmerTransport([0.5, 0.0]), "positive number for each channel"),
         (lambda: EndpointTransport([0.5], grid_power=0.5), "grid_power"),
+        (lambda: FollmerTransport([0.5], time_power=0.5), "time_power"),
         (lambda: TwoSidedTransport([0.5], gamma="sine"), "gamma must be"),
         (lambda: TwoSidedTransport([0.5], epsilon=0.0), "without noise"),
         (lambda: TwoSidedTransport([0.5], window=(0.9, 0.1)), "window"),

@@ -26,6 +26,7 @@ class Transport(nn.Module, ABC):
         centred: whether channel 0 is a position.
         heun: second-order steps (two calls of the network in all but the last step) instead of Euler's.
         grid_power: times of the steps are 1 - (1 - k/K)^power; above 1 they are denser towards the end.
+        time_power: times of the training are 1 - (1 - u)^power, u uniform; above 1 they are denser towards the end.
     """
 
     sigma: Tensor
@@ -36,16 +37,21 @@ class Transport(nn.Module, ABC):
     random_start: bool
     random_steps: bool
 
-    def __init__(self, noise: Sequence[float], centred: bool, heun: bool, grid_power: float) -> None:
+    def __init__(
+        self, noise: Sequence[float], centred: bool, heun: bool, grid_power: float, time_power: float
+    ) -> None:
         super().__init__()
         if len(noise) == 0 or min(noise) <= 0:
             raise ValueError(f"noise must be a positive number for each channel, got {list(noise)}")
         if grid_power < 1:
             raise ValueError(f"grid_power must be at least 1, got {grid_power}")
+        if time_power < 1:
+            raise ValueError(f"time_power must be at least 1, got {time_power}")
         self.register_buffer("sigma", torch.tensor(list(noise), dtype=torch.float64), persistent=False)
         self.centred = centred
         self.heun = heun
         self.grid_power = grid_power
+        self.time_power = time_power
 
     # --- training ---
 
@@ -92,11 +98,10 @@ class Transport(nn.Module, ABC):
         return torch.stack([position, vectors], dim=1)
 
     def draw_times(self, like: Tensor, generator: Optional[torch.Generator] = None) -> Tensor:
-        """Uniform times [...] for states [..., N, R, C]."""
+        """Times [...] in ``time_range`` for states [..., N, R, C], distributed by ``time_power``."""
         low, high = self.time_range
-        return low + (high - low) * torch.rand(
-            like.shape[:-3], dtype=like.dtype, device=like.device, generator=generator
-        )
+        uniform = torch.rand(like.shape[:-3], dtype=like.dtype, device=like.device, generator=generator)
+        return high - (high - low) * uniform**self.time_power
 
     def draw_noise(self, like: Tensor, mask: Tensor, generator: Optional[torch.Generator] = None) -> Tensor:
         """Noise of unit variance for states like this one, zero where there is no atom, centred if the transport is."""

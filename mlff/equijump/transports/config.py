@@ -22,6 +22,9 @@ class _Common(BaseModel):
     grid_power: float = Field(
         default=2.0, ge=1, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end"
     )
+    time_power: float = Field(
+        default=1.0, ge=1, description="training draws times 1 - (1 - u)^power, u uniform: 1 uniform, above 1 late ones"
+    )
 
     @property
     def noise(self) -> list[float]:
@@ -64,9 +67,9 @@ TransportConfig = Annotated[FollmerConfig | EndpointConfig | TwoSidedConfig, Fie
 def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> Transport:
     """The transport of tensor clouds that a configuration describes."""
     if isinstance(config, FollmerConfig):
-        return FollmerTransport(config.noise, True, config.heun, config.grid_power, config.quadratic)
+        return FollmerTransport(config.noise, True, config.heun, config.grid_power, config.quadratic, config.time_power)
     if isinstance(config, EndpointConfig):
-        return EndpointTransport(config.noise, True, config.heun, config.grid_power)
+        return EndpointTransport(config.noise, True, config.heun, config.grid_power, config.time_power)
     return TwoSidedTransport(
-        config.noise, True, config.heun, config.grid_power, config.gamma, config.epsilon, config.window
+        config.noise, True, config.heun, config.grid_power, config.gamma, config.epsilon, config.window, config.time_power
     )

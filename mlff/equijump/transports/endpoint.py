@@ -16,9 +16,14 @@ class EndpointTransport(Transport):
     """
 
     def __init__(
-        self, noise: Sequence[float], centred: bool = True, heun: bool = True, grid_power: float = 2.0
+        self,
+        noise: Sequence[float],
+        centred: bool = True,
+        heun: bool = True,
+        grid_power: float = 2.0,
+        time_power: float = 1.0,
     ) -> None:
-        super().__init__(noise, centred, heun, grid_power)
+        super().__init__(noise, centred, heun, grid_power, time_power)
         self.num_outputs: int = 1
         self.time_range: Tuple[float, float] = (0.0, 1.0)
         self.random_start: bool = True

@@ -28,8 +28,9 @@ class FollmerTransport(Transport):
         heun: bool = True,
         grid_power: float = 2.0,
         quadratic: bool = True,
+        time_power: float = 1.0,
     ) -> None:
-        super().__init__(noise, centred, heun, grid_power)
+        super().__init__(noise, centred, heun, grid_power, time_power)
         self.num_outputs: int = 1
         self.time_range: Tuple[float, float] = (0.0, 1.0)
         self.random_start: bool = False

@@ -40,8 +40,9 @@ class TwoSidedTransport(Transport):
         gamma: str = "brownian",
         epsilon: float = 0.5,
         window: Optional[Tuple[float, float]] = None,
+        time_power: float = 1.0,
     ) -> None:
-        super().__init__(noise, centred, heun, grid_power)
+        super().__init__(noise, centred, heun, grid_power, time_power)
         if gamma not in ("brownian", "quadratic"):
             raise ValueError(f"gamma must be brownian or quadratic, got {gamma!r}")
         if epsilon <= 0:
