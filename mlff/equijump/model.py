@@ -99,5 +99,5 @@ class JumpModel(nn.Module):
             if self.transport.needs_noise(stage):
                 kick = self.transport.project(noise[used], atom_mask)
                 used += 1
-            state, memory = self.transport.advance(stage, num_steps, state, memory, outputs, atom_mask, kick)
+            state, memory = self.transport.advance(stage, num_steps, source, state, memory, outputs, atom_mask, kick)
         return torch.cat([state[..., :1] + center, state[..., 1:]], dim=-1)

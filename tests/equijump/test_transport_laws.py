@@ -54,6 +54,7 @@ NOISE = [0.6, 0.4]  # a number for each channel
 CASES = {
     "follmer": (FollmerTransport(NOISE, centred=False), 12),
     "follmer, linear": (FollmerTransport(NOISE, centred=False, quadratic=False, grid_power=1.0), 20),
+    "follmer, exponential": (FollmerTransport(NOISE, centred=False, exponential=True), 60),
     "endpoint": (EndpointTransport(NOISE, centred=False), 15),
     "two-sided": (TwoSidedTransport(NOISE, centred=False), 30),
     "two-sided, quadratic": (TwoSidedTransport(NOISE, centred=False, gamma="quadratic", epsilon=3.0), 50),
@@ -85,6 +86,9 @@ PUBLISHED = {"heun": False, "grid_power": 1.0, "gamma": "quadratic", "epsilon": 
 ORDERS = {
     "follmer": (FollmerTransport(NOISE, centred=False), 2),
     "follmer, Euler": (FollmerTransport(NOISE, centred=False, heun=False), 1),
+    "follmer, exponential": (FollmerTransport(NOISE, centred=False, exponential=True), 2),
+    "follmer, linear, exponential": (FollmerTransport(NOISE, centred=False, quadratic=False, exponential=True), 2),
+    "follmer, exponential, Euler": (FollmerTransport(NOISE, centred=False, heun=False, exponential=True), 1),
     "endpoint": (EndpointTransport(NOISE, centred=False), 2),
     "endpoint, Euler": (EndpointTransport(NOISE, centred=False, heun=False), 1),
     "two-sided": (TwoSidedTransport(NOISE, centred=False), 2),
@@ -104,6 +108,20 @@ def test_errors_vanish_with_the_steps(case: str) -> None:
         errors.append(float((relative_eigenvalues(process, covariance) - 1).abs().max()))
     assert errors[1] < 0.1
     assert errors[1] < errors[0] / 2 ** (0.8 * order)
+
+
+@pytest.mark.parametrize("heun", [True, False])
+@pytest.mark.parametrize("quadratic", [True, False])
+def test_exponential_steps_end_where_the_end_is_known(quadratic: bool, heun: bool) -> None:
+    transport = FollmerTransport(NOISE, centred=False, heun=heun, quadratic=quadratic, exponential=True)
+    process = OrnsteinUhlenbeck(lag=1.0)
+    network = best_network(transport, gaussian_mean(process.jump, 1e-16 * process.covariance))
+    source = torch.randn(50, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    end = (source.view(-1, SIZE) @ process.jump.T).view_as(source)
+    mask = torch.ones(50, SHAPE[0], SHAPE[2], dtype=torch.bool)
+    for steps in (2, 3, 7):
+        sample = transport.sample(network, source, mask, source, steps=steps)
+        torch.testing.assert_close(sample, end, rtol=0, atol=1e-6)
 
 
 class DoubleWell:

@@ -25,6 +25,8 @@ CONFIGS = {
     "follmer": FollmerConfig(position_noise=0.7, vector_noise=0.3),
     "follmer, linear": FollmerConfig(quadratic=False),
     "follmer, Euler": FollmerConfig(heun=False),
+    "follmer, exponential": FollmerConfig(exponential=True),
+    "follmer, linear, exponential": FollmerConfig(quadratic=False, exponential=True),
     "endpoint": EndpointConfig(),
     "two-sided": TwoSidedConfig(vector_noise=0.2),
     "two-sided, quadratic": TwoSidedConfig(gamma="quadratic", epsilon=3.0),
@@ -122,7 +124,7 @@ class Jump(nn.Module):
             time = torch.full(source.shape[:-3], self.transport.time(stage, steps), dtype=source.dtype)
             outputs = self.network(state, time, source)
             noise = torch.randn_like(source) if self.transport.needs_noise(stage) else source
-            state, memory = self.transport.advance(stage, steps, state, memory, outputs, mask, noise)
+            state, memory = self.transport.advance(stage, steps, source, state, memory, outputs, mask, noise)
         return state
 
 

@@ -37,9 +37,7 @@ class Transport(nn.Module, ABC):
     random_start: bool
     random_steps: bool
 
-    def __init__(
-        self, noise: Sequence[float], centred: bool, heun: bool, grid_power: float, time_power: float
-    ) -> None:
+    def __init__(self, noise: Sequence[float], centred: bool, heun: bool, grid_power: float, time_power: float) -> None:
         super().__init__()
         if len(noise) == 0 or min(noise) <= 0:
             raise ValueError(f"noise must be a positive number for each channel, got {list(noise)}")
@@ -120,14 +118,6 @@ class Transport(nn.Module, ABC):
 
     # --- sampling ---
 
-    @abstractmethod
-    def drift(self, state: Tensor, outputs: Tensor, time: float, step_start: float) -> Tensor:
-        """The drift at a time of the step that began at ``step_start``."""
-
-    @abstractmethod
-    def kick(self, start: float, end: float) -> float:
-        """Standard deviation, in units of σ, of the noise that a step adds."""
-
     def num_stages(self, steps: int) -> int:
         """Calls of the network in this many steps. The last step is Euler's: drifts may be singular at t = 1."""
         return 2 * steps - 1 if self.heun else steps
@@ -155,12 +145,22 @@ class Transport(nn.Module, ABC):
         state = source + self.sigma.to(source.dtype) * noise if self.random_start else source
         return self.project(state, mask)
 
+    @abstractmethod
     def advance(
-        self, stage: int, steps: int, state: Tensor, memory: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor
+        self,
+        stage: int,
+        steps: int,
+        source: Tensor,
+        state: Tensor,
+        memory: Tensor,
+        outputs: Tensor,
+        mask: Tensor,
+        noise: Tensor,
     ) -> Tuple[Tensor, Tensor]:
-        """One stage: Euler-Maruyama, or predictor and corrector of Heun's scheme for additive noise.
+        """One stage: Euler's, or predictor and corrector of a second-order step.
 
         Args:
+            source: x0, projected.
             memory: what the last stage returned; the state itself at the first.
             outputs: the network's, at ``state`` and ``time(stage, steps)``.
             noise: [..., N, R, C] of unit variance, used if ``needs_noise(stage)``.
@@ -168,15 +168,6 @@ class Transport(nn.Module, ABC):
         Returns:
             state and memory for the next stage.
         """
-        step = self.step_of(stage)
-        begin, end = self.grid(step, steps), self.grid(step + 1, steps)
-        move = (end - begin) * self.drift(state, outputs, self.time(stage, steps), begin)
-        if self.heun and stage % 2 == 1:
-            state = memory + 0.5 * move
-            return self.project(state, mask), state
-        if self.random_steps:
-            state = state + (self.kick(begin, end) * self.sigma.to(state.dtype)) * noise
-        return self.project(state + move, mask), state + 0.5 * move
 
     def sample(
         self,
@@ -220,11 +211,13 @@ class Transport(nn.Module, ABC):
             return noise[used - 1]
 
         state = self.start(source, mask, draw(self.random_start))
+        origin = self.project(source, mask)
         memory = state
         for stage in range(self.num_stages(steps)):
             time = torch.full(source.shape[:-3], self.time(stage, steps), dtype=source.dtype, device=source.device)
             outputs = network(state, time, condition)
-            state, memory = self.advance(stage, steps, state, memory, outputs, mask, draw(self.needs_noise(stage)))
+            drawn = draw(self.needs_noise(stage))
+            state, memory = self.advance(stage, steps, origin, state, memory, outputs, mask, drawn)
         return state
 
     def num_noises(self, steps: int) -> int:

@@ -37,6 +37,10 @@ class FollmerConfig(_Common):
 
     kind: Literal["follmer"] = "follmer"
     quadratic: bool = Field(default=True, description="β = t², which tolerates a small σ; false: β = t")
+    exponential: bool = Field(
+        default=False,
+        description="steps that are exact where the end is known, and narrow x1; false: along the drift",
+    )
 
 
 class EndpointConfig(_Common):
@@ -67,9 +71,24 @@ TransportConfig = Annotated[FollmerConfig | EndpointConfig | TwoSidedConfig, Fie
 def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> Transport:
     """The transport of tensor clouds that a configuration describes."""
     if isinstance(config, FollmerConfig):
-        return FollmerTransport(config.noise, True, config.heun, config.grid_power, config.quadratic, config.time_power)
+        return FollmerTransport(
+            config.noise,
+            True,
+            config.heun,
+            config.grid_power,
+            config.quadratic,
+            config.time_power,
+            config.exponential,
+        )
     if isinstance(config, EndpointConfig):
         return EndpointTransport(config.noise, True, config.heun, config.grid_power, config.time_power)
     return TwoSidedTransport(
-        config.noise, True, config.heun, config.grid_power, config.gamma, config.epsilon, config.window, config.time_power
+        config.noise,
+        True,
+        config.heun,
+        config.grid_power,
+        config.gamma,
+        config.epsilon,
+        config.window,
+        config.time_power,
     )

@@ -6,10 +6,11 @@ from typing import Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mlff.equijump.transports.base import Transport, along
+from mlff.equijump.transports.base import along
+from mlff.equijump.transports.drift import DriftTransport
 
 
-class FollmerTransport(Transport):
+class FollmerTransport(DriftTransport):
     """x_t = x0 + β(t) (x1 - x0) + σ (1-t) √t z, sampled by dX = b dt + σ (1-t) dW from X = x0.
 
     Chen et al., "Probabilistic forecasting with stochastic interpolants and Föllmer processes" (arXiv:2403.13724). The
@@ -19,6 +20,7 @@ class FollmerTransport(Transport):
 
     Args:
         quadratic: β = t², and not β = t, which takes many steps where σ is small against the spread of x1.
+        exponential: steps that are exact where the end is known, see :meth:`towards_end`; else along the drift.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class FollmerTransport(Transport):
         grid_power: float = 2.0,
         quadratic: bool = True,
         time_power: float = 1.0,
+        exponential: bool = False,
     ) -> None:
         super().__init__(noise, centred, heun, grid_power, time_power)
         self.num_outputs: int = 1
@@ -36,6 +39,7 @@ class FollmerTransport(Transport):
         self.random_start: bool = False
         self.random_steps: bool = True
         self.quadratic = quadratic
+        self.exponential = exponential
 
     def interpolate(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
         t = along(time)
@@ -59,3 +63,68 @@ class FollmerTransport(Transport):
     def kick(self, start: float, end: float) -> float:
         # the integral of (1-t)², exact also where a step is long
         return math.sqrt(((1.0 - start) ** 3 - (1.0 - end) ** 3) / 3.0)
+
+    def advance(
+        self,
+        stage: int,
+        steps: int,
+        source: Tensor,
+        state: Tensor,
+        memory: Tensor,
+        outputs: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+    ) -> Tuple[Tensor, Tensor]:
+        if self.exponential:
+            return self.towards_end(stage, steps, source, state, memory, outputs, mask, noise)
+        return self.along_drift(stage, steps, state, memory, outputs, mask, noise)
+
+    def towards_end(
+        self,
+        stage: int,
+        steps: int,
+        source: Tensor,
+        state: Tensor,
+        memory: Tensor,
+        outputs: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+    ) -> Tuple[Tensor, Tensor]:
+        """A stage that takes D = E[x1 - x0 | X] from the outputs and is exact where D is constant.
+
+        X = x0 + β D + (1-t) W gives d[(X - x0) / (1-t)] = D dη + σ dW with η = β / (1-t). Within a step D is linear in
+        log η, as in DPM-Solver++ (Lu et al., arXiv:2211.01095); its value at the end is that at the predicted state.
+
+        With few steps x1 spreads too little (by 3 to 10 % in ten), with those along the drift a little too much. So it
+        is for networks whose errors spread x1, which bonds of molecules show first.
+        """
+        step = self.step_of(stage)
+        begin, end = self.grid(step, steps), self.grid(step + 1, steps)
+        corrector = self.heun and stage % 2 == 1
+        kept = (1.0 - end) / (1.0 - begin)
+        gain = self._beta(end) - kept * self._beta(begin)
+        # share of the end in the mean of D over the step; all of it where D is not known at the beginning
+        share = 0.0
+        if self.heun and step + 1 < steps:
+            if begin > 0.0:
+                growth = math.log(self._beta(end) / (kept * self._beta(begin)))
+                share = 1.0 / (1.0 - math.exp(-growth)) - 1.0 / growth
+            else:
+                share = 1.0 if self.quadratic else 0.5
+        ahead = gain * self._displacement(source, state, outputs, end if corrector else begin)
+        if corrector:
+            state = memory + share * ahead
+            return self.project(state, mask), state
+        kick = (1.0 - end) * math.sqrt(end - begin) * self.sigma.to(state.dtype) * noise
+        state = source + kept * (state - source) + kick
+        return self.project(state + ahead, mask), state + (1.0 - share) * ahead
+
+    def _beta(self, time: float) -> float:
+        return time * time if self.quadratic else time
+
+    def _displacement(self, source: Tensor, state: Tensor, outputs: Tensor, time: float) -> Tensor:
+        """E[x1 - x0 | x_t]; nothing where β = t² and t = 0, as the outputs do not know it."""
+        ahead = state + (1.0 - time) * outputs[0] - source
+        if not self.quadratic:
+            return ahead
+        return ahead / (time * (2.0 - time)) if time > 0.0 else torch.zeros_like(ahead)
