@@ -13,29 +13,14 @@ mdtraj = pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from peptide_structures import heavy_trajectory  # noqa: E402
+from trembling import trembling_data  # noqa: E402
 
 import mlff  # noqa: E402
 from benchmarks.held_out import main  # noqa: E402
 
 
-def write_data(folder: Path, split: str) -> Path:
-    """Ten trajectories of alanine dipeptide that trembles, 295 ps each, a frame every 5 ps."""
-    frame, rng = heavy_trajectory("A"), np.random.default_rng(0)
-    system = folder / "ACE-ALA-NME"
-    system.mkdir(parents=True)
-    frame.save_pdb(system / "topology.pdb")
-    for k in range(10):
-        xyz = np.repeat(frame.xyz, 60, axis=0) + rng.normal(scale=0.004, size=(60, *frame.xyz.shape[1:]))
-        mdtraj.Trajectory(xyz, frame.topology).save_xtc(str(system / f"{k}.xtc"))
-    files = [f"{k}.xtc" for k in range(10)]
-    record = {"split": split, "topology": "topology.pdb", "frame_interval": 5.0, "trajectories": files}
-    (system / "system.json").write_text(json.dumps(record))
-    return folder
-
-
 def test_rollouts_begin_where_the_dynamics_began_and_are_as_long(tmp_path: Path) -> None:
-    data = write_data(tmp_path / "data", "test")
+    data = trembling_data(tmp_path / "data", "test")
     model = mlff.export_jump(toy_jump([10.0], sigma=0.02), tmp_path / "model.pt")
     output = tmp_path / "out"
     assert main([str(data), "--model", str(model), "--replicas-per-start", "2", "-o", str(output)]) == 0
@@ -59,7 +44,7 @@ def test_rollouts_begin_where_the_dynamics_began_and_are_as_long(tmp_path: Path)
 
 
 def test_data_without_a_held_out_molecule_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write_data(tmp_path / "data", "train")
+    data = trembling_data(tmp_path / "data", "train")
     model = mlff.export_jump(toy_jump([10.0]), tmp_path / "model.pt")
     assert main([str(data), "--model", str(model), "-o", str(tmp_path / "out")]) == 2
     assert "held out" in " ".join(capsys.readouterr().err.split())

@@ -123,8 +123,12 @@ class Transport(nn.Module, ABC):
         return 2 * steps - 1 if self.heun else steps
 
     def grid(self, step: int, steps: int) -> float:
-        """Time at which a step begins."""
+        """Time at which a step before this one ended."""
         return 1.0 - (1.0 - step / steps) ** self.grid_power
+
+    def begin(self, step: int, steps: int) -> float:
+        """Time from which a step goes to the beginning of the next in the grid."""
+        return self.grid(step, steps)
 
     def step_of(self, stage: int) -> int:
         """The step that a stage belongs to."""
@@ -137,7 +141,8 @@ class Transport(nn.Module, ABC):
     def time(self, stage: int, steps: int) -> float:
         """The time at which a stage asks the network."""
         corrector = self.heun and stage % 2 == 1
-        time = self.grid(self.step_of(stage) + (1 if corrector else 0), steps)
+        step = self.step_of(stage)
+        time = self.grid(step + 1, steps) if corrector else self.begin(step, steps)
         return min(max(time, self.time_range[0]), self.time_range[1])
 
     def start(self, source: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
@@ -222,7 +227,10 @@ class Transport(nn.Module, ABC):
 
     def num_noises(self, steps: int) -> int:
         """Noises that a sample takes."""
-        return int(self.random_start) + (steps if self.random_steps else 0)
+        count = int(self.random_start)
+        for stage in range(self.num_stages(steps)):
+            count += int(self.needs_noise(stage))
+        return count
 
 
 def along(time: Tensor) -> Tensor:

@@ -36,10 +36,19 @@ class FollmerConfig(_Common):
     """A point source and one drift: exact for a point, one output, no singularity."""
 
     kind: Literal["follmer"] = "follmer"
+    time_power: float = Field(
+        default=2.0, ge=1, description="training draws times 1 - (1 - u)^power: bonds and contacts are decided late"
+    )
     quadratic: bool = Field(default=True, description="β = t², which tolerates a small σ; false: β = t")
     exponential: bool = Field(
         default=False,
         description="steps that are exact where the end is known, and narrow x1; false: along the drift",
+    )
+    churn: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="late steps begin earlier by this share of the last one, which forgets errors of the network",
     )
 
 
@@ -79,6 +88,7 @@ def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> 
             config.quadratic,
             config.time_power,
             config.exponential,
+            config.churn,
         )
     if isinstance(config, EndpointConfig):
         return EndpointTransport(config.noise, True, config.heun, config.grid_power, config.time_power)

@@ -37,7 +37,7 @@ class DriftTransport(Transport):
     ) -> Tuple[Tensor, Tensor]:
         """Euler-Maruyama, or predictor and corrector of Heun's scheme for additive noise; see ``Transport.advance``."""
         step = self.step_of(stage)
-        begin, end = self.grid(step, steps), self.grid(step + 1, steps)
+        begin, end = self.begin(step, steps), self.grid(step + 1, steps)
         move = (end - begin) * self.drift(state, outputs, self.time(stage, steps), begin)
         if self.heun and stage % 2 == 1:
             state = memory + 0.5 * move
