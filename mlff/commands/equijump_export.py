@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from mlff.equijump.dataset import SystemData
+    from mlff.equijump.model import JumpModel
     from mlff.training.jumps import JumpTrainingConfig
 
 _MOST_FRAMES = 20_000  # of each system, for the mean geometry
@@ -26,17 +27,29 @@ def export(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Training data, if they have moved; repeatable. Default: those of the run."),
     ] = None,
+    latent_steps: Annotated[
+        int | None, typer.Option(min=1, help="Of a jump, unless the caller asks for others. Default: as configured.")
+    ] = None,
+    exponential: Annotated[
+        bool | None, typer.Option("--exponential/--along-drift", help="Steps of the sampler. Default: as configured.")
+    ] = None,
+    churn: Annotated[
+        float | None, typer.Option(help="Of the sampler, a share of its steps. Default: as configured.")
+    ] = None,
 ) -> None:
     """Write a trained jump model as one self-describing file that `equijump rollout` and other drivers load.
 
     The training data, if they are there, tell residues, sequences, conditions and the mean bonds and angles by which
-    rollouts judge their frames.
+    rollouts judge their frames. How the model is sampled (model.steps and model.transport of its configuration) can be
+    changed here, as training does not depend on it.
 
     Exit status: 0 done, 2 wrong input.
 
     Examples:
 
         equijump export runs/ala2 -o model.pt --name equijump-ala2 --licence MIT
+
+        equijump export runs/ala2 -o model.pt --exponential --churn 0.15
     """
     from mlff.artifacts import ArtifactError, export_jump
     from mlff.commands.common import WRONG_INPUT, error_console, report_error, set_up_logging
@@ -52,13 +65,15 @@ def export(
     set_up_logging()
     try:
         model, trained = load_trained_jump(source)
+        model = _sampled_as(model, {"steps": latent_steps}, {"exponential": exponential, "churn": churn})
         folder = RunFolder(source if source.is_dir() else source.parent)
         config = read_config(JumpTrainingConfig, folder.config) if folder.config.exists() else None
         systems = _training_systems(config, data)
         about: dict[str, Any] = {"name": name, "description": description, "licence": licence}
         about["training_data"] = _training_data(trained, systems)
         about["training_config"] = None if config is None else portable_jump_config(config)
-        about["extra"] = {"best_validation": trained["best"]}
+        sampler = {"steps": model.config.steps, **model.config.transport.model_dump(mode="json")}
+        about["extra"] = {"best_validation": trained["best"], "sampler": sampler}
         export_jump(
             model,
             output,
@@ -74,6 +89,27 @@ def export(
             "trained on, and holds no geometry to judge frames by"
         )
     error_console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", markup=False)
+
+
+def _sampled_as(model: JumpModel, changes: dict[str, Any], of_transport: dict[str, Any]) -> JumpModel:
+    """The model with other settings of its sampler, those that are not None; raises ConfigError."""
+    from pydantic import ValidationError
+
+    from mlff.equijump.model import JumpConfig, JumpModel
+    from mlff.training.config import ConfigError
+
+    config = model.config.model_dump()
+    config |= {key: value for key, value in changes.items() if value is not None}
+    config["transport"] |= {key: value for key, value in of_transport.items() if value is not None}
+    try:
+        changed = JumpModel(JumpConfig.model_validate(config), model.lag_times)
+    except ValidationError as error:
+        kind = model.config.transport.kind
+        reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"a model of kind {kind} cannot be sampled like this: {reasons}") from error
+    for new, old in zip(changed.parameters(), model.parameters(), strict=True):
+        new.data = old.data
+    return changed.eval()
 
 
 def _training_systems(config: JumpTrainingConfig | None, folders: list[Path] | None) -> list[SystemData]:

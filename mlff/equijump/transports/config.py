@@ -51,6 +51,11 @@ class FollmerConfig(_Common):
         description="late steps begin earlier by this share of the last one, which forgets errors of the network",
     )
 
+    @model_validator(mode="after")
+    def _possible(self) -> "FollmerConfig":
+        build_transport(self)
+        return self
+
 
 class EndpointConfig(_Common):
     """A noised source and the prediction of the end, as in DeepJump."""

@@ -156,8 +156,29 @@ def test_a_run_becomes_a_model(run_folder, dipeptide, tmp_path):
     assert "the data have changed since the training" in result.stderr
     assert about.training_config is not None
     assert str(tmp_path) not in about.model_dump_json()
-    assert about.extra == {"best_validation": {"val_loss": 0.5, "step": 3}}
+    assert about.extra["best_validation"] == {"val_loss": 0.5, "step": 3}
     assert run("rollout", dipeptide, "-m", model, "--lag", 10, "--steps", 1, "-o", tmp_path / "out").exit_code == 0
+
+
+def test_the_sampler_is_chosen_at_the_export(run_folder, tmp_path):
+    plain, changed = tmp_path / "plain.pt", tmp_path / "changed.pt"
+    assert run("export", run_folder, "-o", plain).exit_code == 0
+    options = ["--latent-steps", 7, "--exponential", "--churn", 0.2]
+    result = run("export", run_folder, "-o", changed, *options)
+    assert result.exit_code == 0, result.output
+    models = [mlff.load_jump(path) for path in (plain, changed)]
+    assert models[1].metadata.steps == 7
+    sampler = models[1].metadata.extra["sampler"]
+    assert (sampler["exponential"], sampler["churn"], sampler["steps"]) == (True, 0.2, 7)
+    # churn draws noise in the six correctors of seven steps, too
+    assert [model.num_noises(7) for model in models] == [7, 13]
+
+
+def test_a_sampler_that_cannot_be(run_folder, tmp_path):
+    result = run("export", run_folder, "-o", tmp_path / "model.pt", "--churn", 1.5)
+    assert result.exit_code == 2
+    assert "a model of kind follmer cannot be sampled like this: transport.follmer.churn" in result.stderr
+    assert not (tmp_path / "model.pt").exists()
 
 
 def test_a_run_whose_data_are_gone(run_folder, tmp_path):
