@@ -34,14 +34,15 @@ def export(
         bool | None, typer.Option("--exponential/--along-drift", help="Steps of the sampler. Default: as configured.")
     ] = None,
     churn: Annotated[
-        float | None, typer.Option(help="Of the sampler, a share of its steps. Default: as configured.")
+        float | None,
+        typer.Option(help="Share of each late step that is gone back with new noise. Default: as configured."),
     ] = None,
 ) -> None:
     """Write a trained jump model as one self-describing file that `equijump rollout` and other drivers load.
 
     The training data, if they are there, tell residues, sequences, conditions and the mean bonds and angles by which
-    rollouts judge their frames. How the model is sampled (model.steps and model.transport of its configuration) can be
-    changed here, as training does not depend on it.
+    rollouts judge their frames. How the model is sampled does not depend on the training and can be changed here
+    (docs/equijump.md); the file then has the configuration of the run beside its own architecture.
 
     Exit status: 0 done, 2 wrong input.
 
@@ -65,15 +66,14 @@ def export(
     set_up_logging()
     try:
         model, trained = load_trained_jump(source)
-        model = _sampled_as(model, {"steps": latent_steps}, {"exponential": exponential, "churn": churn})
+        _set_sampler(model, latent_steps, {"exponential": exponential, "churn": churn})
         folder = RunFolder(source if source.is_dir() else source.parent)
         config = read_config(JumpTrainingConfig, folder.config) if folder.config.exists() else None
         systems = _training_systems(config, data)
         about: dict[str, Any] = {"name": name, "description": description, "licence": licence}
         about["training_data"] = _training_data(trained, systems)
         about["training_config"] = None if config is None else portable_jump_config(config)
-        sampler = {"steps": model.config.steps, **model.config.transport.model_dump(mode="json")}
-        about["extra"] = {"best_validation": trained["best"], "sampler": sampler}
+        about["extra"] = {"best_validation": trained["best"]}
         export_jump(
             model,
             output,
@@ -91,25 +91,26 @@ def export(
     error_console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", markup=False)
 
 
-def _sampled_as(model: JumpModel, changes: dict[str, Any], of_transport: dict[str, Any]) -> JumpModel:
-    """The model with other settings of its sampler, those that are not None; raises ConfigError."""
+def _set_sampler(model: JumpModel, steps: int | None, of_follmer: dict[str, Any]) -> None:
+    """Change what is not None of how a model is sampled; raises ConfigError."""
     from pydantic import ValidationError
 
-    from mlff.equijump.model import JumpConfig, JumpModel
+    from mlff.equijump.transports import FollmerConfig, build_transport
     from mlff.training.config import ConfigError
 
-    config = model.config.model_dump()
-    config |= {key: value for key, value in changes.items() if value is not None}
-    config["transport"] |= {key: value for key, value in of_transport.items() if value is not None}
-    try:
-        changed = JumpModel(JumpConfig.model_validate(config), model.lag_times)
-    except ValidationError as error:
-        kind = model.config.transport.kind
-        reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"a model of kind {kind} cannot be sampled like this: {reasons}") from error
-    for new, old in zip(changed.parameters(), model.parameters(), strict=True):
-        new.data = old.data
-    return changed.eval()
+    changes = {key: value for key, value in of_follmer.items() if value is not None}
+    transport = model.config.transport
+    if changes:
+        if not isinstance(transport, FollmerConfig):
+            raise ConfigError(f"{' and '.join(changes)}: only the transport follmer has it, this is {transport.kind}")
+        try:
+            transport = FollmerConfig.model_validate(transport.model_dump() | changes)
+        except ValidationError as error:
+            reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'sampler'}: {e['msg']}" for e in error.errors())
+            raise ConfigError(f"the model cannot be sampled like this: {reasons}") from error
+        model.transport = build_transport(transport)
+    model.steps = model.steps if steps is None else steps
+    model.config = model.config.model_copy(update={"transport": transport, "steps": model.steps})
 
 
 def _training_systems(config: JumpTrainingConfig | None, folders: list[Path] | None) -> list[SystemData]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlff._files import replacing
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)

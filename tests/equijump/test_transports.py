@@ -266,6 +266,7 @@ def test_times_of_training_lie_as_their_power_says() -> None:
         (lambda: FollmerTransport([0.5, 0.0]), "positive number for each channel"),
         (lambda: EndpointTransport([0.5], grid_power=0.5), "grid_power"),
         (lambda: FollmerTransport([0.5], time_power=0.5), "time_power"),
+        (lambda: FollmerTransport([0.5], grid_power=9.0), "between 1 and 8"),
         (lambda: FollmerTransport([0.5], churn=1.0), "churn must be"),
         (lambda: FollmerTransport([0.5], churn=0.2, heun=False), "churn needs"),
         (lambda: TwoSidedTransport([0.5], gamma="sine"), "gamma must be"),

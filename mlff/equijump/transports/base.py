@@ -41,8 +41,8 @@ class Transport(nn.Module, ABC):
         super().__init__()
         if len(noise) == 0 or min(noise) <= 0:
             raise ValueError(f"noise must be a positive number for each channel, got {list(noise)}")
-        if grid_power < 1:
-            raise ValueError(f"grid_power must be at least 1, got {grid_power}")
+        if not 1 <= grid_power <= 8:
+            raise ValueError(f"grid_power must be between 1 and 8, got {grid_power}")
         if time_power < 1:
             raise ValueError(f"time_power must be at least 1, got {time_power}")
         self.register_buffer("sigma", torch.tensor(list(noise), dtype=torch.float64), persistent=False)
@@ -123,11 +123,11 @@ class Transport(nn.Module, ABC):
         return 2 * steps - 1 if self.heun else steps
 
     def grid(self, step: int, steps: int) -> float:
-        """Time at which a step before this one ended."""
+        """Time at which a step ends, and the one with this number is due."""
         return 1.0 - (1.0 - step / steps) ** self.grid_power
 
     def begin(self, step: int, steps: int) -> float:
-        """Time from which a step goes to the beginning of the next in the grid."""
+        """Time at which a step begins: that in the grid, unless the transport puts noise back."""
         return self.grid(step, steps)
 
     def step_of(self, stage: int) -> int:
@@ -135,7 +135,7 @@ class Transport(nn.Module, ABC):
         return stage // 2 if self.heun else stage
 
     def needs_noise(self, stage: int) -> bool:
-        """Whether a stage uses noise: the first of each step, in transports with noise."""
+        """Whether a stage draws noise: the first of each step, in transports with noise."""
         return self.random_steps and (not self.heun or stage % 2 == 0)
 
     def time(self, stage: int, steps: int) -> float:

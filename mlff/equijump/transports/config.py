@@ -20,7 +20,7 @@ class _Common(BaseModel):
     vector_noise: float = Field(default=0.5, gt=0, description="Å, σ of the other heavy atoms about their anchor")
     heun: bool = Field(default=True, description="second-order steps, two network calls each; false: Euler")
     grid_power: float = Field(
-        default=2.0, ge=1, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end"
+        default=2.0, ge=1, le=8, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end"
     )
     time_power: float = Field(
         default=1.0, ge=1, description="training draws times 1 - (1 - u)^power, u uniform: 1 uniform, above 1 late ones"
@@ -42,13 +42,14 @@ class FollmerConfig(_Common):
     quadratic: bool = Field(default=True, description="β = t², which tolerates a small σ; false: β = t")
     exponential: bool = Field(
         default=False,
-        description="steps that are exact where the end is known, and narrow x1; false: along the drift",
+        description="steps that are exact where the end is known, and narrow x1 if few; false: along the drift",
     )
     churn: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="late steps begin earlier by this share of the last one, which forgets errors of the network",
+        description="steps of the second half begin earlier by this share of the last one: errors of the network are "
+        "forgotten, and few steps narrow x1",
     )
 
     @model_validator(mode="after")

@@ -24,9 +24,9 @@ class FollmerTransport(DriftTransport):
     Args:
         quadratic: β = t², and not β = t, which takes many steps where σ is small against the spread of x1.
         exponential: steps that are exact where the end is known, see :meth:`towards_end`; else along the drift.
-        churn: in the second half, every step begins earlier than the last one ended, by this share of its length: noise
-            is put back, and with it errors of the network are forgotten (Karras et al., arXiv:2206.00364). The law of
-            x1 is the same for any churn if the network and the steps are exact. Needs ``heun``.
+        churn: from t = 0.5 on, every step begins earlier than the last one ended, by this share of its length: noise is
+            put back, and with it errors of the network are forgotten (Karras et al., arXiv:2206.00364). With an exact
+            network and many steps the law of x1 is the same for any churn; few steps narrow it. Needs ``heun``.
     """
 
     def __init__(
@@ -88,12 +88,13 @@ class FollmerTransport(DriftTransport):
         mask: Tensor,
         noise: Tensor,
     ) -> Tuple[Tensor, Tensor]:
-        if self.exponential:
+        # one step alone would learn nothing of the end
+        if self.exponential and steps > 1:
             state, memory = self.towards_end(stage, steps, source, state, memory, outputs, mask, noise)
         else:
             state, memory = self.along_drift(stage, steps, state, memory, outputs, mask, noise)
         if self.heun and stage % 2 == 1:
-            state = self.put_back(self.step_of(stage) + 1, steps, source, state, noise)
+            state = self.put_back(self.step_of(stage) + 1, steps, source, state, mask, noise)
         return state, memory
 
     def begin(self, step: int, steps: int) -> float:
@@ -101,9 +102,10 @@ class FollmerTransport(DriftTransport):
         return time - self.churn * (time - self.grid(step - 1, steps)) if time > self.churn_from else time
 
     def needs_noise(self, stage: int) -> bool:
+        """The first stage of each step; with churn all, and before t = 0.5 some in vain."""
         return not self.heun or stage % 2 == 0 or self.churn > 0.0
 
-    def put_back(self, step: int, steps: int, source: Tensor, state: Tensor, noise: Tensor) -> Tensor:
+    def put_back(self, step: int, steps: int, source: Tensor, state: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
         """The state where a step begins from that where the last one ended, by noise of unit variance."""
         later, earlier = self.grid(step, steps), self.begin(step, steps)
         if earlier == later:
@@ -111,7 +113,8 @@ class FollmerTransport(DriftTransport):
         # (x - x0) / β is x1 - x0 with noise, the more the earlier
         ratio = self._beta(earlier) / self._beta(later)
         added = (1.0 - earlier) ** 2 * earlier - ratio**2 * (1.0 - later) ** 2 * later
-        return source + ratio * (state - source) + math.sqrt(added) * self.sigma.to(state.dtype) * noise
+        state = source + ratio * (state - source) + math.sqrt(added) * self.sigma.to(state.dtype) * noise
+        return self.project(state, mask)
 
     def towards_end(
         self,
@@ -126,11 +129,11 @@ class FollmerTransport(DriftTransport):
     ) -> Tuple[Tensor, Tensor]:
         """A stage that takes D = E[x1 - x0 | X] from the outputs and is exact where D is constant.
 
-        X = x0 + β D + (1-t) W gives d[(X - x0) / (1-t)] = D dη + σ dW with η = β / (1-t). Within a step D is linear in
-        log η, as in DPM-Solver++ (Lu et al., arXiv:2211.01095); its value at the end is that at the predicted state.
-
-        With few steps x1 spreads too little (by 3 to 10 % in ten), with those along the drift a little too much. So it
-        is for networks whose errors spread x1, which bonds of molecules show first.
+        X = x0 + β D + (1-t) σ W gives d[(X - x0) / (1-t)] = D dη + σ dW with η = β / (1-t). Within a step D is linear
+        in log η, much as in DPM-Solver++ (Lu et al., arXiv:2211.01095); its value at the end is that at the predicted
+        state. Ten such steps of an exact network narrow x1, its standard deviations by 3 % where they are like σ and
+        10 % where they are σ/16 (β = t²); ten along the drift widen these by 1 and 3 %. So they are for networks whose
+        errors widen x1, which shows in bonds first.
         """
         step = self.step_of(stage)
         begin, end = self.begin(step, steps), self.grid(step + 1, steps)
@@ -142,7 +145,7 @@ class FollmerTransport(DriftTransport):
         if self.heun and step + 1 < steps:
             if begin > 0.0:
                 growth = math.log(self._beta(end) / (kept * self._beta(begin)))
-                share = 1.0 / (1.0 - math.exp(-growth)) - 1.0 / growth
+                share = -1.0 / math.expm1(-growth) - 1.0 / growth
             else:
                 share = 1.0 if self.quadratic else 0.5
         ahead = gain * self._displacement(source, state, outputs, end if corrector else begin)

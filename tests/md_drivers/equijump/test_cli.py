@@ -156,7 +156,7 @@ def test_a_run_becomes_a_model(run_folder, dipeptide, tmp_path):
     assert "the data have changed since the training" in result.stderr
     assert about.training_config is not None
     assert str(tmp_path) not in about.model_dump_json()
-    assert about.extra["best_validation"] == {"val_loss": 0.5, "step": 3}
+    assert about.extra == {"best_validation": {"val_loss": 0.5, "step": 3}}
     assert run("rollout", dipeptide, "-m", model, "--lag", 10, "--steps", 1, "-o", tmp_path / "out").exit_code == 0
 
 
@@ -168,16 +168,26 @@ def test_the_sampler_is_chosen_at_the_export(run_folder, tmp_path):
     assert result.exit_code == 0, result.output
     models = [mlff.load_jump(path) for path in (plain, changed)]
     assert models[1].metadata.steps == 7
-    sampler = models[1].metadata.extra["sampler"]
-    assert (sampler["exponential"], sampler["churn"], sampler["steps"]) == (True, 0.2, 7)
+    sampler = models[1].metadata.architecture["transport"]
+    assert (sampler["exponential"], sampler["churn"]) == (True, 0.2)
     # churn draws noise in the six correctors of seven steps, too
     assert [model.num_noises(7) for model in models] == [7, 13]
+
+
+def test_a_sampler_of_another_transport(run_folder, tmp_path):
+    model = toy_jump([10.0])
+    config = json.loads(model.config.model_dump_json()) | {"transport": {"kind": "endpoint"}}
+    tensors, facts = load_weights(run_folder / "weights.safetensors")
+    save_file(tensors, run_folder / "weights.safetensors", metadata=facts | {"jump": json.dumps(config)})
+    result = run("export", run_folder, "-o", tmp_path / "model.pt", "--along-drift", "--churn", 0.1)
+    assert result.exit_code == 2
+    assert "exponential and churn: only the transport follmer has it, this is endpoint" in result.stderr
 
 
 def test_a_sampler_that_cannot_be(run_folder, tmp_path):
     result = run("export", run_folder, "-o", tmp_path / "model.pt", "--churn", 1.5)
     assert result.exit_code == 2
-    assert "a model of kind follmer cannot be sampled like this: transport.follmer.churn" in result.stderr
+    assert "the model cannot be sampled like this: churn: Input should be less than 1" in result.stderr
     assert not (tmp_path / "model.pt").exists()
 
 
