@@ -28,5 +28,5 @@ def plot_jump_training(metrics: Path, image: Path) -> None:
         axis.set_yscale("log")
         axis.grid(alpha=0.3, which="both")
     axes[0].set_ylabel("loss (units of the noise)")
-    axes[0].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     save_figure(figure, image)
