@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 import torch
@@ -33,7 +35,9 @@ class OrnsteinUhlenbeck:
         self.covariance = torch.from_numpy(stationary - jump @ stationary @ jump.T)
 
 
-def affine_law(transport: Transport, process: OrnsteinUhlenbeck, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def affine_law(
+    transport: Transport, process: OrnsteinUhlenbeck | Independent, steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """F, offset and Q of a sampled jump, exactly: with the best network the sampler is affine in x0 and in the noises.
 
     The batch holds the response to nothing, to each coordinate of x0, and to each number of each noise.
@@ -127,6 +131,26 @@ def test_exponential_steps_end_where_the_end_is_known(quadratic: bool, heun: boo
     for steps in (2, 3, 7):
         sample = transport.sample(network, source, mask, source, steps=steps)
         torch.testing.assert_close(sample, end, rtol=0, atol=1e-6)
+
+
+@dataclass
+class Independent:
+    """Coordinates of x1 that are independent of each other and of x0."""
+
+    covariance: Tensor
+    jump: Tensor = field(default_factory=lambda: torch.zeros(SIZE, SIZE, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("exponential", "narrow", "wide"), [(True, 0.90, 0.97), (False, 1.03, 1.01)])
+def test_what_ten_steps_do_to_the_width_of_x1(exponential: bool, narrow: float, wide: float) -> None:
+    """Of a coordinate of σ/16 and one like σ, over its true standard deviation: what the documentation says."""
+    width = torch.full((SIZE,), 0.5, dtype=torch.float64)
+    width[0] /= 16
+    transport = FollmerTransport([0.5], centred=False, exponential=exponential)
+    _, _, covariance = affine_law(transport, Independent(width.square().diag()), steps=10)
+    found = covariance.diagonal().sqrt() / width
+    assert found[0] == pytest.approx(narrow, abs=0.01)
+    assert found[1] == pytest.approx(wide, abs=0.01)
 
 
 class DoubleWell:

@@ -123,7 +123,7 @@ class Transport(nn.Module, ABC):
         return 2 * steps - 1 if self.heun else steps
 
     def grid(self, step: int, steps: int) -> float:
-        """Time at which a step ends, and the one with this number is due."""
+        """Time between a step and the one before it in the grid: 0 at step 0, 1 at ``steps``."""
         return 1.0 - (1.0 - step / steps) ** self.grid_power
 
     def begin(self, step: int, steps: int) -> float:
@@ -151,6 +151,13 @@ class Transport(nn.Module, ABC):
         return self.project(state, mask)
 
     @abstractmethod
+    def drift(self, state: Tensor, outputs: Tensor, time: float, step_start: float) -> Tensor:
+        """The drift at a time of the step that began at ``step_start``."""
+
+    @abstractmethod
+    def kick(self, start: float, end: float) -> float:
+        """Standard deviation, in units of σ, of the noise that a step adds."""
+
     def advance(
         self,
         stage: int,
@@ -173,6 +180,21 @@ class Transport(nn.Module, ABC):
         Returns:
             state and memory for the next stage.
         """
+        return self.along_drift(stage, steps, state, memory, outputs, mask, noise)
+
+    def along_drift(
+        self, stage: int, steps: int, state: Tensor, memory: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor
+    ) -> Tuple[Tensor, Tensor]:
+        """Euler-Maruyama, or predictor and corrector of Heun's scheme for additive noise; see ``Transport.advance``."""
+        step = self.step_of(stage)
+        begin, end = self.begin(step, steps), self.grid(step + 1, steps)
+        move = (end - begin) * self.drift(state, outputs, self.time(stage, steps), begin)
+        if self.heun and stage % 2 == 1:
+            state = memory + 0.5 * move
+            return self.project(state, mask), state
+        if self.random_steps:
+            state = state + (self.kick(begin, end) * self.sigma.to(state.dtype)) * noise
+        return self.project(state + move, mask), state + 0.5 * move
 
     def sample(
         self,

@@ -4,11 +4,10 @@ from typing import Sequence, Tuple
 
 from torch import Tensor
 
-from mlff.equijump.transports.base import along
-from mlff.equijump.transports.drift import DriftTransport
+from mlff.equijump.transports.base import Transport, along
 
 
-class EndpointTransport(DriftTransport):
+class EndpointTransport(Transport):
     """x_t = (1-t) (x0 + σ z) + t x1, sampled by dX/dt = (x̂1 - X) / (1-t) from X = x0 + σ z.
 
     The transport of DeepJump (arXiv:2509.13294). All randomness is in the noise of the source, of which the condition

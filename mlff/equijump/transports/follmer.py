@@ -6,14 +6,13 @@ from typing import Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mlff.equijump.transports.base import along
-from mlff.equijump.transports.drift import DriftTransport
+from mlff.equijump.transports.base import Transport, along
 
 # Before this time it is decided where the jump goes, later what the molecule looks like there.
 _CHURN_FROM = 0.5
 
 
-class FollmerTransport(DriftTransport):
+class FollmerTransport(Transport):
     """x_t = x0 + β(t) (x1 - x0) + σ (1-t) √t z, sampled by dX = b dt + σ (1-t) dW from X = x0.
 
     Chen et al., "Probabilistic forecasting with stochastic interpolants and Föllmer processes" (arXiv:2403.13724). The

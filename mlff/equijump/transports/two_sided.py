@@ -6,13 +6,12 @@ from typing import Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mlff.equijump.transports.base import along
-from mlff.equijump.transports.drift import DriftTransport
+from mlff.equijump.transports.base import Transport, along
 
 _MARGIN = 1e-4  # networks are not asked closer to the ends: γ, or its derivative, is singular there
 
 
-class TwoSidedTransport(DriftTransport):
+class TwoSidedTransport(Transport):
     """x_t = (1-t) x0 + t x1 + σ γ(t) z, sampled by dX = (b - (ε/γ) σ η) dt + √(2ε) σ dW from X = x0.
 
     EquiJump (arXiv:2410.09667), after stochastic interpolants (arXiv:2303.08797). Outputs are the drift
