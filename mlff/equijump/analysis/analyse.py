@@ -226,7 +226,7 @@ def choose_kinetics(transitions: Array, lags: Lags, settings: AnalysisSettings) 
     if model is None:
         raise AnalysisError("the reference never returns to where it was: no Markov model can be made of it")
     resolved = int((times[place] > lags.markov[place]).sum())
-    return Kinetics(lags.markov[place], place, resolved, basins(model))
+    return Kinetics(lags.markov[place], place, resolved, model.states, basins(model))
 
 
 def _plateau(slowest: Array, lags: Array) -> int:

@@ -31,12 +31,14 @@ class Kinetics:
         lag: ps.
         place: of this lag among ``Lags.markov``.
         resolved: how many timescales of the reference are longer than the lag.
+        states: clusters of the reference's model, those that it leads to and back from.
         basins: clusters on either side of the slowest process, the larger side first.
     """
 
     lag: float
     place: int
     resolved: int
+    states: Integers
     basins: tuple[Integers, Integers]
 
     def model(self, counts: Array) -> MarkovModel | None:
@@ -50,6 +52,20 @@ class Kinetics:
         large, small = self.basins
         passage = model.passage_time(large, small), model.passage_time(small, large)
         return np.array([*model.timescales(PROCESSES), *passage])
+
+    def compare(self, reference: MarkovModel | None, other: MarkovModel | None) -> Array:
+        """[processes + 3], factors between times, then the divergence of transition matrices.
+
+        Times are of processes among the states of the reference: where it has seen no return, it has nothing to compare
+        with. What the other lacks remains missing.
+        """
+        known = None if reference is None or other is None else other.within(reference.states)
+        times = factor(self.times(reference), self.times(known))
+        return np.append(times, transition_divergence(reference, other))
+
+    def outside(self, counts: Array) -> float:
+        """The share of frames in clusters that the model of the reference does not have, of counts [n]."""
+        return float(1.0 - counts[self.states].sum() / counts.sum())
 
 
 def metrics(spaces: Spaces, structure: StructureSums, lags: Lags, kinetics: Kinetics) -> list[Metric]:
@@ -94,9 +110,15 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
             ("factor",) * len(times) + ("nats",),
             "transitions",
             kinetics.model,
-            lambda reference, other: np.append(
-                factor(kinetics.times(reference), kinetics.times(other)), transition_divergence(reference, other)
-            ),
+            kinetics.compare,
+        ),
+        Metric(
+            MARKOV,
+            ("frames in states that MD does not return from",),
+            "",
+            "clusters",
+            kinetics.outside,
+            lambda _, other: np.array(other),
         ),
         Metric(KINETICS, ("autocorrelation time of TIC1",), "factor", "correlation", tic_time, factor),
         Metric(

@@ -91,6 +91,10 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
             "compared_at": analysis.kinetics.lag,
             "tica": analysis.lags.tica,
             "resolved_timescales": analysis.kinetics.resolved,
+            "outside": {
+                "reference": analysis.kinetics.outside(analysis.measured.total("clusters")),
+                "generated": analysis.kinetics.outside(analysis.generated_measured.total("clusters")),
+            },
         },
         "caution": analysis.caution,
         "bar_set": bar_set(analysis),

@@ -16,6 +16,7 @@ from mlff.equijump.analysis.markov import (
     transition_counts,
     transition_divergence,
 )
+from mlff.equijump.analysis.metrics import Kinetics
 
 
 def reversible_chain(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +84,59 @@ def test_only_connected_states_make_a_model() -> None:
     assert model.states.tolist() == [1, 2]
     assert MarkovModel.of(np.diag([5.0, 3.0]), 1.0) is None
     assert MarkovModel.of(np.zeros((3, 3)), 1.0) is None
+
+
+@given(st.integers(3, 7), st.integers(2, 5), st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_a_walker_that_may_not_leave_keeps_detailed_balance(size: int, kept: int, seed: int) -> None:
+    transitions, stationary = reversible_chain(size, np.random.default_rng(seed))
+    whole = MarkovModel(transitions, stationary, 10 + np.arange(size), 1.0)
+    part = whole.within(10 + np.arange(kept))
+    assert part is not None
+    if kept >= size:
+        assert part is whole
+        return
+    flux = part.stationary[:, None] * part.transitions
+    np.testing.assert_allclose(flux, flux.T, atol=1e-15)
+    np.testing.assert_allclose(part.transitions.sum(1), 1.0)
+    np.testing.assert_allclose(part.stationary, stationary[:kept] / stationary[:kept].sum())
+    # between different states it moves as before
+    moves = ~np.eye(kept, dtype=bool)
+    np.testing.assert_array_equal(part.transitions[moves], transitions[:kept, :kept][moves])
+
+
+def test_within_states_that_only_others_connect() -> None:
+    """0 and 1 meet only by way of 3: what is left is the larger of both sides."""
+    counts = np.array([[9.0, 0, 1, 2], [0, 9, 0, 2], [1, 0, 3, 0], [2, 2, 0, 9]])
+    model = MarkovModel.of(counts, 1.0)
+    assert model is not None
+    part = model.within(np.array([0, 1, 2]))
+    assert part is not None
+    assert part.states.tolist() == [0, 2]
+    assert model.within(np.array([1, 2])) is None
+    assert model.within(np.array([7])) is None
+
+
+def kinetics_of(model: MarkovModel) -> Kinetics:
+    return Kinetics(model.lag, 0, 3, model.states, basins(model))
+
+
+def test_processes_that_the_reference_never_saw_are_not_compared() -> None:
+    """Two fast basins; MD left a third one once and never came back, the rollouts go there and return, rarely."""
+    counts = np.array([[900.0, 100, 0], [100, 900, 0], [1, 0, 200]])
+    reference = MarkovModel.of(counts, 1.0)
+    assert reference is not None
+    rollouts = MarkovModel.of(10 * counts + [[0, 0, 5], [0, 0, 0], [0, 0, 0]], 1.0)
+    assert rollouts is not None
+    kinetics = kinetics_of(reference)
+    assert rollouts.timescales(1) / reference.timescales(1) > 20
+    assert kinetics.compare(reference, rollouts)[0] == pytest.approx(1.0, abs=0.01)
+    assert kinetics.outside(counts.sum(1)) == pytest.approx(201 / 2201)
+    # The other way round something is missing, and stays so.
+    lacking = kinetics_of(rollouts).compare(rollouts, reference)
+    assert lacking[0] > 20
+    assert np.isinf(lacking[2])  # the passage to the third basin
+    assert np.isinf(kinetics.compare(reference, None)[:5]).all()
 
 
 def test_transitions_of_blocks_add_up_to_those_of_the_whole() -> None:
