@@ -8,6 +8,9 @@ nothing averages out: the energy distance of structures superposed on their star
 torsions. Floor: random halves of the MD relaunches against each other; as many jumps count against the same halves.
 Controls: structures that stay where they are, and Gaussian steps as large as those of MD.
 
+With `--jumps 5` it is five jumps against dynamics of five lags, where errors add up. A model of several lags can so be
+asked whether five short jumps lead where a long one does: `--lag 10 --jumps 5` and `--lag 50` need the same dynamics.
+
 The relaunches stay in the folder, and the same command with another model takes them from there.
 """
 
@@ -64,13 +67,22 @@ def relaunched(plan: Plan, path: Path, processes: int, console: Console) -> Rela
 
 
 def jumped(
-    model: LoadedJump, layout: CloudLayout, start: Array, count: int, lag: float, steps: int | None, seed: int
+    model: LoadedJump,
+    layout: CloudLayout,
+    start: Array,
+    count: int,
+    *,
+    lag: float,
+    jumps: int,
+    steps: int | None,
+    seed: int,
 ) -> Array:
-    """[count,M,3] in Å, independent jumps from a start [M,3]."""
+    """[count,M,3] in Å, where so many jumps lead from a start [M,3], each time with other noise."""
     cloud = layout.cloud(torch.from_numpy(start).expand(count, *start.shape))
     generator = torch.Generator().manual_seed(seed)
-    moved = model.jump(cloud, lag, generator=generator, steps=steps).to("cpu", torch.float64)
-    return layout.atoms(moved).numpy()
+    for _ in range(jumps):
+        cloud = model.jump(cloud, lag, generator=generator, steps=steps)
+    return layout.atoms(cloud.to("cpu", torch.float64)).numpy()
 
 
 def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -90,7 +102,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     plan = Plan(
         options.structure,
         config,
-        lag,
+        lag * options.jumps,
         options.starts,
         options.relaunches,
         options.spread_temperature,
@@ -104,7 +116,9 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     space, results, broken = Space(layout), [], 0
     for number, (start, frames) in enumerate(zip(md.starts, md.frames, strict=True)):
         seed = int(np.random.SeedSequence([options.seed, number]).generate_state(1)[0])
-        jumps = jumped(model, layout, start, len(frames), lag, options.latent_steps, seed)
+        jumps = jumped(
+            model, layout, start, len(frames), lag=lag, jumps=options.jumps, steps=options.latent_steps, seed=seed
+        )
         broken += int((~np.isfinite(jumps).all((1, 2))).sum())
         rng = np.random.default_rng([options.seed, number])
         results.append(compare_start(space, start, frames, jumps, options.splits, rng))
@@ -116,6 +130,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "model": {"name": model.metadata.name or model.path.name, "sha256": model.sha256},
         "molecule": "-".join(residue.name for residue in layout.topology.residues),
         "lag_ps": lag,
+        "jumps": options.jumps,
         "latent_steps": options.latent_steps or model.metadata.steps,
         "starts": options.starts,
         "relaunches": options.relaunches,
@@ -136,6 +151,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     add("--model", required=True, help="name or file of an exported jump model")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help=f"for {RESULT}, {PLOT} and {RELAUNCHES}")
     add("--lag", type=float, help="ps of a jump; default: the only one of the model")
+    add("--jumps", type=int, default=1, help="one after the other, against dynamics of as many lags")
     add("--latent-steps", type=int, help="of a jump; default: the model's own")
     add("--starts", type=int, default=50)
     add("--relaunches", type=int, default=200, help="of MD from each start, and as many jumps; even")
@@ -151,8 +167,8 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     add("--device", default="cpu", help="of the model")
     add("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    if min(options.splits, options.copies, options.processes) < 1:
-        parser.error("splits, copies and processes must be positive")
+    if min(options.splits, options.copies, options.processes, options.jumps) < 1:
+        parser.error("splits, copies, processes and jumps must be positive")
     return options
 
 

@@ -62,7 +62,8 @@ def judge(results: list[StartResult], torsions: tuple[str, ...], seed: int) -> d
 def show(record: dict[str, Any], console: Console) -> None:
     """Print the table, a column for each measure."""
     measures = [record["measures"][name] for name in MEASURES]
-    table = Table(title=f"{record['molecule']}: {record['starts']} starts, a jump is {record['lag_ps']:g} ps")
+    jumps = "a jump is" if record["jumps"] == 1 else f"{record['jumps']} jumps of"
+    table = Table(title=f"{record['molecule']}: {record['starts']} starts, {jumps} {record['lag_ps']:g} ps")
     table.add_column("", no_wrap=True)
     for name, unit in MEASURES.items():
         table.add_column(f"{name} ({unit})", justify="right")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 from scipy.stats import energy_distance as energy_distance_1d
@@ -20,7 +21,7 @@ pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
 import mlff
 from benchmarks.jump_molecule import conditions, read_molecule
-from benchmarks.one_step.__main__ import main
+from benchmarks.one_step.__main__ import jumped, main
 from benchmarks.one_step.comparison import Space, StartResult, compare_start, energy_distance
 from benchmarks.one_step.relaunches import Plan, Relaunches, run
 from benchmarks.one_step.verdict import judge
@@ -112,6 +113,23 @@ def test_broken_jumps_count_as_far_away(space: Space, start: np.ndarray) -> None
     assert np.median(half.others["jumps"][:, 0]) > 5 * np.median(whole.others["jumps"][:, 0])
 
 
+def test_jumps_after_each_other_are_a_walk(space: Space, start: np.ndarray) -> None:
+    """Variances of independent steps add up; those of one walk for all copies, or of the first step only, do not."""
+    layout, size = read_molecule(DIPEPTIDE).layout, 0.1
+
+    class Walker:
+        def jump(self, cloud, lag, *, generator, steps):  # type: ignore[no-untyped-def]
+            atoms = layout.atoms(cloud)
+            return layout.cloud(atoms + size * torch.randn(atoms.shape, generator=generator, dtype=atoms.dtype))
+
+    for jumps in (1, 5):
+        frames = jumped(Walker(), layout, start, 400, lag=1.0, jumps=jumps, steps=None, seed=0)  # type: ignore[arg-type]
+        moved = frames - start
+        assert moved.mean() == pytest.approx(0.0, abs=0.01)
+        assert moved.var() == pytest.approx(jumps * size**2, rel=0.05)
+        assert moved.mean(0).var() < 0.02 * moved.var()
+
+
 # --- dynamics ---------------------------------------------------------------------------------------------------------
 
 CHOICES = ["--starts", "3", "--relaunches", "100", "--spread", "0.2", "--equilibration", "0.2", "--copies", "2"]
@@ -172,8 +190,17 @@ def test_the_command_judges_and_keeps_the_dynamics(
     assert main(arguments) == 0
     assert json.loads((output / "one_step.json").read_text())["measures"] == again
     assert (output / "relaunches.npz").stat().st_mtime_ns == written
+
+    # Two jumps of half the lag are judged by the same dynamics.
+    model = mlff.export_jump(toy_jump([0.002], sigma=0.02), tmp_path / "half.pt")
+    arguments[2] = str(model)
+    assert main([*arguments, "--jumps", "2"]) == 0
+    record = json.loads((output / "one_step.json").read_text())
+    assert (record["jumps"], record["lag_ps"]) == (2, 0.002)
+    assert record["measures"]["energy distance"]["floor"] == again["energy distance"]["floor"]
+    assert (output / "relaunches.npz").stat().st_mtime_ns == written
     capsys.readouterr()
-    assert main([*arguments, "--starts", "2"]) == 2
+    assert main([*arguments, "--jumps", "2", "--starts", "2"]) == 2
     assert "starts 3 instead of 2" in " ".join(capsys.readouterr().err.split())
 
 
