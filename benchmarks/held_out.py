@@ -4,7 +4,9 @@
 
 Of every held-out molecule, rollouts begin where the dynamics began and are as long: trajectories far shorter than the
 slowest process remember their starts, and both must remember the same. A rollout, its analysis (`equijump analyze`)
-and a row of `held_out.json` each; medians over molecules are compared with the limits of the analysis.
+and a row of `held_out.json` each; medians over molecules are compared with the limits of the analysis. `processes` has
+the factors of single timescales, `outside` the share of frames in states that no passage of the dynamics leads back
+from, which no timescale tells of.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from benchmarks.speed.timing import machine
 from md_drivers.equijump import RolloutSettings, rollout
 from mlff._files import write_text
 from mlff.artifacts import LoadedJump
-from mlff.equijump.analysis import AnalysisSettings, analyse, read_reference, read_trajectories, write_report
-from mlff.equijump.dataset import SystemRecord, read_record
+from mlff.equijump.analysis import AnalysisSettings, Ensemble, analyse, ensemble_of, read_trajectories, write_report
+from mlff.equijump.dataset import load_dataset
 from mlff.training.report import save_figure
 from mlff.versions import installed_versions
 
@@ -44,6 +46,7 @@ _BARS = {
     "bonds > 0.1 Å from the mean": "bond_outliers",
 }
 _LIMITED = ("tic1", "timescales")
+_PROCESSES = ("t1", "t2", "t3")
 
 
 def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -54,14 +57,14 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """
     model = mlff.load_jump(options.model, device=options.device)
     lag = chosen_lag(model, options.lag)
-    records = {path.parent: read_record(path) for path in sorted(options.data.glob("*/system.json"))}
-    held_out = {folder: record for folder, record in records.items() if record.split == "test"}
+    held_out = [system for system in load_dataset(options.data) if system.split == "test"]
     if not held_out:
         raise ValueError(f"{options.data}: no molecule there is held out (split: test in its system.json)")
-    rows = []
     with Progress(console=console) as progress:
-        for folder, record in progress.track(held_out.items(), description="molecules"):
-            rows.append({"molecule": record.name} | _row(folder, record, model, lag, options))
+        rows = [
+            {"molecule": system.name} | _row(ensemble_of(system), model, lag, options)
+            for system in progress.track(held_out, description="molecules")
+        ]
     draw(rows, options.output / PLOT)
     return {
         "machine": machine(),
@@ -73,31 +76,29 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "replicas_per_start": options.replicas_per_start,
         "limits_of_medians": {key: rows[0][key]["limit"] for key in _LIMITED},
         "medians": {key: _median([row[key]["value"] for row in rows]) for key in _BARS.values()},
+        "medians_of_processes": {
+            name: _median([row["processes"][name]["value"] for row in rows]) for name in _PROCESSES
+        },
         "rows": rows,
     }
 
 
-def _row(
-    folder: Path, record: SystemRecord, model: LoadedJump, lag: float, options: argparse.Namespace
-) -> dict[str, Any]:
+def _row(dynamics: Ensemble, model: LoadedJump, lag: float, options: argparse.Namespace) -> dict[str, Any]:
     """Rollout and analysis of one molecule."""
-    output = options.output / record.name
+    output = options.output / dynamics.name
     output.mkdir(parents=True, exist_ok=True)
-    files = [folder / trajectory.file for trajectory in record.trajectories]
-    frames = [mdtraj.load(file, top=folder / record.topology) for file in files]
-    starts = mdtraj.join([trajectory[0] for trajectory in frames])
+    starts = mdtraj.join([trajectory[0] for trajectory in dynamics.trajectories])
     starts.save_pdb(output / "starts.pdb")
-    steps = int((min(len(trajectory) for trajectory in frames) - 1) * record.frame_interval / lag + 1e-6)
     settings = RolloutSettings(
         lag=lag,
         replicas=options.replicas_per_start * len(starts),
         seed=options.seed,
         latent_steps=options.latent_steps,
     )
+    steps = int((min(dynamics.lengths) - 1) * dynamics.interval / lag + 1e-6)
     result = rollout(output / "starts.pdb", model, output / "rollout", steps=steps, settings=settings)
     made = read_trajectories(result.folder, None, "generated")
-    analysis = analyse(read_reference(folder, None, made), made, AnalysisSettings(bars="held-out"))
-    content = write_report(analysis, output / "report")
+    content = write_report(analyse(dynamics, made, AnalysisSettings(bars="held-out")), output / "report")
     found: dict[str, Any] = {"simulated_ns": 1e-3 * settings.replicas * result.time, "failed": len(result.failed)}
     for bar in content["bars"]:
         for name, key in _BARS.items():
@@ -108,6 +109,12 @@ def _row(
                     "dynamics": bar["reference"],
                     "limit": bar["limit"],
                 }
+    found["processes"] = {
+        figure["name"]: {"value": figure["value"], "dynamics": figure["floor"]["median"]}
+        for figure in content["figures"]
+        if figure["name"] in _PROCESSES
+    }
+    found["outside"] = content["lags"]["outside"]
     return found
 
 
