@@ -5,8 +5,8 @@
 Of every held-out molecule, rollouts begin where the dynamics began and are as long: trajectories far shorter than the
 slowest process remember their starts, and both must remember the same. A rollout, its analysis (`equijump analyze`)
 and a row of `held_out.json` each; medians over molecules are compared with the limits of the analysis. `processes` has
-the factors of single timescales, `outside` the share of frames in states that no passage of the dynamics leads back
-from, which no timescale tells of.
+the factors of single timescales, those that the dynamics resolve; `outside` is the share of frames outside the states
+that the dynamics lead to and back from, of which no timescale tells.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from benchmarks.speed.timing import machine
 from md_drivers.equijump import RolloutSettings, rollout
 from mlff._files import write_text
 from mlff.artifacts import LoadedJump
-from mlff.equijump.analysis import AnalysisSettings, Ensemble, analyse, ensemble_of, read_trajectories, write_report
-from mlff.equijump.dataset import load_dataset
+from mlff.equijump.analysis import AnalysisSettings, Ensemble, analyse, read_reference, read_trajectories, write_report
+from mlff.equijump.dataset import read_record
 from mlff.training.report import save_figure
 from mlff.versions import installed_versions
 
@@ -57,13 +57,13 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """
     model = mlff.load_jump(options.model, device=options.device)
     lag = chosen_lag(model, options.lag)
-    held_out = [system for system in load_dataset(options.data) if system.split == "test"]
-    if not held_out:
+    folders = [path.parent for path in sorted(options.data.glob("*/system.json")) if read_record(path).split == "test"]
+    if not folders:
         raise ValueError(f"{options.data}: no molecule there is held out (split: test in its system.json)")
     with Progress(console=console) as progress:
         rows = [
-            {"molecule": system.name} | _row(ensemble_of(system), model, lag, options)
-            for system in progress.track(held_out, description="molecules")
+            _row(read_reference(folder, None), model, lag, options)
+            for folder in progress.track(folders, description="molecules")
         ]
     draw(rows, options.output / PLOT)
     return {
@@ -77,7 +77,9 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "limits_of_medians": {key: rows[0][key]["limit"] for key in _LIMITED},
         "medians": {key: _median([row[key]["value"] for row in rows]) for key in _BARS.values()},
         "medians_of_processes": {
-            name: _median([row["processes"][name]["value"] for row in rows]) for name in _PROCESSES
+            name: _median([row["processes"][name]["value"] for row in rows if name in row["processes"]])
+            for name in _PROCESSES
+            if any(name in row["processes"] for row in rows)
         },
         "rows": rows,
     }
@@ -99,7 +101,11 @@ def _row(dynamics: Ensemble, model: LoadedJump, lag: float, options: argparse.Na
     result = rollout(output / "starts.pdb", model, output / "rollout", steps=steps, settings=settings)
     made = read_trajectories(result.folder, None, "generated")
     content = write_report(analyse(dynamics, made, AnalysisSettings(bars="held-out")), output / "report")
-    found: dict[str, Any] = {"simulated_ns": 1e-3 * settings.replicas * result.time, "failed": len(result.failed)}
+    found: dict[str, Any] = {
+        "molecule": dynamics.name,
+        "simulated_ns": 1e-3 * settings.replicas * result.time,
+        "failed": len(result.failed),
+    }
     for bar in content["bars"]:
         for name, key in _BARS.items():
             if bar["name"].startswith(name):
@@ -112,7 +118,7 @@ def _row(dynamics: Ensemble, model: LoadedJump, lag: float, options: argparse.Na
     found["processes"] = {
         figure["name"]: {"value": figure["value"], "dynamics": figure["floor"]["median"]}
         for figure in content["figures"]
-        if figure["name"] in _PROCESSES
+        if figure["name"] in _PROCESSES[: content["lags"]["resolved_timescales"]]
     }
     found["outside"] = content["lags"]["outside"]
     return found

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import mdtraj
 import numpy as np
 from ase import units
 from matplotlib.figure import Figure
@@ -89,6 +90,12 @@ class Minimiser:
         return float(energy) * _KJ_PER_MOL / self._kt
 
 
+def heavy_atoms(molecule: Molecule) -> mdtraj.Trajectory:
+    """One frame of heavy atoms, in the order that :class:`Minimiser` takes them in."""
+    positions = molecule.peptide.positions[molecule.heavy] / _ANGSTROM_PER_NM
+    return mdtraj.Trajectory(positions[None], molecule.layout.topology)
+
+
 def chosen(ensemble: Ensemble, count: int, rng: np.random.Generator) -> Array:
     """[count,M,3] in Å, frames at random."""
     every = np.concatenate(list(ensemble.positions()))
@@ -98,12 +105,18 @@ def chosen(ensemble: Ensemble, count: int, rng: np.random.Generator) -> Array:
 def compared(reference: Array, generated: Array) -> dict[str, Any]:
     """Figures of energies in kT per atom, relative to the mean of the reference.
 
-    ``beyond`` is the share of generated frames above the 99 % quantile of the reference, 0.01 where both are alike.
+    ``beyond`` is the share of generated frames above the 99 % quantile of the reference, 0.01 where both are alike; a
+    frame that cannot be minimised is above everything.
+
+    Raises:
+        ValueError: fewer than two frames of either can be minimised.
     """
-    zero = float(np.nanmean(reference))
+    zero = float(reference[np.isfinite(reference)].mean()) if np.isfinite(reference).any() else 0.0
     found: dict[str, Any] = {}
     for name, energies in (("reference", reference), ("generated", generated)):
         known = energies[np.isfinite(energies)] - zero
+        if len(known) < 2:
+            raise ValueError(f"{name}: {len(known)} of {len(energies)} frames can be minimised; two are needed")
         found[name] = {
             "frames": len(energies),
             "failed": int(len(energies) - len(known)),
@@ -112,8 +125,8 @@ def compared(reference: Array, generated: Array) -> dict[str, Any]:
             "quantiles": {f"{q:g}": float(np.quantile(known, q)) for q in _QUANTILES},
             "max": float(known.max()),
         }
-    limit = np.quantile(reference[np.isfinite(reference)], 0.99)
-    found["beyond"] = float(np.mean(~(generated <= limit)))
+    first, second = (np.where(np.isfinite(energies), energies, np.inf) for energies in (reference, generated))
+    found["beyond"] = float(np.mean(second > np.quantile(first, 0.99, method="higher")))
     return found
 
 
@@ -125,11 +138,14 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """
     if options.frames < 2:
         raise ValueError(f"--frames must be at least 2, got {options.frames}")
+    if options.output.suffix != ".json" or not options.output.parent.is_dir():
+        raise ValueError(f"{options.output}: -o must be a .json file in a folder that exists")
     made = read_trajectories(options.generated, None, "generated")
     md = read_reference(options.reference, None, made)
-    made = in_order_of(md, made)
     config = GenerationConfig(temperature=options.temperature, solvent=options.solvent)
     molecule = minimised(read_molecule(options.generated / "topology.pdb"), config)
+    atoms = Ensemble.of("the molecule", [heavy_atoms(molecule)], 1.0)
+    made, md = in_order_of(atoms, made), in_order_of(atoms, md.part("test") or md)
     minimiser, rng = Minimiser(molecule, config), np.random.default_rng(options.seed)
     sets = {"reference": chosen(md, options.frames, rng), "generated": chosen(made, options.frames, rng)}
     energies = {}
@@ -189,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, console = options_of(arguments), Console(stderr=True)
     try:
         record = benchmark(options, console)
-    except (ValueError, OSError) as error:
+        write_text(options.output, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    except (ValueError, OSError, ImportError) as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 2
     table = Table("kT per atom", "mean", "standard deviation", *(f"{100 * q:g} %" for q in _QUANTILES), "max", "failed")
@@ -199,7 +216,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.add_row(name, *(f"{number:.3f}" for number in numbers), str(row["failed"]))
     Console().print(table)
     Console().print(f"{record['beyond']:.2%} of the generated frames are above the 99 % quantile of the reference")
-    write_text(options.output, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     return 0
 
 

@@ -10,15 +10,15 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 pytest.importorskip("openmm")
-pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
+mdtraj = pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from trembling import trembling_data
+from trembling import trembling_data  # noqa: E402
 
-from benchmarks.jump_molecule import Molecule, minimised, read_molecule
-from benchmarks.minimised_energy import Minimiser, compared, main
-from mlff.equijump.generation import GenerationConfig
+from benchmarks.jump_molecule import Molecule, minimised, read_molecule  # noqa: E402
+from benchmarks.minimised_energy import Minimiser, compared, main  # noqa: E402
+from mlff.equijump.generation import GenerationConfig  # noqa: E402
 
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
 
@@ -65,11 +65,21 @@ def test_one_percent_is_beyond_where_both_are_alike() -> None:
     assert found["generated"]["mean"] == pytest.approx(10.0, abs=0.05)
     assert found["reference"]["quantiles"]["0.95"] == pytest.approx(1.645, abs=0.05)
 
+    with pytest.raises(ValueError, match="generated: 1 of 2 frames can be minimised"):
+        compared(energies, np.array([0.0, np.nan]))
+
 
 def test_the_command_compares_frames(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The rollout has its atoms in another order."""
     data = trembling_data(tmp_path / "data", "train") / "ACE-ALA-NME"
+    order = [2, 1, 0, 7, 6, 5, 4, 3, 9, 8]
+    made = mdtraj.load(data / "0.xtc", top=data / "topology.pdb").atom_slice(order)
+    rollout = tmp_path / "rollout"
+    rollout.mkdir()
+    made[0].save_pdb(rollout / "topology.pdb")
+    made.save_xtc(rollout / "0.xtc")
     output = tmp_path / "energies.json"
-    assert main([str(data), str(data), "-o", str(output), "--frames", "5"]) == 0
+    assert main([str(data), str(rollout), "-o", str(output), "--frames", "5"]) == 0
     record = json.loads(output.read_text())
     assert record["atoms"] == 22
     assert record["reference"]["failed"] == record["generated"]["failed"] == 0
@@ -79,4 +89,7 @@ def test_the_command_compares_frames(tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert main([str(data), str(tmp_path / "nothing"), "-o", str(output)]) == 2
     assert "nothing" in capsys.readouterr().err
-    assert main([str(data), str(data), "-o", str(output), "--frames", "1"]) == 2
+    assert main([str(data), str(rollout), "-o", str(output), "--frames", "1"]) == 2
+    for wrong in ("energies.png", "missing/energies.json"):
+        assert main([str(data), str(rollout), "-o", str(tmp_path / wrong)]) == 2
+        assert "must be a .json file in a folder that exists" in " ".join(capsys.readouterr().err.split())

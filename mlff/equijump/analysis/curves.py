@@ -11,7 +11,7 @@ from mlff.equijump.analysis.analyse import Analysis
 from mlff.equijump.analysis.correlation import integrated_time
 from mlff.equijump.analysis.markov import MarkovModel, observed_survival
 from mlff.equijump.analysis.measure import Measurement
-from mlff.equijump.analysis.metrics import PROCESSES, correlation_curve
+from mlff.equijump.analysis.metrics import correlation_curve
 from mlff.equijump.analysis.resampling import resampled_totals
 
 Array = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Kinetic:
     """Curves of one ensemble.
 
     Attributes:
-        timescales: [L,3] in ps, implied timescales at each lag.
+        timescales: [L,3] in ps, implied timescales at each lag, as ``Kinetics.timescales`` has them.
         autocorrelation: [L] of TIC1.
         relaxation: ps, integral of the autocorrelation.
         survival_lags: ps, multiples of the lag of the Markov model.
@@ -55,8 +55,8 @@ def kinetic_curves(analysis: Analysis, measured: Measurement) -> Kinetic:
     lags = analysis.lags
 
     def timescales(counts: Array) -> Array:
-        models = [MarkovModel.of(each, lag) for each, lag in zip(counts, lags.markov, strict=True)]
-        return np.array([np.full(PROCESSES, np.nan) if m is None else m.timescales(PROCESSES) for m in models])
+        models = (MarkovModel.of(each, lag) for each, lag in zip(counts, lags.markov, strict=True))
+        return np.array([analysis.kinetics.timescales(model) for model in models])
 
     def curve(name: str, times: tuple[float, ...], compute) -> Curve:  # type: ignore[no-untyped-def]
         resamples = resampled_totals(measured.sums[name], measured.blocks, _RESAMPLES, rng)

@@ -46,8 +46,10 @@ class MarkovModel:
         Prinz et al., J. Chem. Phys. 134, 174105 (2011), by deeptime.
         """
         from deeptime.markov.msm import MaximumLikelihoodMSM
+        from scipy.sparse.csgraph import connected_components
 
-        states = _largest_connected(counts, counts.sum(1))
+        labels = connected_components(counts, directed=True, connection="strong")[1]
+        states = np.flatnonzero(labels == np.bincount(labels, weights=counts.sum(1)).argmax())
         connected = counts[np.ix_(states, states)]
         if len(states) < 2:
             return None
@@ -59,23 +61,22 @@ class MarkovModel:
         return MarkovModel(np.asarray(model.transition_matrix), np.asarray(model.stationary_distribution), states, lag)
 
     def within(self, clusters: Integers) -> MarkovModel | None:
-        """The model of a walker that stays where it is instead of leaving these clusters; None of fewer than two.
+        """The model of a walker that is watched only while it is in these clusters; None of fewer than two.
 
-        Also reversible, with populations in the same proportions. Of clusters that are not all reached from each other
-        it takes the most populated that are.
+        A way out and back becomes a step from where it left to where it returns. Also reversible, with populations in
+        the same proportions (Meyer, SIAM Rev. 31, 240 (1989): the stochastic complement).
         """
-        kept = np.flatnonzero(np.isin(self.states, clusters))
-        if len(kept) == len(self.states):
+        inside = np.isin(self.states, clusters)
+        if inside.all():
             return self
-        if not len(kept):
+        if inside.sum() < 2:
             return None
-        kept = kept[_largest_connected(self.transitions[np.ix_(kept, kept)], self.stationary[kept])]
-        if len(kept) < 2:
-            return None
-        transitions = self.transitions[np.ix_(kept, kept)]
+        kept, left = np.flatnonzero(inside), np.flatnonzero(~inside)
+        stay, leave = self.transitions[np.ix_(kept, kept)], self.transitions[np.ix_(kept, left)]
+        back, away = self.transitions[np.ix_(left, kept)], self.transitions[np.ix_(left, left)]
+        transitions = stay + leave @ np.linalg.solve(np.eye(len(left)) - away, back)
         stationary = self.stationary[kept]
-        stays = np.diag(1.0 - transitions.sum(1))
-        return MarkovModel(transitions + stays, stationary / stationary.sum(), self.states[kept], self.lag)
+        return MarkovModel(transitions, stationary / stationary.sum(), self.states[kept], self.lag)
 
     def timescales(self, number: int) -> Array:
         """[number], the slowest implied timescales -lag / ln|λ|; nan where the model has no more."""
@@ -114,14 +115,6 @@ class MarkovModel:
             return np.full(len(steps), np.nan)
         powers = (np.linalg.matrix_power(self.transitions, step) for step in steps)
         return np.array([(start @ power)[inside].sum() / start.sum() for power in powers])
-
-
-def _largest_connected(transitions: Array, weights: Array) -> Integers:
-    """The states that are all reached from each other, those of the largest sum of weights."""
-    from scipy.sparse.csgraph import connected_components
-
-    labels = connected_components(transitions, directed=True, connection="strong")[1]
-    return np.flatnonzero(labels == np.bincount(labels, weights=weights).argmax())
 
 
 def observed_survival(counts: Array, clusters: Integers, stationary: Array, states: Integers) -> float:

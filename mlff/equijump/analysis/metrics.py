@@ -45,23 +45,25 @@ class Kinetics:
         """The Markov model at the lag of the comparison, of counts [lags, n, n]; None without transitions."""
         return MarkovModel.of(counts[self.place], self.lag)
 
-    def times(self, model: MarkovModel | None) -> Array:
-        """[processes + 2] in ps: implied timescales, passage there and back; nan without a model."""
-        if model is None:
-            return np.full(PROCESSES + 2, np.nan)
-        large, small = self.basins
-        passage = model.passage_time(large, small), model.passage_time(small, large)
-        return np.array([*model.timescales(PROCESSES), *passage])
+    def timescales(self, model: MarkovModel | None) -> Array:
+        """[processes] in ps, implied timescales among the states of the reference; nan for what the model lacks.
 
-    def compare(self, reference: MarkovModel | None, other: MarkovModel | None) -> Array:
-        """[processes + 3], factors between times, then the divergence of transition matrices.
-
-        Times are of processes among the states of the reference: where it has seen no return, it has nothing to compare
-        with. What the other lacks remains missing.
+        Where it is never on one side of the slowest process, its own slowest is the next one.
         """
-        known = None if reference is None or other is None else other.within(reference.states)
-        times = factor(self.times(reference), self.times(known))
-        return np.append(times, transition_divergence(reference, other))
+        known = None if model is None else model.within(self.states)
+        if known is None:
+            return np.full(PROCESSES, np.nan)
+        found = known.timescales(PROCESSES)
+        complete = all(np.isin(known.states, basin).any() for basin in self.basins)
+        return found if complete else np.append(np.nan, found[:-1])
+
+    def times(self, model: MarkovModel | None) -> Array:
+        """[processes + 2] in ps: implied timescales, passage there and back; nan for what the model lacks."""
+        known = None if model is None else model.within(self.states)
+        large, small = self.basins
+        ways = ((large, small), (small, large))
+        passage = [np.nan if known is None else known.passage_time(source, target) for source, target in ways]
+        return np.append(self.timescales(model), passage)
 
     def outside(self, counts: Array) -> float:
         """The share of frames in clusters that the model of the reference does not have, of counts [n]."""
@@ -110,11 +112,13 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
             ("factor",) * len(times) + ("nats",),
             "transitions",
             kinetics.model,
-            kinetics.compare,
+            lambda reference, other: np.append(
+                factor(kinetics.times(reference), kinetics.times(other)), transition_divergence(reference, other)
+            ),
         ),
         Metric(
             MARKOV,
-            ("frames in states that MD does not return from",),
+            ("frames outside the connected states of MD",),
             "",
             "clusters",
             kinetics.outside,

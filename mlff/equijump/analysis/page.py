@@ -107,9 +107,9 @@ def _ensembles(content: Mapping[str, Any]) -> str:
         f"Slow coordinates (TICA, lag {lags['tica']:g} ps, from {content['features']}), {content['clusters']} "
         "clusters, bins and mean geometry come from “MD, fitted” only.",
         f"Markov models are compared at {lags['compared_at']:g} ps, where the slowest timescale of MD has become "
-        f"constant; {lags['resolved_timescales']} of 3 timescales are longer than that. They are of the states that MD "
-        f"leads to and back from, which have {1 - lags['outside']['reference']:.2%} of its frames and "
-        f"{1 - lags['outside']['generated']:.2%} of the generated ones.",
+        f"constant; {lags['resolved_timescales']} of 3 timescales are longer than that. Timescales and passage times "
+        f"are among the states that MD leads to and back from, which have {1 - lags['outside']['reference']:.2%} of "
+        f"its frames and {1 - lags['outside']['generated']:.2%} of the generated ones.",
         f"Halves of MD have {blocks['ps_per_half'] / 1e3:.4g} ns on average; MD was cut into {blocks['reference']} "
         f"blocks, the generated ensemble into {blocks['generated']}.",
         "Independent samples of the slowest process (length over twice the relaxation time of TIC1): MD "
