@@ -92,15 +92,18 @@ def test_backends_equal_ase(structure, cutoff):
 
 @settings(max_examples=25, deadline=None)
 @given(structure=structures, cutoff=cutoffs, max_neighbors=st.integers(1, 12))
+@example(structure=random_structure(0, 1, (True, True, True), "sheared", 0.0, False), cutoff=3.0, max_neighbors=1)
 def test_max_neighbors_keeps_nearest(structure, cutoff, max_neighbors):
     positions, cell, pbc = structure
     full = neighbor_list(positions, cell, pbc, cutoff)
     distance = lengths(positions, cell, full).tolist()
     ranked = {}
     for d, (j, i), s in zip(distance, full[0].T.tolist(), full[1].tolist(), strict=True):
-        ranked.setdefault(i, []).append((round(d / 1e-6), j, *s))
+        ranked.setdefault(i, []).append((round(d / 1e-6), j, *reversed(s)))  # the last lattice vector counts most
     expected = {
-        (i, int(j), *(int(x) for x in s)) for i, rows in ranked.items() for _, j, *s in sorted(rows)[:max_neighbors]
+        (i, int(j), *(int(x) for x in reversed(s)))
+        for i, rows in ranked.items()
+        for _, j, *s in sorted(rows)[:max_neighbors]
     }
     for backend in ("vesin", "torch"):
         assert pairs(neighbor_list(*structure, cutoff, max_neighbors=max_neighbors, backend=backend)) == expected
