@@ -77,9 +77,9 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "limits_of_medians": {key: rows[0][key]["limit"] for key in _LIMITED},
         "medians": {key: _median([row[key]["value"] for row in rows]) for key in _BARS.values()},
         "medians_of_processes": {
-            name: _median([row["processes"][name]["value"] for row in rows if name in row["processes"]])
+            name: _median(values)
             for name in _PROCESSES
-            if any(name in row["processes"] for row in rows)
+            if (values := [row["processes"][name]["value"] for row in rows if name in row["processes"]])
         },
         "rows": rows,
     }

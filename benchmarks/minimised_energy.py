@@ -3,9 +3,9 @@
     python -m benchmarks.minimised_energy ala2_md rollout -o minimised.json
 
 Thermal energies of heavy atoms alone mean nothing, but the minimum nearest to a frame tells whether an engine can take
-it over: hydrogens are put on, the force field of the training data relaxes all atoms, and what is left of the energy
-is that of the conformation, or of a strain that cannot relax. Both kinds of frames are treated in the same way; the
-reference is that of `equijump analyze`.
+it over: hydrogens are put on, AMBER14 relaxes all atoms, and what is left of the energy is that of the conformation, or
+of a strain that cannot relax. Both kinds of frames are treated in the same way; of dynamics with splits, frames of test
+trajectories are taken.
 """
 
 from __future__ import annotations
@@ -111,19 +111,19 @@ def compared(reference: Array, generated: Array) -> dict[str, Any]:
     Raises:
         ValueError: fewer than two frames of either can be minimised.
     """
-    zero = float(reference[np.isfinite(reference)].mean()) if np.isfinite(reference).any() else 0.0
+    known = {"reference": reference[np.isfinite(reference)], "generated": generated[np.isfinite(generated)]}
     found: dict[str, Any] = {}
-    for name, energies in (("reference", reference), ("generated", generated)):
-        known = energies[np.isfinite(energies)] - zero
-        if len(known) < 2:
-            raise ValueError(f"{name}: {len(known)} of {len(energies)} frames can be minimised; two are needed")
+    for (name, finite), energies in zip(known.items(), (reference, generated), strict=True):
+        if len(finite) < 2:
+            raise ValueError(f"{name}: {len(finite)} of {len(energies)} frames can be minimised; two are needed")
+        above = finite - known["reference"].mean()
         found[name] = {
             "frames": len(energies),
-            "failed": int(len(energies) - len(known)),
-            "mean": float(known.mean()),
-            "standard_deviation": float(known.std(ddof=1)),
-            "quantiles": {f"{q:g}": float(np.quantile(known, q)) for q in _QUANTILES},
-            "max": float(known.max()),
+            "failed": len(energies) - len(finite),
+            "mean": float(above.mean()),
+            "standard_deviation": float(above.std(ddof=1)),
+            "quantiles": {f"{q:g}": float(np.quantile(above, q)) for q in _QUANTILES},
+            "max": float(above.max()),
         }
     first, second = (np.where(np.isfinite(energies), energies, np.inf) for energies in (reference, generated))
     found["beyond"] = float(np.mean(second > np.quantile(first, 0.99, method="higher")))

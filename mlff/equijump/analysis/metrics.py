@@ -48,7 +48,7 @@ class Kinetics:
     def timescales(self, model: MarkovModel | None) -> Array:
         """[processes] in ps, implied timescales among the states of the reference; nan for what the model lacks.
 
-        Where it is never on one side of the slowest process, its own slowest is the next one.
+        Where it does not connect both sides of the slowest process, its own slowest is the next one.
         """
         known = None if model is None else model.within(self.states)
         if known is None:
@@ -63,7 +63,7 @@ class Kinetics:
         large, small = self.basins
         ways = ((large, small), (small, large))
         passage = [np.nan if known is None else known.passage_time(source, target) for source, target in ways]
-        return np.append(self.timescales(model), passage)
+        return np.append(self.timescales(known), passage)
 
     def outside(self, counts: Array) -> float:
         """The share of frames in clusters that the model of the reference does not have, of counts [n]."""
