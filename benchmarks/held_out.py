@@ -140,6 +140,9 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         for field, color, label in (("dynamics", "0.6", "dynamics"), ("value", "C0", "jumps")):
             values = [math.nan if row[key][field] is None else row[key][field] for row in rows]
             axis.plot(values, names, "o", color=color, label=label)
+            # A process that was not made has no factor: it stands at the edge.
+            missing = [name for name, value in zip(names, values, strict=True) if math.isnan(value)]
+            axis.plot([0.97] * len(missing), missing, ">", color=color, transform=axis.get_yaxis_transform())
         if key in _LIMITED:
             axis.axvline(rows[0][key]["limit"], color="C3", linewidth=1, label="limit of the median")
         axis.set_xlabel(title)
