@@ -12,7 +12,6 @@ that the dynamics lead to and back from, of which no timescale tells.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -26,10 +25,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 import mlff
+from benchmarks.command_line import add_jump_model, complain, new_parser, write_record
 from benchmarks.jump_molecule import chosen_lag
 from benchmarks.speed.timing import machine
 from md_drivers.equijump import RolloutSettings, rollout
-from mlff._files import write_text
 from mlff.artifacts import LoadedJump
 from mlff.equijump.analysis import AnalysisSettings, Ensemble, analyse, read_reference, read_trajectories, write_report
 from mlff.equijump.dataset import read_record
@@ -69,7 +68,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     return {
         "machine": machine(),
         "versions": installed_versions(["mlff-equijump", "torch", "mdtraj", "deeptime"]),
-        "model": {"name": model.metadata.name or model.path.name, "sha256": model.sha256},
+        "model": {"name": model.name, "sha256": model.sha256},
         "lag_ps": lag,
         "latent_steps": options.latent_steps or model.metadata.steps,
         "seed": options.seed,
@@ -154,18 +153,12 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.held_out", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("held_out", __doc__)
+    add_jump_model(parser)
     add = parser.add_argument
     add("data", type=Path, metavar="DATA", help="data set of equijump generate-data with held-out molecules")
-    add("--model", required=True, help="name or file of an exported jump model")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help=f"for {RESULT}, {PLOT}, rollouts, reports")
-    add("--lag", type=float, help="ps of a jump; default: the only one of the model")
-    add("--latent-steps", type=int, help="of a jump; default: the model's own")
     add("--replicas-per-start", type=int, default=2)
-    add("--device", default="cpu", help="of the model")
-    add("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
 
@@ -175,9 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         record = benchmark(options, console)
     except (ValueError, OSError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
-        return 2
-    write_text(options.output / RESULT, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        return complain(error)
+    write_record(options.output / RESULT, record)
     for key, value in record["medians"].items():
         console.print(f"median {key}: {'not measured' if value is None else f'{value:.4g}'}", markup=False)
     return 0

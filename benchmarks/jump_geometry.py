@@ -11,7 +11,6 @@ atoms in the jump, after superposition.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +24,9 @@ from rich.table import Table
 from torch import Tensor
 
 import mlff
+from benchmarks.command_line import add_jump_model, complain, new_parser, write_record
 from benchmarks.jump_molecule import chosen_lag
 from benchmarks.speed.timing import machine
-from mlff._files import write_text
 from mlff.artifacts import LoadedJump
 from mlff.equijump.alignment import kabsch_rotation
 from mlff.equijump.dataset import SystemData, load_dataset
@@ -67,7 +66,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "machine": machine(),
         "versions": installed_versions(["mlff-equijump", "torch"]),
-        "model": {"name": model.metadata.name or model.path.name, "sha256": model.sha256},
+        "model": {"name": model.name, "sha256": model.sha256},
         "lag_ps": lag,
         "jumps_of_each_molecule": options.jumps,
         "seed": options.seed,
@@ -122,36 +121,29 @@ def figures(check: GeometryCheck, source: Tensor, atoms: Tensor) -> dict[str, fl
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.jump_geometry", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("jump_geometry", __doc__)
+    add_jump_model(parser, compares_latent_steps=True)
     add = parser.add_argument
     add("data", type=Path, metavar="DATA", help="data set of equijump generate-data")
-    add("--model", required=True, help="name or file of an exported jump model")
     add("-o", "--output", type=Path, metavar="JSON", help="default: only the table")
-    add("--lag", type=float, help="ps of a jump; default: the only one of the model")
-    add("--latent-steps", type=int, nargs="+", help="of a jump; default: the model's own")
     add("--jumps", type=int, default=1024, help="of each molecule (%(default)s)")
     add("--unseen", action="store_true", help="only molecules that are held out")
-    add("--device", default="cpu", help="of the model")
-    add("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 wrong input."""
-    options, console = options_of(arguments), Console(stderr=True)
+    options = options_of(arguments)
     try:
         record = benchmark(options)
     except (ValueError, OSError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
-        return 2
+        return complain(error)
     table = Table("", *_FIGURES.values())
     for case, found in record["means"].items():
         table.add_row(case, *(f"{found[key]:.4g}" for key in _FIGURES))
     Console().print(table)
     if options.output is not None:
-        write_text(options.output, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        write_record(options.output, record)
     return 0
 
 

@@ -11,7 +11,6 @@ trajectories are taken.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +25,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.command_line import complain, new_parser, write_record
 from benchmarks.jump_molecule import Molecule, minimised, read_molecule
 from benchmarks.speed.timing import machine
 from md_drivers.equijump.hydrogens import RidingHydrogens
-from mlff._files import write_text
 from mlff.equijump.analysis import Ensemble, read_reference, read_trajectories
 from mlff.equijump.analysis.ensemble import in_order_of
 from mlff.equijump.generation import GenerationConfig
@@ -186,9 +185,7 @@ def draw(energies: dict[str, Array], path: Path) -> None:
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.minimised_energy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("minimised_energy", __doc__)
     add = parser.add_argument
     add("reference", type=Path, metavar="REFERENCE", help="molecular dynamics, as for equijump analyze")
     add("generated", type=Path, metavar="GENERATED", help="folder of a rollout")
@@ -205,10 +202,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, console = options_of(arguments), Console(stderr=True)
     try:
         record = benchmark(options, console)
-        write_text(options.output, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        write_record(options.output, record)
     except (ValueError, OSError, ImportError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
-        return 2
+        return complain(error)
     table = Table("kT per atom", "mean", "standard deviation", *(f"{100 * q:g} %" for q in _QUANTILES), "max", "failed")
     for name in ("reference", "generated"):
         row = record[name]

@@ -11,7 +11,6 @@ interval.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import complain, new_parser, write_record
 from benchmarks.speed.timing import machine
-from mlff._files import write_text
 from mlff.equijump.analysis import Ensemble, read_reference
 from mlff.equijump.analysis.features import Torsions
 from mlff.versions import installed_versions
@@ -105,9 +104,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.passages", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("passages", __doc__)
     add = parser.add_argument
     add("folders", type=Path, nargs="+", metavar="FOLDER", help="data sets of one molecule, systems or rollouts")
     add("-o", "--output", type=Path, metavar="JSON", help="default: only the table")
@@ -118,14 +115,13 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 wrong input."""
-    options, console = options_of(arguments), Console(stderr=True)
+    options = options_of(arguments)
     try:
         record = benchmark(options)
         if options.output is not None:
-            write_text(options.output, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+            write_record(options.output, record)
     except (ValueError, OSError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
-        return 2
+        return complain(error)
     table = Table("", "exits", "ns at φ > 0", "one in ns", "entries", "ns at φ < 0", "one in ns")
     for folder, row in record["rows"].items():
         ways = (row["exits"], row["entries"])

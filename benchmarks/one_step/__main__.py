@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -31,12 +30,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 import mlff
+from benchmarks.command_line import add_jump_model, complain, new_parser, write_record
 from benchmarks.jump_molecule import chosen_lag, conditions, read_molecule
 from benchmarks.one_step.comparison import Space, compare_start
 from benchmarks.one_step.relaunches import Plan, Relaunches, parts, run
 from benchmarks.one_step.verdict import draw, judge, show
 from benchmarks.speed.timing import machine
-from mlff._files import write_text
 from mlff.artifacts import LoadedJump
 from mlff.equijump import CloudLayout
 from mlff.equijump.generation import Platform
@@ -127,7 +126,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     return {
         "machine": machine(),
         "versions": installed_versions(["mlff-equijump", "torch", "openmm", "mdtraj"]),
-        "model": {"name": model.metadata.name or model.path.name, "sha256": model.sha256},
+        "model": {"name": model.name, "sha256": model.sha256},
         "molecule": "-".join(residue.name for residue in layout.topology.residues),
         "lag_ps": lag,
         "jumps": options.jumps,
@@ -143,16 +142,12 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.one_step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("one_step", __doc__)
+    add_jump_model(parser)
     add = parser.add_argument
     add("structure", type=Path, metavar="TOP.pdb", help="peptide or protein; hydrogens are added where they lack")
-    add("--model", required=True, help="name or file of an exported jump model")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help=f"for {RESULT}, {PLOT} and {RELAUNCHES}")
-    add("--lag", type=float, help="ps of a jump; default: the only one of the model")
     add("--jumps", type=int, default=1, help="one after the other, against dynamics of as many lags")
-    add("--latent-steps", type=int, help="of a jump; default: the model's own")
     add("--starts", type=int, default=50)
     add("--relaunches", type=int, default=200, help="of MD from each start, and as many jumps; even")
     add("--splits", type=int, default=20, help="random halves of the relaunches")
@@ -164,8 +159,6 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     add("--copies", type=int, default=8, help="side by side; default 8; for torch give as many as relaunches")
     add("--processes", type=int, default=os.cpu_count(), help="of the dynamics, one thread each; 1 on a GPU")
     add("--platform", default="CPU", choices=get_args(Platform), help="of the dynamics, see equijump generate-data")
-    add("--device", default="cpu", help="of the model")
-    add("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     if min(options.splits, options.copies, options.processes, options.jumps) < 1:
         parser.error("splits, copies, processes and jumps must be positive")
@@ -179,10 +172,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         record = benchmark(options, errors)
     except (ValueError, OSError, ImportError) as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2
+        return complain(error)
     show(record, console)
-    write_text(options.output / RESULT, json.dumps(record, indent=2) + "\n")
+    write_record(options.output / RESULT, record)
     console.print(f"written to {options.output}")
     return 0
 

@@ -8,8 +8,6 @@ energy per atom. The figure of merit is the least-squares slope; the bar is 1e-5
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from matplotlib.figure import Figure
 from rich.progress import track
 
 import mlff
+from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.timing import machine
 from md_drivers import MLFFCalculator
 
@@ -93,7 +92,7 @@ def plot(record: dict[str, object], path: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("physics.nve", __doc__)
     parser.add_argument("name", help="shipped checkpoint")
     parser.add_argument("--picoseconds", type=float, default=20.0)
     parser.add_argument("--time-step", type=float, default=0.5, help="fs")
@@ -105,7 +104,7 @@ def main() -> None:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     plot(record, arguments.output.with_suffix(".png"))
     record.pop("series")
-    arguments.output.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
+    write_record(arguments.output.with_suffix(".json"), record)
     print(f"slope {record['slope_eV_per_atom_per_ps']:.2e} eV/atom/ps over {arguments.picoseconds} ps")
 
 

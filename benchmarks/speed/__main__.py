@@ -10,8 +10,6 @@ memory of the smooth preset from 50 to 800 atoms, a process for each size.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -23,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed import scaling
 from benchmarks.speed.models import build, eager, evaluator, export_and_load
 from benchmarks.speed.peer import MaceServer
@@ -162,9 +161,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("speed", __doc__)
     parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
     parser.add_argument("--only", nargs="+", choices=("molecule", "slab", "scaling"))
     parser.add_argument("--sizes", nargs="+", type=int, choices=sorted(CRYSTALS), default=sorted(CRYSTALS))
@@ -189,10 +186,7 @@ def main() -> int:
             result["scaling"] = time_scaling(arguments, folder, console)
     show(result, console)
     if arguments.output is not None:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = arguments.output.with_name(arguments.output.name + ".tmp")
-        temporary.write_text(json.dumps(result, indent=2) + "\n")
-        os.replace(temporary, arguments.output)
+        write_record(arguments.output, result)
         console.print(f"written to {arguments.output}")
     return 0
 

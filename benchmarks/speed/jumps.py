@@ -17,7 +17,6 @@ the CPU, device hours where both run on the GPU, else hours of the machine.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -27,12 +26,12 @@ from typing import Any
 from rich.console import Console
 
 import mlff
+from benchmarks.command_line import add_jump_model, complain, new_parser, write_record
 from benchmarks.jump_molecule import chosen_lag, conditions, described, minimised, read_molecule
 from benchmarks.speed.break_even import SlowTimes, read_slow_times
 from benchmarks.speed.crew import Contestant, Crew, Job
 from benchmarks.speed.jump_verdict import invested, judge, show
 from benchmarks.speed.timing import alternate, machine
-from mlff._files import write_text
 from mlff.versions import installed_versions
 
 _MS_PER_SECOND = 1e3
@@ -105,20 +104,15 @@ def unit_of_hours(options: argparse.Namespace) -> tuple[str, int]:
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.speed.jumps", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("speed.jumps", __doc__)
+    add_jump_model(parser)
     add = parser.add_argument
     add("structure", type=Path, metavar="TOP.pdb", help="peptide or protein; hydrogens are added where they lack")
-    add("--model", required=True, help="name or file of an exported jump model")
     add("-o", "--output", type=Path, help="JSON file to write")
-    add("--lag", type=float, help="ps of a jump; default: the only one of the model")
-    add("--latent-steps", type=int, help="of a jump; default: the model's own")
     add("--batches", nargs="+", type=int, default=[1, 8, 64, 256], help="molecules in one call of the model")
     add("--copies", nargs="+", type=int, default=[8], help="molecules in one context of OpenMM")
     add("--compiled-copies", nargs="*", type=int, default=[64], help="molecules side by side in compiled PyTorch")
     add("--processes", type=int, default=os.cpu_count(), help="on the CPU; default: one for each core")
-    add("--device", default="cpu", help="of the model")
     add("--platform", default="CPU", choices=("CPU", "Reference", "CUDA", "OpenCL"), help="of OpenMM")
     add("--temperature", type=float, help="K; default: that of the training data, else 300")
     add("--time-step", type=float, help="fs of OpenMM; default: that of the training data, else 4")
@@ -129,7 +123,6 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     add("--report", type=Path, help="report.json of equijump analyze, in place of both")
     add("--data-hours", type=float, help="that the training data took")
     add("--training-hours", type=float, help="that the training took")
-    add("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     by_hand = [options.slow_time_md, options.slow_time_model]
     if None in by_hand and any(by_hand):
@@ -173,7 +166,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "machine": {**machine(), "threads": 1, "processes": options.processes},
         "versions": installed_versions(["mlff-equijump", "torch", "openmm"]),
-        "model": {"name": model.metadata.name or model.path.name, "sha256": model.sha256, "device": str(model.device)},
+        "model": {"name": model.name, "sha256": model.sha256, "device": str(model.device)},
         "molecule": {
             "file": options.structure.name,
             "residues": molecule.residues,
@@ -194,16 +187,15 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """The command; exit status 2 for wrong input, 1 where a process failed."""
     options = options_of(arguments)
-    console, errors = Console(), Console(stderr=True)
+    console = Console()
     try:
         record = benchmark(options)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 1 if isinstance(error, RuntimeError) else 2
+        status = complain(error)
+        return 1 if isinstance(error, RuntimeError) else status
     show(record, console)
     if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(options.output, json.dumps(record, indent=2) + "\n")
+        write_record(options.output, record)
         console.print(f"written to {options.output}")
     return 0
 

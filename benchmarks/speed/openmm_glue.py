@@ -9,9 +9,7 @@ list (searched anew when the skin is used up), units, checks, OpenMM. Bar: 5 % o
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import sys
 import tempfile
 import time
@@ -28,11 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 import mlff
+from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.models import build
 from benchmarks.speed.timing import machine
 from md_drivers.openmm.force import ForceOptions, computation
 from md_drivers.openmm.region import read_region
-from mlff._files import write_text
 from mlff.artifacts import LoadedModel
 
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
@@ -116,9 +114,7 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.speed.openmm_glue", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("speed.openmm_glue", __doc__)
     parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
     parser.add_argument("--model", help="name or path; default: random weights, smooth preset, 4 layers")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="22 atoms and multiples of 3 more")
@@ -141,9 +137,8 @@ def main() -> int:
         rows = [measure(model, size, skin=arguments.skin, **counts) for size in arguments.sizes]
     show(rows, console)
     if arguments.output is not None:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
         record = {"machine": machine(), "model": arguments.model or "smooth, 4 layers", "device": arguments.device}
-        write_text(arguments.output, json.dumps({**record, "skin": arguments.skin, "sizes": rows}, indent=2) + "\n")
+        write_record(arguments.output, {**record, "skin": arguments.skin, "sizes": rows})
         console.print(f"written to {arguments.output}")
     return 0
 

@@ -9,7 +9,6 @@ whole step as the trainer runs it; what is left of the whole after the parts is 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,8 +25,8 @@ from ase.io import write
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.timing import alternate, machine, summary
-from mlff._files import write_text
 from mlff.data import BatchSampler, GraphDataset, collate, load_splits
 from mlff.training import TrainingConfig, train
 from mlff.training.averaging import averaged_copy
@@ -120,7 +119,7 @@ def whole_step(config: TrainingConfig) -> float:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("speed.training_step", __doc__)
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--batch", type=int, default=5)
     parser.add_argument("--frames", type=int, default=2000)
@@ -148,7 +147,7 @@ def main() -> None:
     if arguments.output:
         settings = {"layers": arguments.layers, "batch": arguments.batch, "frames": arguments.frames}
         content = {"machine": machine(), "settings": settings, "parts": figures, "whole_step_ms": whole}
-        write_text(arguments.output, json.dumps(content, indent=1) + "\n")
+        write_record(arguments.output, content)
 
 
 if __name__ == "__main__":

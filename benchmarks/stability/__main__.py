@@ -12,7 +12,6 @@ The simulations stay in --work; the same command goes on with those that were st
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -25,12 +24,12 @@ from openmm import app, unit
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.timing import machine
 from md_drivers import SimulationFailed, SimulationResult, SimulationSettings, simulate
 from md_drivers.openmm.simulation.figures import read_table
 from md_drivers.openmm.simulation.progress import SimulationReporter
 from md_drivers.openmm.simulation.trajectory import read_positions
-from mlff._files import write_text
 from mlff.peptides import capped_peptide
 
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
@@ -192,9 +191,7 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.stability", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("stability", __doc__)
     parser.add_argument("--model", default="peptides", help="name or path")
     parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
     parser.add_argument("--only", choices=["nve", "nvt"], help="one of the two parts")
@@ -216,8 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     show(record, console)
     if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(options.output, json.dumps({**record, "machine": machine()}, indent=2) + "\n")
+        write_record(options.output, {**record, "machine": machine()})
         console.print(f"written to {options.output}")
     return 0
 

@@ -2,62 +2,46 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ase
 import numpy as np
 import torch
 from ase.data import chemical_symbols
-from torch import Tensor, nn
+from torch import Tensor
 
+from mlff.artifacts.container import Container
 from mlff.artifacts.evaluation import Outputs, run_model
+from mlff.artifacts.loaded_file import LoadedFile
 from mlff.artifacts.metadata import ArtifactMetadata
 from mlff.artifacts.self_test import SelfTest, SelfTestReport, make_graph, run_self_test
 from mlff.graph import AtomicGraph
 
 
-class LoadedModel:
+class LoadedModel(LoadedFile):
     """A network that computes, with what its file says about it. Made by :func:`mlff.load`.
 
-    Pickles and copies by path and SHA-256 of the file, never by content.
-
     Attributes:
-        module: the network; frozen, so its weights are constants and its dtype is fixed.
         metadata: of the file.
-        device, dtype: where and in what it computes.
-        path, sha256: of the file.
+        module, device, dtype, name, path, sha256: of every loaded file, see :class:`LoadedFile`.
     """
 
     def __init__(
         self,
-        module: nn.Module,
+        container: Container,
         metadata: ArtifactMetadata,
         test: SelfTest,
         *,
         device: torch.device,
         dtype: torch.dtype,
-        path: Path,
-        sha256: str,
     ) -> None:
-        self.module = module
+        super().__init__(container, metadata, device, dtype)
         self.metadata = metadata
-        self.device = device
-        self.dtype = dtype
-        self.path = path
-        self.sha256 = sha256
         self._test = test
         self._known = np.zeros(len(chemical_symbols), dtype=bool)
         self._known[list(metadata.species)] = True
 
     def __repr__(self) -> str:
-        name = self.metadata.name or self.path.name
         elements = "-".join(self.metadata.symbols)
-        return f"LoadedModel({name}, {elements}, cutoff {self.metadata.cutoff:g} A, {self.dtype}, {self.device})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        from mlff.artifacts.loading import reopen  # loading imports this module
-
-        return reopen, (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
+        return f"LoadedModel({self.name}, {elements}, cutoff {self.metadata.cutoff:g} A, {self.dtype}, {self.device})"
 
     def check_species(self, numbers: np.ndarray | Tensor) -> None:
         """Make sure that the model knows all elements.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import torch
 
@@ -11,7 +10,7 @@ from mlff.artifacts.container import SELF_TEST, Container
 from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.loaded_model import LoadedModel
 from mlff.artifacts.names import resolve
-from mlff.artifacts.payloads import load_payload, read_metadata
+from mlff.artifacts.payloads import read_metadata
 from mlff.artifacts.self_test import DTYPES, parse_self_test
 
 
@@ -57,9 +56,7 @@ def open_model(
     if verify:
         container.check_intact()
     chosen = find_dtype(metadata.dtype if dtype is None else dtype)
-    module = load_payload(container, metadata, device, chosen)
-    path, sha256 = container.path.resolve(), container.sha256
-    model = LoadedModel(module, metadata, test, device=device, dtype=chosen, path=path, sha256=sha256)
+    model = LoadedModel(container, metadata, test, device=device, dtype=chosen)
     if verify:
         model.self_test()
     return model
@@ -103,10 +100,3 @@ def find_dtype(dtype: torch.dtype | str) -> torch.dtype:
     if name not in DTYPES:
         raise ValueError(f"models compute in float32 or float64, not in {name}")
     return DTYPES[name]
-
-
-def reopen(path: str, sha256: str, device: str, dtype: str) -> LoadedModel:
-    """The model again that was pickled; ArtifactError if its file is gone or has changed."""
-    container = Container(Path(path))
-    container.check_same(sha256)
-    return open_model(container, device=find_device(device), dtype=dtype, verify=False)

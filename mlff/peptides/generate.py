@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +14,9 @@ from mlff.peptides.output import write_parts
 from mlff.peptides.packages import require_packages
 from mlff.peptides.residues import capped_name
 from mlff.peptides.shards import make_shard, write_shard
+from mlff.peptides.workers import LOOK_EVERY, count, worker_pool
 
 _LOG = logging.getLogger(__name__)
-_LOOK_EVERY = 0.2  # s
 
 Progress = Callable[[int, int], None]
 
@@ -87,52 +83,19 @@ def _make_shards(
     should_stop: Callable[[], bool],
 ) -> None:
     total = len(config.peptides) * config.frames_per_peptide
-    # spawn: a forked process would inherit the threads and locks of libraries in this one.
-    context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", done), context.Event()
-    with ProcessPoolExecutor(min(workers, len(shards)), context, _begin_worker, (counter, stop)) as pool:
-        futures: set[Future[str]] = {pool.submit(_work, config, name, path) for name, path in shards.items()}
-        try:
-            while futures:
-                finished, futures = wait(futures, _LOOK_EVERY, FIRST_EXCEPTION)
-                for future in finished:
-                    _LOG.info("%s done", future.result())
-                if on_progress is not None:
-                    on_progress(counter.value, total)
-                if should_stop():
-                    raise GenerationStopped
-        except BrokenProcessPool as error:
-            raise PeptideError("a worker process was killed (out of memory?); the same command continues") from error
-        finally:
-            # Reached with work left only on errors: what runs ends at its next frame, what waits never starts.
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-
-
-class _Worker:
-    """What a worker process was given at its start."""
-
-    counter: Any = None
-    stop: Any = None
-
-
-def _begin_worker(counter: Any, stop: Any) -> None:
-    _Worker.counter, _Worker.stop = counter, stop
-    # Ctrl-C reaches the whole process group; the first process decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Read by the libraries when they are loaded, which is after this.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    with worker_pool(min(workers, len(shards)), done, PeptideError) as pool:
+        futures = {pool.submit(_work, config, name, path) for name, path in shards.items()}
+        while futures:
+            finished, futures = wait(futures, LOOK_EVERY, FIRST_EXCEPTION)
+            for future in finished:
+                _LOG.info("%s done", future.result())
+            if on_progress is not None:
+                on_progress(pool.made, total)
+            if should_stop():
+                raise GenerationStopped
 
 
 def _work(config: PeptideDataConfig, sequence: str, path: Path) -> str:
-    parent = multiprocessing.parent_process()
-
-    def count() -> None:
-        with _Worker.counter.get_lock():
-            _Worker.counter.value += 1
-        if _Worker.stop.is_set() or parent is None or not parent.is_alive():
-            raise GenerationStopped
-
     try:
         write_shard(make_shard(config, sequence, count), path)
     except PeptideError as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff._files import replacing
+from mlff._npz import read_npz, write_npz
 from mlff.peptides.building import Peptide, capped_peptide
 from mlff.peptides.config import PeptideDataConfig, RunConfig
 from mlff.peptides.errors import NotConvergedError, PeptideError
@@ -141,10 +140,7 @@ def write_shard(shard: Shard, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    arrays: dict[str, Any] = {field.name: getattr(shard, field.name) for field in fields(Shard)}
-    arrays["report"] = np.array(json.dumps(shard.report))
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+    write_npz(shard, path, compressed=True)
 
 
 def read_shard(path: Path) -> Shard:
@@ -154,8 +150,6 @@ def read_shard(path: Path) -> Shard:
         PeptideError: missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {field.name: archive[field.name] for field in fields(Shard)}
-        return Shard(**{**arrays, "report": json.loads(str(arrays["report"]))})
-    except Exception as error:  # zip and array readers raise many kinds
+        return read_npz(Shard, path)
+    except ValueError as error:
         raise PeptideError(f"{path}: not a readable shard ({error}); delete it and run again") from error

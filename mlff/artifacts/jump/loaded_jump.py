@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mlff.artifacts.container import Container
 from mlff.artifacts.jump.self_test import JumpSelfTest, run_jump_self_test
+from mlff.artifacts.loaded_file import LoadedFile
 from mlff.artifacts.metadata import JumpMetadata
 from mlff.artifacts.self_test import SelfTestReport
 from mlff.equijump import TensorCloud
@@ -17,45 +16,29 @@ from mlff.equijump.residues import RESIDUE_NAMES
 _SAME_LAG = 1e-6  # relative
 
 
-class LoadedJump:
+class LoadedJump(LoadedFile):
     """A network that jumps, with what its file says about it. Made by :func:`mlff.load_jump`.
 
-    Pickles and copies by path and SHA-256 of the file, never by content.
-
     Attributes:
-        module: the network; frozen, so its weights are constants and its dtype is fixed.
         metadata: of the file.
-        device, dtype: where and in what it computes.
-        path, sha256: of the file.
+        module, device, dtype, name, path, sha256: of every loaded file, see :class:`LoadedFile`.
     """
 
     def __init__(
         self,
-        module: nn.Module,
+        container: Container,
         metadata: JumpMetadata,
         test: JumpSelfTest,
         *,
         device: torch.device,
         dtype: torch.dtype,
-        path: Path,
-        sha256: str,
     ) -> None:
-        self.module: Any = module
+        super().__init__(container, metadata, device, dtype)
         self.metadata = metadata
-        self.device = device
-        self.dtype = dtype
-        self.path = path
-        self.sha256 = sha256
         self._test = test
 
     def __repr__(self) -> str:
-        name = self.metadata.name or self.path.name
-        return f"LoadedJump({name}, lag {_listed(self.metadata.lag_times)} ps, {self.dtype}, {self.device})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        from mlff.artifacts.jump.loading import reopen_jump  # loading imports this module
-
-        return reopen_jump, (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
+        return f"LoadedJump({self.name}, lag {_listed(self.metadata.lag_times)} ps, {self.dtype}, {self.device})"
 
     def check_lag(self, lag: float) -> None:
         """Make sure that the model was trained for a lag time in ps.
@@ -65,7 +48,7 @@ class LoadedJump:
         """
         if not any(abs(lag - known) <= _SAME_LAG * known for known in self.metadata.lag_times):
             raise ValueError(
-                f"the model {self.metadata.name or self.path.name} was not trained for a lag of {lag:g} ps; it was for "
+                f"the model {self.name} was not trained for a lag of {lag:g} ps; it was for "
                 f"{_listed(self.metadata.lag_times)} ps"
             )
 

@@ -14,7 +14,7 @@ from mlff.artifacts.jump.self_test import parse_jump_self_test
 from mlff.artifacts.loaded_model import LoadedModel
 from mlff.artifacts.loading import find_device, find_dtype, open_model
 from mlff.artifacts.names import resolve
-from mlff.artifacts.payloads import load_payload, read_metadata
+from mlff.artifacts.payloads import read_metadata
 
 
 def load_jump(
@@ -46,9 +46,7 @@ def open_jump(
     if verify:
         container.check_intact()
     chosen = find_dtype(metadata.dtype if dtype is None else dtype)
-    module = load_payload(container, metadata, device, chosen)
-    path, sha256 = container.path.resolve(), container.sha256
-    model = LoadedJump(module, metadata, test, device=device, dtype=chosen, path=path, sha256=sha256)
+    model = LoadedJump(container, metadata, test, device=device, dtype=chosen)
     if verify:
         model.self_test()
     return model
@@ -62,15 +60,19 @@ def load_any(
     verify: bool = True,
 ) -> LoadedModel | LoadedJump:
     """Load a model of whatever kind, for tools that show files; args and errors as of :func:`mlff.load`."""
-    target = find_device(device)
-    container = Container(resolve(name_or_path))
-    if read_metadata(container).kind == "jump":
-        return open_jump(container, device=target, dtype=dtype, verify=verify)
-    return open_model(container, device=target, dtype=dtype, verify=verify)
+    return _open_any(Container(resolve(name_or_path)), find_device(device), dtype, verify)
 
 
-def reopen_jump(path: str, sha256: str, device: str, dtype: str) -> LoadedJump:
+def reopen(path: str, sha256: str, device: str, dtype: str) -> LoadedModel | LoadedJump:
     """The model again that was pickled; ArtifactError if its file is gone or has changed."""
     container = Container(Path(path))
     container.check_same(sha256)
-    return open_jump(container, device=find_device(device), dtype=dtype, verify=False)
+    return _open_any(container, find_device(device), dtype, False)
+
+
+def _open_any(
+    container: Container, device: torch.device, dtype: torch.dtype | str | None, verify: bool
+) -> LoadedModel | LoadedJump:
+    if read_metadata(container).kind == "jump":
+        return open_jump(container, device=device, dtype=dtype, verify=verify)
+    return open_model(container, device=device, dtype=dtype, verify=verify)

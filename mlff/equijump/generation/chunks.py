@@ -5,11 +5,10 @@ A chunk depends on the settings and the chunk before only, so that interruptions
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlff._files import replacing
+from mlff._npz import read_npz, write_npz
 from mlff.equijump.dataset.errors import DataError
 from mlff.equijump.generation.compiled_copies import CompiledCopies
 from mlff.equijump.generation.config import GenerationConfig, SystemConfig
@@ -182,10 +182,7 @@ def _write_pdb(peptide: Peptide, path: Path, keep_numbers: bool) -> None:
 
 def write_chunk(chunk: Chunk, path: Path) -> None:
     """Write an npz file, whole or not at all."""
-    arrays: dict[str, Any] = {field.name: getattr(chunk, field.name) for field in fields(Chunk)}
-    arrays["report"] = np.array(json.dumps(chunk.report))
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **arrays)
+    write_npz(chunk, path)
 
 
 def read_chunk(path: Path) -> Chunk:
@@ -195,10 +192,8 @@ def read_chunk(path: Path) -> Chunk:
         DataError: missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {field.name: archive[field.name] for field in fields(Chunk)}
-        return Chunk(**{**arrays, "report": json.loads(str(arrays["report"]))})
-    except Exception as error:  # zip and array readers raise many kinds
+        return read_npz(Chunk, path)
+    except ValueError as error:
         raise DataError(
             f"{path}: not a readable chunk ({error}); delete it, those after it and the system.json of the system and "
             "run again"

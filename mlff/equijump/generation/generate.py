@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import shutil
-import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +20,9 @@ from mlff.equijump.generation.config import GenerationConfig, SystemConfig, dump
 from mlff.equijump.generation.starts import molecule
 from mlff.peptides.errors import GenerationStopped
 from mlff.peptides.packages import require_packages
+from mlff.peptides.workers import LOOK_EVERY, count, worker_pool
 
 _LOG = logging.getLogger(__name__)
-_LOOK_EVERY = 0.2  # s
 _ASSEMBLE_EVERY = 600.0  # s; what exists can be used while the rest is being made
 
 Progress = Callable[[float, float], None]
@@ -203,62 +199,28 @@ def _run(
     whole = config.chunks * config.frames_per_chunk
     total = len(config.systems) * config.trajectories * whole
     before = sum(number * config.frames_per_chunk * (group.last - group.first) for group, number in done.items())
-    # spawn: a forked process would inherit the threads and locks of libraries in this one.
-    context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", before), context.Event()
     running: dict[Future[None], Group] = {}
-    with ProcessPoolExecutor(min(workers, len(done)), context, _begin_worker, (counter, stop)) as pool:
-        try:
-            while True:
-                waiting = [g for g, number in done.items() if number < config.chunks and g not in running.values()]
-                if end is not None and time.monotonic() > end:
-                    waiting = []
-                # Those that are behind come first, so that all systems advance together.
-                for group in sorted(waiting, key=done.__getitem__)[: workers - len(running)]:
-                    running[pool.submit(_work, config, group, done[group], folder)] = group
-                if not running:
-                    return
-                finished, _ = wait(running, _LOOK_EVERY, FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                    done[running.pop(future)] += 1
-                if on_progress is not None:
-                    on_progress(ns_per_frame * counter.value, ns_per_frame * total)
-                files.update_now_and_then()
-                if should_stop():
-                    raise GenerationStopped
-        except BrokenProcessPool as error:
-            raise DataError("a worker process was killed (out of memory?); the same command continues") from error
-        finally:
-            # Reached with work left only on errors: what runs ends at its next frame.
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-
-
-class _Worker:
-    """What a worker process was given at its start."""
-
-    counter: Any = None
-    stop: Any = None
-
-
-def _begin_worker(counter: Any, stop: Any) -> None:
-    _Worker.counter, _Worker.stop = counter, stop
-    # Ctrl-C reaches the whole process group; the first process decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Read by the libraries when they are loaded, which is after this; the compiler would start a pool where Triton is.
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")
-    os.environ.update(dict.fromkeys(names, "1"))
-    torch.set_num_threads(1)  # torch has been loaded already
+    with worker_pool(min(workers, len(done)), before, DataError) as pool:
+        while True:
+            waiting = [g for g, number in done.items() if number < config.chunks and g not in running.values()]
+            if end is not None and time.monotonic() > end:
+                waiting = []
+            # Those that are behind come first, so that all systems advance together.
+            for group in sorted(waiting, key=done.__getitem__)[: workers - len(running)]:
+                running[pool.submit(_work, config, group, done[group], folder)] = group
+            if not running:
+                return
+            finished, _ = wait(running, LOOK_EVERY, FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+                done[running.pop(future)] += 1
+            if on_progress is not None:
+                on_progress(ns_per_frame * pool.made, ns_per_frame * total)
+            files.update_now_and_then()
+            if should_stop():
+                raise GenerationStopped
 
 
 def _work(config: GenerationConfig, group: Group, number: int, folder: Path) -> None:
-    parent = multiprocessing.parent_process()
-
-    def count(frames: int) -> None:
-        with _Worker.counter.get_lock():
-            _Worker.counter.value += frames
-        if _Worker.stop.is_set() or parent is None or not parent.is_alive():
-            raise GenerationStopped
-
+    torch.set_num_threads(1)  # the variables of the environment are too late where the caller's script loads torch
     make_chunk(config, group, number, folder, count)
