@@ -50,6 +50,22 @@ def gaussian_mean(jump: Tensor, covariance: Tensor) -> Mean:
     return mean
 
 
+def branched_mean(probability: float, distance: float, width: float) -> Mean:
+    """For numbers x1 ~ N(x0, width²), or with a probability N(x0 + distance, width²)."""
+
+    def mean(rest: Tensor, source: Tensor, beta: Tensor, c: Tensor) -> Tensor:
+        total = (beta * width).square() + c.square()
+        prior = torch.tensor([1 - probability, probability], dtype=rest.dtype).log()
+        means = torch.stack([source, source + distance])
+        # At t = 0 nothing is known: both terms vanish, and so does the evidence.
+        evidence = torch.where(total > 0, -0.5 * (rest - beta * means).square() / total, 0.0)
+        weights = torch.softmax(prior.view(2, *[1] * rest.dim()) + evidence, dim=0)
+        gain = torch.where(total > 0, beta * width**2 / total, 0.0)
+        return (weights * (means + gain * (rest - beta * means))).sum(0)
+
+    return mean
+
+
 def tabulated_mean(grid: Tensor, probabilities: Tensor) -> Mean:
     """For one number x1 on an even grid [G] with P(x1 | x0), [G, G], interpolated between rows.
 

@@ -37,6 +37,10 @@ def export(
         float | None,
         typer.Option(help="Share of each late step that is gone back with new noise. Default: as configured."),
     ] = None,
+    early: Annotated[
+        float | None,
+        typer.Option(help="Share of the steps that decide where a jump goes. Default: as configured."),
+    ] = None,
 ) -> None:
     """Write a trained jump model as one self-describing file that `equijump rollout` and other drivers load.
 
@@ -50,7 +54,7 @@ def export(
 
         equijump export runs/ala2 -o model.pt --name equijump-ala2 --licence MIT
 
-        equijump export runs/ala2 -o model.pt --exponential --churn 0.15
+        equijump export runs/ala2 -o model.pt --latent-steps 12 --exponential --churn 0.15 --early 0.42
     """
     from mlff.artifacts import ArtifactError, export_jump
     from mlff.commands.common import WRONG_INPUT, error_console, report_error, set_up_logging
@@ -66,7 +70,7 @@ def export(
     set_up_logging()
     try:
         model, trained = load_trained_jump(source)
-        _set_sampler(model, latent_steps, {"exponential": exponential, "churn": churn})
+        _set_sampler(model, latent_steps, {"exponential": exponential, "churn": churn, "early": early})
         folder = RunFolder(source if source.is_dir() else source.parent)
         config = read_config(JumpTrainingConfig, folder.config) if folder.config.exists() else None
         systems = _training_systems(config, data)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from exact_networks import best_network, gaussian_mean, tabulated_mean
+from exact_networks import best_network, branched_mean, gaussian_mean, tabulated_mean
 from scipy.linalg import expm, solve_continuous_lyapunov, solve_discrete_lyapunov
 from torch import Tensor
 
@@ -62,6 +62,7 @@ CASES = {
     "follmer, churn": (FollmerTransport(NOISE, centred=False, churn=0.3), 20),
     "follmer, linear, churn": (FollmerTransport(NOISE, centred=False, quadratic=False, churn=0.3), 40),
     "follmer, exponential, churn": (FollmerTransport(NOISE, centred=False, exponential=True, churn=0.3), 80),
+    "follmer, early": (FollmerTransport(NOISE, centred=False, early=0.4), 16),
     "endpoint": (EndpointTransport(NOISE, centred=False), 15),
     "two-sided": (TwoSidedTransport(NOISE, centred=False), 30),
     "two-sided, quadratic": (TwoSidedTransport(NOISE, centred=False, gamma="quadratic", epsilon=3.0), 50),
@@ -97,6 +98,7 @@ ORDERS = {
     "follmer, linear, exponential": (FollmerTransport(NOISE, centred=False, quadratic=False, exponential=True), 2),
     "follmer, churn": (FollmerTransport(NOISE, centred=False, churn=0.3), 2),
     "follmer, exponential, churn": (FollmerTransport(NOISE, centred=False, exponential=True, churn=0.3), 2),
+    "follmer, exponential, early": (FollmerTransport(NOISE, centred=False, exponential=True, early=0.4), 2),
     "follmer, exponential, Euler": (FollmerTransport(NOISE, centred=False, heun=False, exponential=True), 1),
     "endpoint": (EndpointTransport(NOISE, centred=False), 2),
     "endpoint, Euler": (EndpointTransport(NOISE, centred=False, heun=False), 1),
@@ -151,6 +153,24 @@ def test_what_ten_steps_do_to_the_width_of_x1(exponential: bool, narrow: float, 
     found = covariance.diagonal().sqrt() / width
     assert found[0] == pytest.approx(narrow, abs=0.01)
     assert found[1] == pytest.approx(wide, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("early", "steps", "shares"),
+    [(0.0, 10, (0.72, 0.65)), (0.42, 12, (0.92, 0.92)), (0.42, 50, (0.99, 0.97))],
+    ids=["ten steps", "twelve, five of them early", "fifty"],
+)
+def test_how_many_rare_jumps_are_found(early: float, steps: int, shares: tuple[float, float]) -> None:
+    """Of a branch of 1 % at 7 and 10 σ: what the documentation says."""
+    transport = FollmerTransport([1.0], centred=False, exponential=True, churn=0.15, early=early)
+    source = torch.zeros(100_000, 1, 1, 1)
+    mask = torch.ones(100_000, 1, 1, dtype=torch.bool)
+    for distance, share in zip((7.0, 10.0), shares, strict=True):
+        network = best_network(transport, branched_mean(0.01, distance, 0.7))
+        generator = torch.Generator().manual_seed(0)
+        sample = transport.sample(network, source, mask, source, steps=steps, generator=generator)
+        found = float((sample > distance / 2).double().mean()) / 0.01
+        assert found == pytest.approx(share, abs=0.07)  # two standard errors of a thousand jumps
 
 
 class DoubleWell:

@@ -124,6 +124,10 @@ class Transport(nn.Module, ABC):
 
     def grid(self, step: int, steps: int) -> float:
         """Time between a step and the one before it in the grid: 0 at step 0, 1 at ``steps``."""
+        return self.towards_one(step, steps)
+
+    def towards_one(self, step: int, steps: int) -> float:
+        """From 0 to 1 in steps that become shorter, by ``grid_power``."""
         return 1.0 - (1.0 - step / steps) ** self.grid_power
 
     def begin(self, step: int, steps: int) -> float:

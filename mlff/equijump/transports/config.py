@@ -51,6 +51,13 @@ class FollmerConfig(_Common):
         description="steps of the second half begin earlier by this share of the last one: errors of the network are "
         "forgotten, and few steps narrow x1",
     )
+    early: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the steps that decide, along the drift, where the jump goes (up to t = 0.5); 0: the "
+        "grid of grid_power, which misses rare jumps if steps are few",
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> "FollmerConfig":
@@ -95,6 +102,7 @@ def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> 
             config.time_power,
             config.exponential,
             config.churn,
+            config.early,
         )
     if isinstance(config, EndpointConfig):
         return EndpointTransport(config.noise, True, config.heun, config.grid_power, config.time_power)

@@ -13,7 +13,7 @@ from mlff.equijump.transports import EndpointConfig, FollmerConfig, TwoSidedConf
 
 TRANSPORTS = {
     "follmer": FollmerConfig(),
-    "follmer, churn": FollmerConfig(exponential=True, churn=0.3),
+    "follmer, churn": FollmerConfig(exponential=True, churn=0.3, early=0.4),
     "endpoint": EndpointConfig(),
     "two-sided": TwoSidedConfig(),
 }

@@ -163,13 +163,13 @@ def test_a_run_becomes_a_model(run_folder, dipeptide, tmp_path):
 def test_the_sampler_is_chosen_at_the_export(run_folder, tmp_path):
     plain, changed = tmp_path / "plain.pt", tmp_path / "changed.pt"
     assert run("export", run_folder, "-o", plain).exit_code == 0
-    options = ["--latent-steps", 7, "--exponential", "--churn", 0.2]
+    options = ["--latent-steps", 7, "--exponential", "--churn", 0.2, "--early", 0.3]
     result = run("export", run_folder, "-o", changed, *options)
     assert result.exit_code == 0, result.output
     models = [mlff.load_jump(path) for path in (plain, changed)]
     assert models[1].metadata.steps == 7
     sampler = models[1].metadata.architecture["transport"]
-    assert (sampler["exponential"], sampler["churn"]) == (True, 0.2)
+    assert (sampler["exponential"], sampler["churn"], sampler["early"]) == (True, 0.2, 0.3)
     # churn draws noise in the six correctors of seven steps, too
     assert [model.num_noises(7) for model in models] == [7, 13]
 
