@@ -133,7 +133,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """TIC1, timescales and valid frames of every molecule, beside what dynamics differ from themselves."""
     names = [row["molecule"].removeprefix("ACE-").removesuffix("-NME") for row in rows]
     panels = (("tic1", "JS divergence of TIC1 (nats)"), ("timescales", "timescales, factor"), ("valid", "valid frames"))
-    figure = Figure(figsize=(10, 0.4 * len(rows) + 1.4), layout="constrained")
+    figure = Figure(figsize=(10, 0.4 * len(rows) + 1.7), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True)
     for axis, (key, title) in zip(axes, panels, strict=True):
         for field, color, label in (("dynamics", "0.6", "dynamics"), ("value", "C0", "jumps")):
@@ -146,8 +146,10 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
             axis.axvline(rows[0][key]["limit"], color="C3", linewidth=1, label="limit of the median")
         axis.set_xlabel(title)
         axis.grid(axis="y", alpha=0.3)
+    axes[1].set_xscale("log", base=2)
+    axes[1].xaxis.set_major_formatter("{x:g}")
     axes[0].invert_yaxis()
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
     save_figure(figure, path)
 
 
