@@ -136,12 +136,12 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(10, 0.4 * len(rows) + 1.7), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True)
     for axis, (key, title) in zip(axes, panels, strict=True):
-        for field, color, label in (("dynamics", "0.6", "dynamics"), ("value", "C0", "jumps")):
-            values = [math.nan if row[key][field] is None else row[key][field] for row in rows]
-            axis.plot(values, names, "o", color=color, label=label)
+        for field, color, edge in (("dynamics", "0.6", 0.94), ("jumps", "C0", 0.97)):
+            values = [math.nan if value is None else value for value in (_drawn(row, key, field) for row in rows)]
+            axis.plot(values, names, "o", color=color, label=field)
             # A process that was not made has no factor: it stands at the edge.
             missing = [name for name, value in zip(names, values, strict=True) if math.isnan(value)]
-            axis.plot([0.97] * len(missing), missing, ">", color=color, transform=axis.get_yaxis_transform())
+            axis.plot([edge] * len(missing), missing, ">", color=color, transform=axis.get_yaxis_transform())
         if key in _LIMITED:
             axis.axvline(rows[0][key]["limit"], color="C3", linewidth=1, label="limit of the median")
         axis.set_xlabel(title)
@@ -151,6 +151,14 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
     save_figure(figure, path)
+
+
+def _drawn(row: dict[str, Any], key: str, field: str) -> float | None:
+    """A figure of the jumps or of the dynamics; of their timescales each its own worst one."""
+    if key != "timescales" or field == "jumps":
+        return row[key]["value" if field == "jumps" else field]
+    factors = [process["dynamics"] for process in row["processes"].values()]
+    return None if not factors or None in factors else max(factors)
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
@@ -169,9 +177,9 @@ def main(arguments: list[str] | None = None) -> int:
     options, console = options_of(arguments), Console(stderr=True)
     try:
         record = benchmark(options, console)
+        write_record(options.output / RESULT, record)
     except (ValueError, OSError) as error:
         return complain(error)
-    write_record(options.output / RESULT, record)
     for key, value in record["medians"].items():
         console.print(f"median {key}: {'not measured' if value is None else f'{value:.4g}'}", markup=False)
     return 0

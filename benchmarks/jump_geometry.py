@@ -136,14 +136,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = options_of(arguments)
     try:
         record = benchmark(options)
+        if options.output is not None:
+            write_record(options.output, record)
     except (ValueError, OSError) as error:
         return complain(error)
     table = Table("", *_FIGURES.values())
     for case, found in record["means"].items():
         table.add_row(case, *(f"{found[key]:.4g}" for key in _FIGURES))
     Console().print(table)
-    if options.output is not None:
-        write_record(options.output, record)
     return 0
 
 

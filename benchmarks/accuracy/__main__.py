@@ -48,7 +48,10 @@ def main(
     run_folder: Annotated[
         Path | None, typer.Option("--run-folder", help="Of the training; default: named in runs/accuracy.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was stopped; same options.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where the run stopped; same options, or its --run-folder and more time."),
+    ] = False,
 ) -> None:
     """Train and test one recipe and write its result as JSON.
 

@@ -30,6 +30,6 @@ class LoadedFile:
         self.name = metadata.name or self.path.name
 
     def __reduce__(self) -> tuple[object, ...]:
-        from mlff.artifacts.jump.loading import reopen  # loading imports this module
+        from mlff.artifacts.jump.loading import reopen  # it imports the classes of this one
 
         return reopen, (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))

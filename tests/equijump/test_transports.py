@@ -257,6 +257,14 @@ def test_times_of_training_lie_as_their_power_says() -> None:
         assert (1.0 - times < share).double().mean() == pytest.approx(share**0.5, abs=0.02)
 
 
+def test_early_steps_lead_to_the_middle_and_are_left_out_of_few() -> None:
+    transport = FollmerTransport([0.5], early=0.42)
+    assert [transport.grid(step, 12) for step in range(6)] == pytest.approx([0, 1 / 6, 1 / 4, 1 / 3, 5 / 12, 1 / 2])
+    assert transport.grid(12, 12) == 1.0
+    plain = FollmerTransport([0.5])
+    assert [transport.grid(step, 3) for step in range(4)] == [plain.grid(step, 3) for step in range(4)]
+
+
 # --- wrong use ---
 
 
@@ -270,7 +278,7 @@ def test_times_of_training_lie_as_their_power_says() -> None:
         (lambda: FollmerTransport([0.5], grid_power=9.0), "between 1 and 8"),
         (lambda: FollmerTransport([0.5], churn=1.0), "churn must be"),
         (lambda: FollmerTransport([0.5], churn=0.2, heun=False), "churn needs"),
-        (lambda: FollmerTransport([0.5], early=1.0), "early must be"),
+        (lambda: FollmerTransport([0.5], early=0.6), "early must be"),
         (lambda: TwoSidedTransport([0.5], gamma="sine"), "gamma must be"),
         (lambda: TwoSidedTransport([0.5], epsilon=0.0), "without noise"),
         (lambda: TwoSidedTransport([0.5], window=(0.9, 0.1)), "window"),

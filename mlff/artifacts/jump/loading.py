@@ -60,7 +60,8 @@ def load_any(
     verify: bool = True,
 ) -> LoadedModel | LoadedJump:
     """Load a model of whatever kind, for tools that show files; args and errors as of :func:`mlff.load`."""
-    return _open_any(Container(resolve(name_or_path)), find_device(device), dtype, verify)
+    target = find_device(device)
+    return _open_any(Container(resolve(name_or_path)), target, dtype, verify)
 
 
 def reopen(path: str, sha256: str, device: str, dtype: str) -> LoadedModel | LoadedJump:

@@ -54,9 +54,9 @@ class FollmerConfig(_Common):
     early: float = Field(
         default=0.0,
         ge=0,
-        lt=1,
-        description="share of the steps that decide, along the drift, where the jump goes (up to t = 0.5); 0: the "
-        "grid of grid_power, which misses rare jumps if steps are few",
+        le=0.5,
+        description="share of the steps, rounded, that decide along the drift where the jump goes (up to t = 0.5; "
+        "grid_power is for the others); 0: all steps by grid_power, which miss rare jumps if they are few",
     )
 
     @model_validator(mode="after")

@@ -26,8 +26,9 @@ class FollmerTransport(Transport):
         churn: from t = 0.5 on, every step begins earlier than the last one ended, by this share of its length: noise is
             put back, and with it errors of the network are forgotten (Karras et al., arXiv:2206.00364). With an exact
             network and many steps the law of x1 is the same for any churn; few steps narrow it. Needs ``heun``.
-        early: share of the steps that lead to t = 0.5, along the drift and evenly, but for the first, which is twice as
-            long; 0: the grid of all transports, where few steps miss a part of the rare jumps, see :meth:`grid`.
+        early: share of the steps, at most a half, that lead to t = 0.5, along the drift and evenly, but for the first,
+            which is twice as long; 0: the grid of all transports, where few steps miss a part of the rare jumps, see
+            :meth:`grid`.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class FollmerTransport(Transport):
             raise ValueError(f"churn must be at least 0 and below 1, got {churn}")
         if churn > 0.0 and not heun:
             raise ValueError("churn needs steps of second order: heun must be true")
-        if not 0.0 <= early < 1.0:
-            raise ValueError(f"early must be at least 0 and below 1, got {early}")
+        if not 0.0 <= early <= 0.5:
+            raise ValueError(f"early must be between 0 and 0.5, got {early}")
 
     def interpolate(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
         t = along(time)
@@ -103,8 +104,8 @@ class FollmerTransport(Transport):
         return state, memory
 
     def early_steps(self, steps: int) -> int:
-        """How many steps lead to t = 0.5, if the grid makes a difference."""
-        return min(int(self.early * steps + 0.5), steps - 1)
+        """How many steps lead to t = 0.5; none of less than four, which are all needed for the width of x1."""
+        return int(self.early * steps + 0.5) if steps >= 4 else 0
 
     def grid(self, step: int, steps: int) -> float:
         """As of all transports, or with ``early`` steps of their own.
