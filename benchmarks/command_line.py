@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,26 @@ def complain(error: Exception) -> int:
     console = Console(stderr=True)
     console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     return WRONG_INPUT
+
+
+def measure_and_show(
+    options: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> int:
+    """Measure, write the record if ``options.output`` names a file, and show it.
+
+    Returns:
+        the exit status: 0 done, 2 wrong input.
+    """
+    try:
+        record = measure(options)
+        if options.output is not None:
+            write_record(options.output, record)
+    except (ValueError, OSError) as error:
+        return complain(error)
+    show(record)
+    return 0
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:

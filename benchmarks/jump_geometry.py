@@ -24,7 +24,7 @@ from rich.table import Table
 from torch import Tensor
 
 import mlff
-from benchmarks.command_line import add_jump_model, complain, new_parser, write_record
+from benchmarks.command_line import add_jump_model, measure_and_show, new_parser
 from benchmarks.jump_molecule import chosen_lag
 from benchmarks.speed.timing import machine
 from mlff.artifacts import LoadedJump
@@ -131,20 +131,17 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 wrong input."""
-    options = options_of(arguments)
-    try:
-        record = benchmark(options)
-        if options.output is not None:
-            write_record(options.output, record)
-    except (ValueError, OSError) as error:
-        return complain(error)
+def show(record: dict[str, Any]) -> None:
+    """The means as a table."""
     table = Table("", *_FIGURES.values())
     for case, found in record["means"].items():
         table.add_row(case, *(f"{found[key]:.4g}" for key in _FIGURES))
     Console().print(table)
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 2 wrong input."""
+    return measure_and_show(options_of(arguments), benchmark, show)
 
 
 if __name__ == "__main__":

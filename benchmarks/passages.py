@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.command_line import complain, new_parser, write_record
+from benchmarks.command_line import measure_and_show, new_parser
 from benchmarks.speed.timing import machine
 from mlff.equijump.analysis import Ensemble, read_reference
 from mlff.equijump.analysis.features import Torsions
@@ -113,21 +113,18 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 wrong input."""
-    options = options_of(arguments)
-    try:
-        record = benchmark(options)
-        if options.output is not None:
-            write_record(options.output, record)
-    except (ValueError, OSError) as error:
-        return complain(error)
+def show(record: dict[str, Any]) -> None:
+    """Passages both ways as a table."""
     table = Table("", "exits", "ns at φ > 0", "one in ns", "entries", "ns at φ < 0", "one in ns")
     for folder, row in record["rows"].items():
         ways = (row["exits"], row["entries"])
         table.add_row(folder, *(text for way in ways for text in (f"{way['number']}", f"{way['ns']:.1f}", one_in(way))))
     Console().print(table)
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 2 wrong input."""
+    return measure_and_show(options_of(arguments), benchmark, show)
 
 
 if __name__ == "__main__":
