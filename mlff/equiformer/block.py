@@ -12,6 +12,8 @@ from mlff.irreps import DegreeLayerNorm, MergedLayerNorm, SeparableLayerNorm
 
 def equivariant_norm(config: EquiformerConfig, lmax: int) -> nn.Module:
     """The layer norm that the configuration asks for."""
+    if config.norm == "none":
+        return nn.Identity()
     if config.norm == "merged":
         return MergedLayerNorm(lmax, config.channels)
     if config.norm == "layer_norm":

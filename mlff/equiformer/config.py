@@ -85,8 +85,8 @@ class EquiformerConfig(BaseModel):
     feed_forward: Literal["grid_mlp", "joint_grid_mlp", "separable_s2", "s2", "gate", "product"] = Field(
         "grid_mlp", description="product: V3; the others V2, 'joint' and 's2' take l = 0 from the grid as well"
     )
-    norm: Literal["layer_norm_sh", "layer_norm", "merged"] = Field(
-        "layer_norm_sh", description="merged: V3, called rms_norm_sh in V2"
+    norm: Literal["layer_norm_sh", "layer_norm", "merged", "none"] = Field(
+        "layer_norm_sh", description="merged: V3, called rms_norm_sh in V2; none: extrapolates best from little data"
     )
     radial_norm: bool = Field(True, description="layer norms inside the radial functions")
     attention: Literal["softmax", "envelope", "none"] = Field(

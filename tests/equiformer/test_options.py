@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gated feed-forward": {"feed_forward": "gate"},
     "layer norm per degree": {"norm": "layer_norm"},
     "merged norm": {"norm": "merged"},
+    "no norms": {"norm": "none"},
     "shared element embeddings": {"edge_elements": "shared"},
     "no element embeddings on edges": {"edge_elements": "none"},
     "no attention norm": {"attention_norm": False},
@@ -94,6 +95,7 @@ def test_what_options_leave_out():
     assert count({"edge_elements": "shared"}) == everything - 3 * embeddings + embeddings
     assert count({"edge_elements": "none"}) == everything - 3 * (embeddings + 2 * width * width)
     assert count({"attention_norm": False}) == everything - 2 * 2 * SMALL["alpha_channels"]
+    assert count({"norm": "none"}) == everything - 3 * (2 + lmax) * channels
     scalar_mlp, grid_mlp = channels * hidden + hidden, 3 * hidden * hidden
     assert count({"feed_forward": "joint_grid_mlp"}) == everything - 2 * scalar_mlp
     assert count({"feed_forward": "separable_s2"}) == everything - 2 * grid_mlp
