@@ -113,7 +113,7 @@ def test_missing_data_say_where_to_get_them(tmp_path: Path) -> None:
     config = configuration(recipe, Choice(), tmp_path / "absent", tmp_path / "run")
     with pytest.raises(ConfigError) as caught:
         check_data(recipe, config)
-    for words in ("absent", "train_300K.xyz.gz", "iso_atoms.xyz.gz", "--data", "BOTNet-datasets"):
+    for words in ("absent", "train_300K.xyz.gz", "test_600K.xyz.gz", "--data", "BOTNet-datasets"):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
