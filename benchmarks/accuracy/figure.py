@@ -9,14 +9,15 @@ from statistics import fmean, stdev
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.accuracy.groups import Group, largest_budget
+from benchmarks.accuracy.groups import Group, former, largest_budget
 from benchmarks.accuracy.published import Published
+from benchmarks.accuracy.recipe import Recipe
 from mlff._files import replacing
 
 _MARKERS = "sD^v"
 
 
-def draw(groups: Sequence[Group], published: Published, image: Path) -> None:
+def draw(groups: Sequence[Group], recipe: Recipe, published: Published, image: Path) -> None:
     """Dot plot of the force MAE by molecule; hollow where the budget was reduced, bars over seeds."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axis = figure.subplots()
@@ -26,11 +27,12 @@ def draw(groups: Sequence[Group], published: Published, image: Path) -> None:
         axis.plot(range(len(molecules)), values, marker, ms=6, alpha=0.6, label=f"{model}, published")
     labels = set()
     for place, molecule in enumerate(molecules):
-        for group in largest_budget(groups, "rmd17", molecule):
+        for group in largest_budget(groups, recipe, molecule):
             values = group.values("test", "forces_mae")
             reduced, dens = group.first.budget.kind == "reduced", group.first.dens
-            color = "tab:purple" if dens else "black"
-            label = f"here{', DeNS' if dens else ''}{', reduced budget' if reduced else ''}"
+            changed = former(group, recipe)
+            color = "tab:purple" if dens else "tab:gray" if changed else "black"
+            label = f"here{', DeNS' * dens}{', reduced budget' * reduced}{', former recipe' * changed}"
             axis.errorbar(
                 place + (0.34 if dens else 0.2),  # beside the published ones
                 fmean(values),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from benchmarks.accuracy.recipe import Choice, Recipe, configuration
 from benchmarks.accuracy.result import Result, ResultError
+from mlff.training.portable import portable_config
 
 # Fields of the configuration that do not make another experiment, or are part of the key of a group.
 _FREE = {"seed", "dens", "epochs", "max_minutes", "anneal_by", "validate_every", "save_every_minutes", "log_every"}
@@ -62,12 +65,19 @@ def group(results: Sequence[Result]) -> list[Group]:
     return [Group(tuple(sorted(runs, key=lambda run: run.seed))) for runs in rows.values()]
 
 
-def largest_budget(groups: Sequence[Group], recipe: str, molecule: str | None = None) -> list[Group]:
-    """Rows of the main table: full runs where there are any, else those of the budget with the most epochs."""
-    own = [one for one in groups if (one.first.recipe, one.first.molecule) == (recipe, molecule)]
+def former(group: Group, recipe: Recipe) -> bool:
+    """Whether the runs were done with other settings than those that the recipe has now."""
+    run = group.first
+    now = configuration(recipe, Choice(molecule=run.molecule, dens=run.dens), Path(), Path())
+    return bool(_differences(portable_config(now), run.config))
+
+
+def largest_budget(groups: Sequence[Group], recipe: Recipe, molecule: str | None = None) -> list[Group]:
+    """Rows of the main table: of the recipe as it is now where there are any, full runs, else the most epochs."""
+    own = [one for one in groups if (one.first.recipe, one.first.molecule) == (recipe.name, molecule)]
     if not own:
         return []
-    best = max(own, key=lambda one: (one.first.budget.kind == "full", one.epochs))
+    best = max(own, key=lambda one: (not former(one, recipe), one.first.budget.kind == "full", one.epochs))
     chosen = [one for one in own if _budget_key(one.first) == _budget_key(best.first)]
     return sorted(chosen, key=lambda one: one.first.dens)
 

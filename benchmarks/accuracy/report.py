@@ -53,7 +53,7 @@ def main(
                 print(f"{readme}: not up to date; run: python -m benchmarks.accuracy.report", file=sys.stderr)
             raise typer.Exit(int(new != old))
         if _has_rmd17(groups):
-            draw(groups, published["rmd17"], results.parent / FIGURE)
+            draw(groups, load_recipe("rmd17"), published["rmd17"], results.parent / FIGURE)
         if new != old:
             write_text(readme, new)
     except (ResultError, OSError) as error:
@@ -71,7 +71,8 @@ def section(groups: list[Group], published: dict[str, Published]) -> str:
         "Energies in meV, forces in meV/Å per component; several seeds (of weights and batches, the split stays): "
         "mean ± standard deviation. A *full*\nbudget is all epochs of the recipe, a *reduced* one ended, annealed, "
         "before. Published figures are copied from the papers that\n`benchmarks/accuracy/published.yaml` names; "
-        "nothing was retrained." + (_DIRTY if _has_dirty(groups) else ""),
+        "nothing was retrained. *Former recipe*: done\nbefore the recipe was changed, settings in the result."
+        + (_DIRTY if _has_dirty(groups) else ""),
         "**rMD17**, split 01, 950 training and 50 validation frames, one set of hyper-parameters; MAE on the 1000 test "
         "frames, energy of the molecule / forces:",
         "\n".join(tables.rmd17(groups, recipes["rmd17"], published["rmd17"])),
@@ -84,7 +85,7 @@ def section(groups: list[Group], published: dict[str, Published]) -> str:
             tables.others(groups, [recipes[name] for name in ("co2_ni100", "formate_cu110", "spice_dipeptides")])
         ),
     ]
-    comparison = tables.dens(groups, {name: recipe.title for name, recipe in recipes.items()})
+    comparison = tables.dens(groups, recipes)
     if comparison:
         parts += [
             "**DeNS on against off**, same architecture, same budget; gain: reduction of the mean force MAE ± its "

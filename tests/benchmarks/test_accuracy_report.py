@@ -39,7 +39,7 @@ def result(forces: float, **changes: Any) -> Result:
         },
         "training": {"steps": 10, "wall_minutes": 90.0, "parameters": 1, "best_validation": {}},
         "tests": dict.fromkeys(tests, errors),
-        "config": {"optimizer": {"lr": 0.001}, "seed": changes.get("seed", 0)},
+        "config": {"optimizer": {"lr": 0.004}, "seed": changes.get("seed", 0)},
     }
     for name, value in changes.items():
         section, _, field = name.rpartition(".")
@@ -99,6 +99,15 @@ def test_main_table_takes_the_full_runs_and_else_the_longest() -> None:
     assert row(section(short, long, result(2.0)), "ethanol")[1].endswith("/ 2.00")
 
 
+def test_runs_of_a_former_recipe_are_marked_and_give_way_to_those_of_the_present_one() -> None:
+    before = result(2.0, config={"optimizer": {"lr": 0.002}}, **{**REDUCED, "budget.max_minutes": 90.0})
+    assert row(section(before), "ethanol")[4].endswith(", former recipe")
+    now = result(3.0, **{**REDUCED, "budget.epochs": 100})
+    cells = row(section(before, now), "ethanol")
+    assert cells[1].endswith("/ 3.00")
+    assert "former" not in cells[4]
+
+
 def test_3bpa_shows_rmse_at_both_temperatures() -> None:
     text = section(result(10.0, recipe="3bpa", molecule=None, test_names=["300 K", "600 K"]))
     assert row(text, "here")[1:3] == ["3.33 / 20.0", "3.33 / 20.0"]
@@ -141,7 +150,7 @@ def test_dens_is_compared_within_one_budget_only() -> None:
 
 def test_compiled_runs_of_so_many_minutes_are_a_row_of_their_own() -> None:
     """They do more epochs in the time; in so many epochs they are the same runs."""
-    compiled = {"config": {"optimizer": {"lr": 0.001}, "compile": True}}
+    compiled = {"config": {"optimizer": {"lr": 0.004}, "compile": True}}
     plain, faster = group([result(3.0, **REDUCED), result(2.0, **{**REDUCED, "budget.epochs": 500}, **compiled)])
     assert row(report.section([plain, faster], load_published()), "ethanol")[1].endswith("/ 2.00")
     with pytest.raises(ResultError, match="same seed and budget"):
@@ -169,7 +178,7 @@ def test_runs_that_cannot_be_compared_are_refused(other: Result, message: str) -
 
 
 def test_fields_of_a_newer_version_do_not_split_a_row() -> None:
-    newer = {"optimizer": {"lr": 0.001, "momentum": None}, "seed": 1, "max_minutes": 3.0}
+    newer = {"optimizer": {"lr": 0.004, "momentum": None}, "seed": 1, "max_minutes": 3.0}
     assert len(group([result(2.0), result(2.1, seed=1, config=newer)])) == 1
 
 
