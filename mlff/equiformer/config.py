@@ -86,7 +86,7 @@ class EquiformerConfig(BaseModel):
         "grid_mlp", description="product: V3; the others V2, 'joint' and 's2' take l = 0 from the grid as well"
     )
     norm: Literal["layer_norm_sh", "layer_norm", "merged", "none"] = Field(
-        "layer_norm_sh", description="merged: V3, called rms_norm_sh in V2; none: extrapolates best from little data"
+        "layer_norm_sh", description="merged: V3, called rms_norm_sh in V2; none: see docs/training.md"
     )
     radial_norm: bool = Field(True, description="layer norms inside the radial functions")
     attention: Literal["softmax", "envelope", "none"] = Field(
