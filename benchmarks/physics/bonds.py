@@ -2,9 +2,9 @@
 
     python -m benchmarks.physics.bonds peptides peptides-spice -o benchmarks/results/bonds
 
-Training data hold bonds of thermal lengths; how a model goes on beyond them decides whether hot molecules keep
-together. One bond of every kind (elements and length to 0.1 Å) is changed rigidly: the smaller side of the molecule
-moves along the bond. The force is minus the derivative of the energy by the length, negative where the bond pulls.
+How a model goes on beyond the bond lengths of its training data decides whether hot molecules keep together. One bond
+of every kind (elements and length to 0.1 Å) is changed rigidly: the smaller side of the molecule moves along the bond.
+The force is minus the derivative of the energy by the length, negative where the bond pulls.
 Writes JSON and a plot.
 """
 
@@ -56,11 +56,13 @@ def bonds_of(atoms: Atoms) -> list[Bond]:
     found: dict[str, Bond] = {}
     for i, j, length in zip(first, second, lengths, strict=True):
         name = f"{'–'.join(sorted(atoms.symbols[[i, j]]))} {length:.1f} Å"
+        if name in found:
+            continue
         others = ~(((first == i) & (second == j)) | ((first == j) & (second == i)))
         graph = coo_array((np.ones(others.sum()), (first[others], second[others])), shape=2 * (len(atoms),))
         parts = connected_components(graph, directed=False)[1]
         side = np.flatnonzero(parts == parts[j])
-        if name not in found and parts[i] != parts[j] and 2 * len(side) <= len(atoms):
+        if parts[i] != parts[j] and 2 * len(side) <= len(atoms):
             found[name] = Bond(name, (int(i), int(j)), float(length), side)
     return list(found.values())
 
@@ -92,22 +94,22 @@ def measure(models: Sequence[str], structure: Path, charge: int, stretches: Sequ
     """The record: for every bond, forces of every model and of the reference, and how far each model follows.
 
     Raises:
-        ValueError: a model does not know the elements, or tblite is missing.
+        ValueError: no bond can be stretched, a model does not know the elements, or tblite is missing.
         OSError: a file cannot be read.
     """
     atoms = ase.io.read(structure)
     atoms.set_constraint()
-
-    def of_model(calculator: MLFFCalculator) -> Forces:
-        return lambda changed: calculator.get_forces(changed)
+    bonds = bonds_of(atoms)
+    if not bonds:
+        raise ValueError(f"{structure}: no bond outside of a ring; give a molecule that has one")
 
     def of_reference(changed: Atoms) -> Array:
         return label(changed.numbers, changed.positions, charge).forces
 
     methods: dict[str, Forces] = {METHOD: of_reference}
-    methods |= {name: of_model(MLFFCalculator(name, dtype="float64")) for name in models}
+    methods |= {name: MLFFCalculator(name, dtype="float64").get_forces for name in models}
     rows = []
-    for bond in bonds_of(atoms):
+    for bond in bonds:
         found = {name: forces_along(atoms, bond, stretches, forces) for name, forces in methods.items()}
         follows = {name: follows_to(stretches, found[name], found[METHOD]) for name in models}
         print(f"{bond.name}: " + ", ".join(f"{name} follows to +{reach:.2f} Å" for name, reach in follows.items()))

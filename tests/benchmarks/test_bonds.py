@@ -66,3 +66,6 @@ def test_a_whole_run(tmp_path, capsys):
     molecule("CH4").write(water)
     assert main(arguments) == 2
     assert "error:" in capsys.readouterr().err
+    molecule("O").write(water)
+    assert main(arguments) == 2
+    assert "no bond outside of a ring" in capsys.readouterr().err
