@@ -14,7 +14,7 @@ from benchmarks.accuracy.recipe import Choice, Recipe
 from benchmarks.accuracy.result import Budget, Errors, Hardware, Result, Training
 from mlff.commands.common import load_trained
 from mlff.data import Frame, GraphDataset, load_splits
-from mlff.training import RunFolder, TrainingConfig, train
+from mlff.training import RunFolder, TrainingConfig, set_up_process, train
 from mlff.training.batches import graph_batches
 from mlff.training.environment import git_commit
 from mlff.training.keeping import OnStep
@@ -28,12 +28,12 @@ def run(
 ) -> Result:
     """Train (or go on, or only test what is trained) and evaluate.
 
-    Sets the threads of torch and its seed.
+    Sets up the process (threads, memory) and torch's seed.
 
     Raises:
         what ``mlff.training.train`` raises.
     """
-    torch.set_num_threads(choice.threads)
+    set_up_process(choice.threads)
     commit = git_commit()
     report = train(config, resume=resume, on_step=on_step).report
     if report is None:

@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.timing import alternate, machine, summary
 from mlff.data import BatchSampler, GraphDataset, collate, load_splits
-from mlff.training import TrainingConfig, train
+from mlff.training import TrainingConfig, set_up_process, train
 from mlff.training.averaging import averaged_copy
 from mlff.training.compiled import CompiledObjective
 from mlff.training.config import parse_config
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--no-compile", action="store_true", help="leave out what takes minutes")
     parser.add_argument("-o", "--output", type=Path, help="JSON file")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    set_up_process(arguments.threads)
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "frames.extxyz", frames(arguments.frames))

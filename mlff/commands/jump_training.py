@@ -6,8 +6,6 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.commands.progress import training_progress
 from mlff.equijump import StructureError
@@ -16,6 +14,7 @@ from mlff.training.config import ConfigError, read_config
 from mlff.training.folder import RunFolder
 from mlff.training.jumps import JumpTrainingConfig, train_jump
 from mlff.training.keeping import TrainingInterrupted
+from mlff.training.process import set_up_process
 from mlff.training.state import StateError
 from mlff.training.stepping import TrainingError
 
@@ -25,8 +24,7 @@ def train_jump_model(source: Path, resume: bool, output: Path | None, overrides:
     set_up_logging()
     try:
         config = _configuration(source, resume, output, overrides)
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+        set_up_process(config.threads)
         with training_progress(error_console) as on_step:
             result = train_jump(config, resume=resume, on_step=on_step)
     except (ConfigError, DataError, StructureError, StateError, OSError) as error:

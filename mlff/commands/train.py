@@ -6,8 +6,6 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from mlff.artifacts import ArtifactError
 from mlff.artifacts.names import shipped
 from mlff.commands.common import (
@@ -24,6 +22,7 @@ from mlff.data import DataError
 from mlff.training.config import ConfigError, TrainingConfig, load_config
 from mlff.training.folder import RunFolder
 from mlff.training.keeping import TrainingInterrupted
+from mlff.training.process import set_up_process
 from mlff.training.run import RunResult, train
 from mlff.training.state import StateError
 from mlff.training.stepping import TrainingError
@@ -34,8 +33,7 @@ def run_train(source: Path, resume: bool, output: Path | None, overrides: Sequen
     set_up_logging()
     try:
         config = _configuration(source, resume, output, overrides)
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+        set_up_process(config.threads)
         starts = not (resume and RunFolder(config.output).state.exists())
         initial = read_initial_weights(config.init_from) if config.init_from is not None and starts else None
         with training_progress(error_console) as on_step:

@@ -3,6 +3,7 @@
 from mlff.training.config import ConfigError, LossConfig, OptimizerConfig, TrainingConfig, dump_config, load_config
 from mlff.training.folder import RunFolder
 from mlff.training.keeping import TrainingInterrupted
+from mlff.training.process import set_up_process
 from mlff.training.run import RunResult, train
 from mlff.training.state import InitialWeights, StateError
 from mlff.training.stepping import TrainingError
@@ -20,5 +21,6 @@ __all__ = [
     "TrainingInterrupted",
     "dump_config",
     "load_config",
+    "set_up_process",
     "train",
 ]
