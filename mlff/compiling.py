@@ -28,13 +28,15 @@ def compile_function(function: Callable[..., Any], inputs: Sequence[Tensor]) -> 
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+    # what starts the kernels: on a CPU C++, since Python would take as long as they; a GPU does not wait for it
+    options = {"cpp_wrapper": inputs[0].device.type == "cpu"}
     try:
         traced = make_fx(function)(*inputs)
         plain = [x.detach() for x in inputs]
         # The cache on disk asks for a record of what was assumed about shapes, though these are fixed.
         with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
             # straight to the code generator: there is no Python left in the graph that Dynamo would have to read
-            compiled: Any = torch._inductor.compile(traced, [*plain])
+            compiled: Any = torch._inductor.compile(traced, [*plain], options)
         compiled(*plain)
     except Exception as error:  # whatever they raise
         raise CompilerError((str(error).strip().splitlines() or [type(error).__name__])[0]) from error

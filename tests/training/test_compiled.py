@@ -67,7 +67,7 @@ def loss_and_gradients(
 def traced_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The traced graph runs as it is: what is left out is the compiler of torch."""
 
-    def plain(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+    def plain(graph: torch.fx.GraphModule, inputs: list[torch.Tensor], options: object) -> Callable[..., Any]:
         assert not any(x.requires_grad for x in inputs)
         return torch.no_grad()(graph)
 
