@@ -7,12 +7,10 @@ import sys
 
 import torch
 
-# Parameters of mallopt (glibc's malloc.h), with sizes that no step reaches.
-_MALLOPT = {
-    -3: 1 << 30,  # M_MMAP_THRESHOLD: smaller blocks come from the heap
-    -1: 1 << 30,  # M_TRIM_THRESHOLD: free memory at the end of the heap that is kept
-    -2: 1 << 26,  # M_TOP_PAD: by how much the heap grows at a time
-}
+# Parameters of mallopt (glibc's malloc.h)
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_MORE_THAN_A_STEP = 1 << 30
+_LARGEST_MMAP_THRESHOLD = 1 << 25  # of older versions
 
 
 def set_up_process(threads: int | None) -> None:
@@ -25,16 +23,19 @@ def set_up_process(threads: int | None) -> None:
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    keep_freed_memory()
+    _keep_freed_memory()
 
 
-def keep_freed_memory() -> bool:
-    """Let freed memory stay with this process instead of going back to the system; whether that could be done.
+def _keep_freed_memory() -> None:
+    """Let freed memory stay with this process instead of going back to the system, where the C library is glibc.
 
     With glibc's defaults the memory of a training step goes back at its end and comes in the next one page by page,
     cleared, which takes an eighth to a sixth of the time on a CPU. The process stays as large as its largest step.
     """
-    if sys.platform != "linux":
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent from other C libraries, such as musl
-    return mallopt is not None and all(mallopt(parameter, value) == 1 for parameter, value in _MALLOPT.items())
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:
+        return
+    # blocks up to this size come from the heap, and the heap keeps what is free at its end
+    if mallopt(_MMAP_THRESHOLD, _MORE_THAN_A_STEP) or mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD):
+        mallopt(_TRIM_THRESHOLD, _MORE_THAN_A_STEP)
+        mallopt(_TOP_PAD, 1 << 26)
