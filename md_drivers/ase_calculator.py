@@ -156,7 +156,8 @@ class MLFFCalculator(Calculator):
 
     def _new_neighbor_list(self) -> SkinNeighborList:
         metadata = self._model.metadata
-        return SkinNeighborList(metadata.cutoff, skin=self._skin, max_neighbors=metadata.max_neighbors)
+        limits = metadata.max_neighbors, metadata.max_neighbors_strict
+        return SkinNeighborList(metadata.cutoff, self._skin, *limits)
 
     def _graph(self, atoms: Atoms) -> AtomicGraph:
         positions, cell = atoms.positions, atoms.cell.array

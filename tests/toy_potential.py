@@ -21,6 +21,7 @@ class ToyConfig:
     cutoff: float
     max_neighbors: Optional[int] = None
     conservative: bool = True
+    max_neighbors_strict: bool = True
 
     def model_dump(self, mode: str = "python") -> Dict[str, Any]:
         return {

@@ -76,7 +76,8 @@ def evaluate(
     dtype = next(potential.parameters()).dtype
     errors = {}
     for name, frames in _test_sets(recipe, choice, config).items():
-        dataset = GraphDataset(frames, config.model.cutoff, config.model.max_neighbors, dtype=dtype)
+        limits, strict = (config.model.cutoff, config.model.max_neighbors), config.model.max_neighbors_strict
+        dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=dtype)
         graphs = graph_batches(dataset, range(len(dataset)), config.batch_size, device)
         errors[name] = errors_of(predict(graphs, potential_predictor(potential), False, config.loss.fixed_atoms))
     return errors

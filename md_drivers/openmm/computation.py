@@ -157,7 +157,9 @@ class Computation:
             about, numbers = model.metadata, torch.tensor(settings.numbers, device=model.device)
             self._open = _Opened(
                 model=model,
-                neighbors=SkinNeighborList(about.cutoff, settings.skin, about.max_neighbors),
+                neighbors=SkinNeighborList(
+                    about.cutoff, settings.skin, about.max_neighbors, about.max_neighbors_strict
+                ),
                 numbers=numbers,
                 pbc=torch.full((1, 3), settings.periodic, device=model.device),
                 batch=torch.zeros_like(numbers),

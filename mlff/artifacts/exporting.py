@@ -43,7 +43,8 @@ def export(
 
     Args:
         potential: a :class:`mlff.potential.Potential`, or a scriptable module with the same ``forward`` and a
-            ``config`` with ``species``, ``cutoff``, ``max_neighbors`` and ``conservative``. Copied, not changed.
+            ``config`` with ``species``, ``cutoff``, ``max_neighbors``, ``max_neighbors_strict`` and ``conservative``.
+            Copied, not changed.
         path: of the file; its folder must exist.
         metadata: any of ``name``, ``description``, ``licence``, ``training_data`` (one data set or several, mappings
             with ``name``, ``source``, ``licence``, ``sha256``, ``frames`` ...), ``training_config``, ``extra``.
@@ -101,7 +102,7 @@ def in_dtype(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 def _describe(model: nn.Module, dtype: torch.dtype, author: Mapping[str, Any] | None) -> ArtifactMetadata:
     config: Any = getattr(model, "config", None)
-    needed = ("species", "cutoff", "max_neighbors", "conservative", "model_dump")
+    needed = ("species", "cutoff", "max_neighbors", "max_neighbors_strict", "conservative", "model_dump")
     missing = [name for name in needed if not hasattr(config, name)]
     if missing:
         raise ArtifactError(f"{type(model).__name__} cannot be exported: its config lacks {missing}")
@@ -111,6 +112,7 @@ def _describe(model: nn.Module, dtype: torch.dtype, author: Mapping[str, Any] | 
         payload=TorchScriptPayload.name,
         cutoff=config.cutoff,
         max_neighbors=config.max_neighbors,
+        max_neighbors_strict=config.max_neighbors_strict,
         species=list(config.species),
         dtype=str(dtype).removeprefix("torch."),
         conservative=config.conservative,

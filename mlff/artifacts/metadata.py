@@ -114,6 +114,7 @@ class ArtifactMetadata(_Metadata):
         units: unit of each quantity, always ``UNITS``.
         cutoff: in A; the graphs given to the model must hold all pairs closer than this.
         max_neighbors: nearest neighbours that are kept of each atom, or None for all.
+        max_neighbors_strict: not one more; False: see :func:`mlff.graph.neighbor_list`.
         species: atomic numbers that the model knows.
         conservative: forces are the exact derivative of the energy.
         outputs: what the model can compute: energy, energies, forces, stress.
@@ -123,6 +124,7 @@ class ArtifactMetadata(_Metadata):
     units: dict[str, str] = Field(default_factory=lambda: dict(UNITS))
     cutoff: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
     max_neighbors: Annotated[int, Field(ge=1)] | None = None
+    max_neighbors_strict: bool = True
     species: Annotated[tuple[int, ...], AfterValidator(_check_species)]
     conservative: bool
     outputs: tuple[Literal["energy", "energies", "forces", "stress"], ...]

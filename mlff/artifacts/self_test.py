@@ -197,7 +197,13 @@ def worst_deviations(
 
 def make_graph(atoms: ase.Atoms, metadata: ArtifactMetadata, dtype: torch.dtype) -> AtomicGraph:
     """The graph that the model expects of a structure, on the CPU."""
-    return graph_from_atoms(atoms, metadata.cutoff, max_neighbors=metadata.max_neighbors, dtype=dtype)
+    return graph_from_atoms(
+        atoms,
+        metadata.cutoff,
+        max_neighbors=metadata.max_neighbors,
+        max_neighbors_strict=metadata.max_neighbors_strict,
+        dtype=dtype,
+    )
 
 
 def has_stress(atoms: ase.Atoms, metadata: ArtifactMetadata) -> bool:

@@ -43,6 +43,7 @@ class _Model:
     predict: Predict
     cutoff: float
     max_neighbors: int | None
+    max_neighbors_strict: bool
     species: tuple[int, ...]
     dtype: torch.dtype
     conservative: bool
@@ -64,7 +65,8 @@ def run_evaluate(name: str, files: list[Path], output: Path, options: EvaluateOp
             frames = select_frames(frames, options.indices)
         if options.stress_key is not None and not model.conservative:
             raise ConfigError(f"{name}: has direct forces and therefore no stress to compare")
-        dataset = GraphDataset(frames, model.cutoff, model.max_neighbors, dtype=model.dtype)
+        limits, strict = (model.cutoff, model.max_neighbors), model.max_neighbors_strict
+        dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=model.dtype)
         graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, device)
         predictions = predict(graphs, model.predict, options.stress_key is not None, options.fixed_atoms)
         details = {
@@ -102,6 +104,7 @@ def _open_weights(path: Path, device: str) -> _Model:
         predict=potential_predictor(potential),
         cutoff=config.cutoff,
         max_neighbors=config.max_neighbors,
+        max_neighbors_strict=config.max_neighbors_strict,
         species=config.species,
         dtype=next(potential.parameters()).dtype,
         conservative=config.conservative,
@@ -120,6 +123,7 @@ def _open_exported(name: str, device: str) -> _Model:
         predict=evaluate,
         cutoff=metadata.cutoff,
         max_neighbors=metadata.max_neighbors,
+        max_neighbors_strict=metadata.max_neighbors_strict,
         species=metadata.species,
         dtype=model.dtype,
         conservative=metadata.conservative,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlff.graph import describe_neighbors
 from mlff.potential import PotentialConfig
 from mlff.training.card import describe_backbone
 
@@ -34,7 +35,7 @@ def imported_card(
         "energy": f"{origin['energy_std']:g} · output {origin['energy_mean']:+g} eV per structure",
         "forces": f"direct; {origin['force_std']:g} · output, eV/Å",
         "reference energies": references,
-        "cutoff": f"{config.cutoff:g} Å, the {config.max_neighbors} nearest neighbours",
+        "cutoff": f"{config.cutoff:g} Å, {describe_neighbors(config.max_neighbors, config.max_neighbors_strict)}",
         "elements": f"atomic numbers {config.species[0]} to {config.species[-1]}",
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())

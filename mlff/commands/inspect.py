@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mlff.artifacts import ArtifactError, load_any
 from mlff.commands.common import FAILED, WRONG_INPUT, report_error, set_up_logging
+from mlff.graph import describe_neighbors
 
 
 def run_inspect(name: str, as_json: bool) -> int:
@@ -73,9 +74,10 @@ def _show(content: dict[str, Any]) -> None:
 
 
 def _potential_rows(metadata: dict[str, Any]) -> dict[str, str | None]:
+    neighbors = describe_neighbors(metadata["max_neighbors"], metadata["max_neighbors_strict"])
     return {
         "elements": _symbols(metadata["species"]),
-        "cutoff": f"{metadata['cutoff']:g} Å, " + _neighbours(metadata["max_neighbors"]),
+        "cutoff": f"{metadata['cutoff']:g} Å, {neighbors}",
         "forces": "conservative (gradient of the energy)" if metadata["conservative"] else "direct",
         "outputs": ", ".join(metadata["outputs"]),
     }
@@ -114,10 +116,6 @@ def _symbols(species: list[int]) -> str:
 
 def _thousands(value: int | None) -> str | None:
     return None if value is None else f"{value:,}"
-
-
-def _neighbours(maximum: int | None) -> str:
-    return "all neighbours" if maximum is None else f"{maximum} nearest neighbours"
 
 
 def _dataset(data: dict[str, Any]) -> str:

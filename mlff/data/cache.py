@@ -59,7 +59,9 @@ class PackedEdges:
         return digest.hexdigest()
 
 
-def build_edges(frames: Sequence[Frame], cutoff: float, max_neighbors: int | None) -> PackedEdges:
+def build_edges(
+    frames: Sequence[Frame], cutoff: float, max_neighbors: int | None, max_neighbors_strict: bool = True
+) -> PackedEdges:
     """Neighbour lists of all frames.
 
     Raises:
@@ -69,7 +71,11 @@ def build_edges(frames: Sequence[Frame], cutoff: float, max_neighbors: int | Non
     for frame in frames:
         atoms, cell = frame.atoms, frame.atoms.cell.array
         try:
-            pairs, images = neighbor_list(atoms.positions, cell, atoms.pbc, cutoff, max_neighbors=max_neighbors)
+            pairs, images = neighbor_list(
+                *(atoms.positions, cell, atoms.pbc, cutoff),
+                max_neighbors=max_neighbors,
+                max_neighbors_strict=max_neighbors_strict,
+            )
         except ValueError as error:
             raise frame.error(f"no neighbour list: {error}") from error
         edge_index, image = pairs.numpy(), images.numpy()
@@ -94,7 +100,11 @@ def build_edges(frames: Sequence[Frame], cutoff: float, max_neighbors: int | Non
 
 
 def cached_edges(
-    frames: Sequence[Frame], cutoff: float, max_neighbors: int | None, cache_dir: Path | None
+    frames: Sequence[Frame],
+    cutoff: float,
+    max_neighbors: int | None,
+    max_neighbors_strict: bool,
+    cache_dir: Path | None,
 ) -> PackedEdges:
     """Neighbour lists from the cache where it holds them, else computed and stored.
 
@@ -104,16 +114,17 @@ def cached_edges(
     Raises:
         DataError: see `build_edges`.
     """
+    limits = max_neighbors, max_neighbors_strict
     if cache_dir is None:
-        return build_edges(frames, cutoff, max_neighbors)
-    key = json.dumps([_FORMAT, frames_fingerprint(frames), float(cutoff).hex(), max_neighbors])
+        return build_edges(frames, cutoff, *limits)
+    key = json.dumps([_FORMAT, frames_fingerprint(frames), float(cutoff).hex(), *limits])
     path = Path(cache_dir) / f"edges-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
     if path.exists():
         try:
             return _load(path, frames)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             _LOG.warning("the neighbour-list cache %s is damaged (%s) and is built anew", path, error)
-    edges = build_edges(frames, cutoff, max_neighbors)
+    edges = build_edges(frames, cutoff, *limits)
     try:
         _store(path, edges)
     except OSError as error:

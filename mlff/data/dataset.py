@@ -21,6 +21,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         frames: labelled frames, in eV and A.
         cutoff: radius of the neighbour lists, A.
         max_neighbors: cap on the edges that end at an atom, nearest first; None: no cap.
+        max_neighbors_strict: see :func:`mlff.graph.neighbor_list`.
         cache_dir: folder for neighbour lists, created when missing; None: keep them in memory only.
         dtype: floating-point type of the graphs (the energy is float64 always). Edges are found in float64.
 
@@ -38,6 +39,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         max_neighbors: int | None = None,
         cache_dir: Path | str | None = None,
         *,
+        max_neighbors_strict: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         if not (np.isfinite(cutoff) and cutoff > 0):
@@ -50,9 +52,8 @@ class GraphDataset(Dataset[AtomicGraph]):
         self.cutoff = float(cutoff)
         self.max_neighbors = max_neighbors
         self.dtype = dtype
-        self._edges = cached_edges(
-            self.frames, self.cutoff, max_neighbors, None if cache_dir is None else Path(cache_dir)
-        )
+        limits = max_neighbors, max_neighbors_strict
+        self._edges = cached_edges(self.frames, self.cutoff, *limits, None if cache_dir is None else Path(cache_dir))
 
     def __len__(self) -> int:
         return len(self.frames)

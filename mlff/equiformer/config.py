@@ -11,7 +11,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "equiformer-v2-31M": {"num_layers": 8, "lmax": 4, "mmax": 2},
     "equiformer-v2-83M": {"num_layers": 12, "lmax": 6, "mmax": 2, "drop_path": 0.05},
     "equiformer-v2-153M": {"num_layers": 20, "lmax": 6, "mmax": 3},
-    "equiformer-v2-121M-oc22": {"num_layers": 18, "lmax": 6, "mmax": 2},
+    "equiformer-v2-121M-oc22": {"num_layers": 18, "lmax": 6, "mmax": 2, "max_neighbors_strict": False},
     "smooth": {
         "num_layers": 4,
         "lmax": 2,
@@ -69,6 +69,9 @@ class EquiformerConfig(BaseModel):
     edge_channels: int = Field(128, ge=1, description="width of element embeddings and radial functions")
     cutoff: float = Field(12.0, gt=0, description="Å")
     max_neighbors: int | None = Field(20, ge=1, description="nearest sources kept per target; None keeps all (smooth)")
+    max_neighbors_strict: bool = Field(
+        True, description="false: those at the distance of the first one beyond max_neighbors are kept, too"
+    )
     radial_basis: Literal["gaussian", "bessel"] = "gaussian"
     num_radial: int = Field(600, ge=1)
     radial_weights: Literal["order", "degree"] = Field(

@@ -2,7 +2,7 @@
 
 from mlff.graph.envelope import PolynomialEnvelope
 from mlff.graph.graph import AtomicGraph, graph_from_atoms
-from mlff.graph.neighbors import neighbor_list
+from mlff.graph.neighbors import describe_neighbors, neighbor_list
 from mlff.graph.radial import BesselBasis, GaussianBasis
 from mlff.graph.skin import SkinNeighborList
 from mlff.graph.torch_neighbors import torch_neighbor_list
@@ -13,6 +13,7 @@ __all__ = [
     "GaussianBasis",
     "PolynomialEnvelope",
     "SkinNeighborList",
+    "describe_neighbors",
     "graph_from_atoms",
     "neighbor_list",
     "torch_neighbor_list",

@@ -191,6 +191,7 @@ def graph_from_atoms(
     cutoff: float,
     *,
     max_neighbors: int | None = None,
+    max_neighbors_strict: bool = True,
     dtype: torch.dtype = torch.float32,
 ) -> AtomicGraph:
     """Graph of one structure, without energy, forces and stress.
@@ -199,6 +200,7 @@ def graph_from_atoms(
         atoms: the structure (A); not changed. Atoms under ``ase.constraints.FixAtoms`` are marked in ``fixed``.
         cutoff: neighbours closer than this many A are joined.
         max_neighbors: keep at most that many nearest neighbours of an atom.
+        max_neighbors_strict: see :func:`mlff.graph.neighbor_list`.
         dtype: dtype of positions, cell and shifts.
 
     Raises:
@@ -208,7 +210,11 @@ def graph_from_atoms(
         raise ValueError(f"graph_from_atoms needs a floating-point dtype, got {dtype}")
     # The list sees the float64 coordinates, so that it does not depend on the dtype of the model.
     cell = atoms.cell.array
-    edge_index, shifts = neighbor_list(atoms.positions, cell, atoms.pbc, cutoff, max_neighbors=max_neighbors)
+    edge_index, shifts = neighbor_list(
+        *(atoms.positions, cell, atoms.pbc, cutoff),
+        max_neighbors=max_neighbors,
+        max_neighbors_strict=max_neighbors_strict,
+    )
     fixed = np.zeros(len(atoms), dtype=bool)
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):

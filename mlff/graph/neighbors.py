@@ -22,6 +22,7 @@ from mlff.graph._structure import (
 from mlff.graph.torch_neighbors import torch_neighbor_list
 
 TIE_TOLERANCE = 1e-6  # A; distances closer than this count as equal when neighbours are ranked
+DEGENERACY = 0.01  # A^2; of squared distances, with `max_neighbors_strict=False`; a constant of the public code
 
 
 def neighbor_list(
@@ -31,6 +32,7 @@ def neighbor_list(
     cutoff: float,
     *,
     max_neighbors: int | None = None,
+    max_neighbors_strict: bool = True,
     backend: Literal["vesin", "torch"] = "vesin",
 ) -> tuple[Tensor, Tensor]:
     """Full neighbour list: all pairs (j, i, shift) with ``|r_j - r_i + shift @ cell| < cutoff``, no atom with itself.
@@ -48,6 +50,9 @@ def neighbor_list(
             1e-6 A, so that equal distances of a crystal are not ranked by rounding errors), source and shift (from
             the last lattice vector to the first). A list cut in this way is not symmetric and makes energies
             discontinuous.
+        max_neighbors_strict: False keeps, beyond the limit, every neighbour whose squared distance exceeds that of the
+            first one beyond it by at most 0.01 A^2, so that atoms at equal distance are kept or left out together
+            (``enforce_max_neighbors_strictly: False`` of the public EquiformerV2).
         backend: ``"vesin"`` (cell list on the CPU) or ``"torch"`` (brute force on the device of the positions).
 
     Returns:
@@ -75,10 +80,18 @@ def neighbor_list(
     else:
         raise ValueError(f"unknown neighbour-list backend {backend!r}; there are 'vesin' and 'torch'")
     if max_neighbors is not None:
-        keep = nearest(structure, edge_index.cpu().numpy(), counts.cpu().numpy(), max_neighbors)
+        keep = nearest(structure, edge_index.cpu().numpy(), counts.cpu().numpy(), max_neighbors, max_neighbors_strict)
         index = torch.from_numpy(keep).to(edge_index.device)
         edge_index, counts = edge_index[:, index], counts[index]
     return edge_index.to(device), counts.to(device)
+
+
+def describe_neighbors(max_neighbors: int | None, max_neighbors_strict: bool) -> str:
+    """The limit in words, for tables: ``all neighbours`` or ``the 20 nearest neighbours``."""
+    if max_neighbors is None:
+        return "all neighbours"
+    more = "" if max_neighbors_strict else " and all as far as the next one"
+    return f"the {max_neighbors} nearest neighbours{more}"
 
 
 def sorted_pairs(structure: Structure, cutoff: float) -> tuple[Ints, Ints, Floats]:
@@ -108,10 +121,12 @@ def edge_lengths(positions: Floats, cell: Floats, source: Ints, target: Ints, sh
     return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
 
 
-def nearest(structure: Structure, edge_index: Ints, shifts: Floats, max_neighbors: int) -> Ints:
+def nearest(structure: Structure, edge_index: Ints, shifts: Floats, max_neighbors: int, strict: bool) -> Ints:
     """Indices of the edges that remain when every target keeps its nearest neighbours; the order of edges stays."""
     source, target = edge_index
     lengths = edge_lengths(structure.positions, structure.cell, source, target, shifts)
+    if not strict:
+        return _nearest_with_degenerate(target, lengths**2, max_neighbors)
     ticks = np.rint(lengths / TIE_TOLERANCE)
     # An atom has several images of its own at one distance. The public EquiformerV2 leaves their rank to rounding; with
     # the last lattice vector counting most, ours agrees with its reference outputs.
@@ -119,6 +134,18 @@ def nearest(structure: Structure, edge_index: Ints, shifts: Floats, max_neighbor
     ranked = target[order]
     first = np.searchsorted(ranked, ranked)  # where the neighbours of a target begin
     return np.sort(order[np.arange(len(order)) - first < max_neighbors])
+
+
+def _nearest_with_degenerate(target: Ints, squared: Floats, max_neighbors: int) -> Ints:
+    order = np.lexsort((squared, target))
+    ranked = target[order]
+    first = np.searchsorted(ranked, ranked)
+    # The first neighbour beyond the limit sets how far a target sees; where there is none, all of its edges stay.
+    beyond = first + max_neighbors
+    limited = beyond < np.searchsorted(ranked, ranked, side="right")
+    reach = np.full(len(order), np.inf)
+    reach[limited] = squared[order[beyond[limited]]] + DEGENERACY
+    return np.sort(order[squared[order] <= reach])
 
 
 def _compacted(structure: Structure, cutoff: float) -> tuple[Floats, Floats, Floats]:

@@ -53,7 +53,8 @@ class SkinNeighborList:
     Args:
         cutoff: in A.
         skin: in A; 0 searches at every query.
-        max_neighbors: as in :func:`mlff.graph.neighbor_list`, applied to the pairs within the cutoff.
+        max_neighbors, max_neighbors_strict: as in :func:`mlff.graph.neighbor_list`, applied to the pairs within the
+            cutoff.
 
     Attributes:
         queries: number of calls of :meth:`update`.
@@ -63,12 +64,15 @@ class SkinNeighborList:
         ValueError: cutoff not positive, skin negative, max_neighbors not positive.
     """
 
-    def __init__(self, cutoff: float, skin: float = 0.5, max_neighbors: int | None = None) -> None:
+    def __init__(
+        self, cutoff: float, skin: float = 0.5, max_neighbors: int | None = None, max_neighbors_strict: bool = True
+    ) -> None:
         self.cutoff = check_cutoff(cutoff)
         self.skin = float(skin)
         if not (math.isfinite(self.skin) and self.skin >= 0.0):
             raise ValueError(f"skin must be a finite distance of at least 0 A, got {skin}")
         self.max_neighbors = check_max_neighbors(max_neighbors)
+        self.max_neighbors_strict = max_neighbors_strict
         self.queries = 0
         self.rebuilds = 0
         self._reference: _Reference | None = None
@@ -141,7 +145,8 @@ class SkinNeighborList:
             shifts = shifts + jumps.index_select(0, target) - jumps.index_select(0, source)
         edge_index = torch.stack([source, target])
         if self.max_neighbors is not None:
-            ranked = nearest(structure, edge_index.cpu().numpy(), shifts.cpu().numpy(), self.max_neighbors)
+            arrays = edge_index.cpu().numpy(), shifts.cpu().numpy()
+            ranked = nearest(structure, *arrays, self.max_neighbors, self.max_neighbors_strict)
             index = torch.from_numpy(ranked).to(device)
             edge_index, shifts = edge_index.index_select(1, index), shifts.index_select(0, index)
         return edge_index, shifts

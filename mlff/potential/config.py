@@ -67,3 +67,8 @@ class PotentialConfig(BaseModel):
     def max_neighbors(self) -> int | None:
         """Nearest sources kept per target; None keeps all within the cutoff."""
         return self.backbone.max_neighbors
+
+    @property
+    def max_neighbors_strict(self) -> bool:
+        """Whether not one neighbour more is kept, see :func:`mlff.graph.neighbor_list`."""
+        return self.backbone.max_neighbors_strict

@@ -52,7 +52,12 @@ class CorruptedGraph:
 
 
 def corrupt(
-    graph: AtomicGraph, config: DensConfig, cutoff: float, max_neighbors: int | None, generator: torch.Generator
+    graph: AtomicGraph,
+    config: DensConfig,
+    cutoff: float,
+    max_neighbors: int | None,
+    generator: torch.Generator,
+    max_neighbors_strict: bool = True,
 ) -> AtomicGraph | CorruptedGraph:
     """Move random atoms (Liao et al., arXiv:2403.09549, section 3); the given batch is not changed.
 
@@ -64,6 +69,7 @@ def corrupt(
         cutoff: Å, of the neighbour list.
         max_neighbors: of the neighbour list.
         generator: the only source of randomness.
+        max_neighbors_strict: of the neighbour list.
 
     Returns:
         the same batch where chance spared every atom.
@@ -80,7 +86,7 @@ def corrupt(
     noise = torch.where(corrupted[:, None], noise * _noise_levels(graph, config, generator), 0.0)
     moved = graph.replace(positions=graph.positions + config.noise_unit * noise)
     changed = _any_by_graph(corrupted, graph.batch, graph.num_graphs)
-    edge_index, shifts = _rebuilt_edges(moved, changed, cutoff, max_neighbors)
+    edge_index, shifts = _rebuilt_edges(moved, changed, cutoff, max_neighbors, max_neighbors_strict)
     encoded = torch.where(corrupted[:, None], graph.forces, 0.0)
     return CorruptedGraph(moved.replace(edge_index=edge_index, shifts=shifts), corrupted, noise, encoded)
 
@@ -117,7 +123,7 @@ def _any_by_graph(atoms: Tensor, batch: Tensor, num_graphs: int) -> Tensor:
 
 
 def _rebuilt_edges(
-    graph: AtomicGraph, changed: Tensor, cutoff: float, max_neighbors: int | None
+    graph: AtomicGraph, changed: Tensor, cutoff: float, max_neighbors: int | None, max_neighbors_strict: bool
 ) -> Tuple[Tensor, Tensor]:
     """Edges of the batch with those of the changed structures searched anew, ordered by structure."""
     kept = torch.nonzero(~changed.index_select(0, graph.batch.index_select(0, graph.edge_index[1]))).flatten()
@@ -133,7 +139,11 @@ def _rebuilt_edges(
         shifts.append(graph.shifts.new_zeros(edges[-1].shape[1], 3))
     for b in torch.nonzero(changed & ~molecules).flatten().tolist():
         positions = graph.positions[starts[b] : starts[b] + int(num_atoms[b])]
-        found, counts = neighbor_list(positions, graph.cell[b], graph.pbc[b], cutoff, max_neighbors=max_neighbors)
+        found, counts = neighbor_list(
+            *(positions, graph.cell[b], graph.pbc[b], cutoff),
+            max_neighbors=max_neighbors,
+            max_neighbors_strict=max_neighbors_strict,
+        )
         edges.append(found + starts[b])
         shifts.append(counts.to(graph.shifts.dtype))
     edge_index = torch.cat(edges, dim=1)

@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 
 from mlff.data import DataConfig, GroupSplit, IndexSplit, RandomSplit
 from mlff.equiformer.config import PRESETS, EquiformerConfig
+from mlff.graph import describe_neighbors
 from mlff.potential import DensConfig
 from mlff.training.finished import FinishedRun
 from mlff.training.notes import DataNotes, ModelNotes
@@ -199,8 +200,8 @@ def _reproduce(card: CardInput) -> list[str]:
 def _model(card: CardInput) -> str:
     model, report = card.run.config.model, card.run.report
     backbone = model.backbone
-    neighbours = "all neighbours" if model.max_neighbors is None else f"the {model.max_neighbors} nearest neighbours"
-    sizes = (backbone.num_layers, backbone.lmax, backbone.mmax, backbone.channels, f"{model.cutoff:g} Å", neighbours)
+    neighbors = describe_neighbors(model.max_neighbors, model.max_neighbors_strict)
+    sizes = (backbone.num_layers, backbone.lmax, backbone.mmax, backbone.channels, f"{model.cutoff:g} Å", neighbors)
     row = "| " + " | ".join(map(str, (*sizes, model.forces, card.run.config.dtype))) + " |"
     repulsion = (
         " Atoms closer than their covalent radii repel each other by the screened Coulomb energy of their nuclei (ZBL)."

@@ -78,7 +78,8 @@ class PotentialModule(SteppedModule):
             return batch
         generator = torch.Generator().manual_seed(self.step_seed(purpose=1))
         model = self.config.model
-        return corrupt(batch, self.config.dens, model.cutoff, model.max_neighbors, generator)
+        limits = model.cutoff, model.max_neighbors
+        return corrupt(batch, self.config.dens, *limits, generator, model.max_neighbors_strict)
 
     def transfer_batch_to_device(
         self, batch: AtomicGraph | CorruptedGraph, device: torch.device, dataloader_idx: int

@@ -92,8 +92,10 @@ def train(
     splits = load_splits(config.data)
     _check_data(config, splits)
     dtype = getattr(torch, config.dtype)
+    model = config.model
+    limits, strict = (model.cutoff, model.max_neighbors), model.max_neighbors_strict
     parts = {
-        name: GraphDataset(frames, config.model.cutoff, config.model.max_neighbors, config.data.cache, dtype=dtype)
+        name: GraphDataset(frames, *limits, config.data.cache, max_neighbors_strict=strict, dtype=dtype)
         for name, frames in (("train", splits.train), ("val", splits.val), ("test", splits.test))
     }
     _check_edges(parts["train"])

@@ -168,21 +168,42 @@ def test_the_global_random_state_stays(tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
+_LINEAR_REFERENCES = {"use_energy_lin_ref": True, "load_energy_lin_ref": True}
+_DENS = {
+    **{"use_tp_reparam": False, "use_noise_schedule_sigma_encoding": False, "use_force_encoding": True},
+    **{"use_energy_lin_ref": False, "load_energy_lin_ref": False},
+}
+
+
 @pytest.mark.parametrize(
-    ("preset", "layers", "lmax", "mmax", "drop_path"),
-    [("31M", 8, 4, 2, 0.1), ("83M", 12, 6, 2, 0.05), ("153M", 20, 6, 3, 0.1), ("121M-oc22", 18, 6, 2, 0.1)],
+    ("preset", "layers", "lmax", "mmax", "drop_path", "further"),
+    [
+        ("31M", 8, 4, 2, 0.1, {}),
+        ("83M", 12, 6, 2, 0.05, {}),
+        ("83M", 12, 6, 2, 0.05, {**_DENS, "enforce_max_neighbors_strictly": True}),
+        ("153M", 20, 6, 3, 0.1, {}),
+        ("153M", 20, 6, 3, 0.1, {**_DENS, "enforce_max_neighbors_strictly": True}),
+        ("121M-oc22", 18, 6, 2, 0.1, {**_LINEAR_REFERENCES, "enforce_max_neighbors_strictly": False}),
+        ("121M-oc22", 18, 6, 2, 0.1, {**_DENS, "enforce_max_neighbors_strictly": False}),
+    ],
 )
-def test_published_configurations_are_the_presets(preset, layers, lmax, mmax, drop_path):
-    """Their numbers of parameters are tested with the presets."""
+def test_published_configurations_are_the_presets(preset, layers, lmax, mmax, drop_path, further):
+    """Model sections of the configurations that came with the OC20 and OC22 checkpoints, those of DeNS too.
+
+    Their numbers of parameters are tested with the presets.
+    """
     options = {
         **{"use_pbc": True, "regress_forces": True, "otf_graph": True, "max_neighbors": 20, "max_radius": 12.0},
         **{"max_num_elements": 90, "num_layers": layers, "sphere_channels": 128, "attn_hidden_channels": 64},
         **{"num_heads": 8, "attn_alpha_channels": 64, "attn_value_channels": 16, "ffn_hidden_channels": 128},
         **{"norm_type": "layer_norm_sh", "lmax_list": [lmax], "mmax_list": [mmax], "grid_resolution": 18},
         **{"num_sphere_samples": 128, "edge_channels": 128, "use_atom_edge_embedding": True},
-        **{"distance_function": "gaussian", "num_distance_basis": 512, "attn_activation": "silu"},
+        **{"share_atom_edge_embedding": False, "use_m_share_rad": False, "use_attn_renorm": True},
+        **{"use_sep_s2_act": True, "distance_function": "gaussian", "num_distance_basis": 512},
+        **{"attn_activation": "silu"},
         **{"use_s2_act_attn": False, "ffn_activation": "silu", "use_gate_act": False, "use_grid_mlp": True},
         **{"alpha_drop": 0.1, "drop_path_rate": drop_path, "proj_drop": 0.0, "weight_init": "uniform"},
+        **further,
     }
     expected = EquiformerConfig.model_validate({"preset": f"equiformer-v2-{preset}"})
     assert read_options(options, "file").backbone() == expected

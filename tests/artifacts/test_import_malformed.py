@@ -148,7 +148,6 @@ def test_missing_part(key, path):
         ({"distance_function": "sigmoid"}, ["distance_function"]),
         ({"use_s2_act_attn": True}, ["use_s2_act_attn"]),
         ({"regress_forces": False}, ["regress_forces"]),
-        ({"enforce_max_neighbors_strictly": False}, ["enforce_max_neighbors_strictly"]),
         ({"share_atom_edge_embedding": True, "use_atom_edge_embedding": False}, ["share_atom_edge_embedding"]),
         ({"sphere_channels": "many"}, ["sphere_channels", "many"]),
         ({"sphere_channels": 0}, ["sphere_channels"]),

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 
 import ase
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from toy_potential import export_toy, toy_potential
 
 import mlff
+from md_drivers import MLFFCalculator
 from mlff.artifacts.evaluation import run_model
 from mlff.artifacts.exporting import scattered
 from mlff.artifacts.frames import edge_cases
@@ -196,6 +198,18 @@ def test_evaluate_refuses(toy_file, tmp_path, frames):
 def test_max_neighbors_reaches_the_graph(tmp_path, frames):
     model = mlff.load(export_toy(tmp_path / "model.pt", max_neighbors=3))
     assert model.graph(frames[0]).num_edges == 3 * len(frames[0])
+
+
+def test_degenerate_neighbors_reach_graph_and_calculator(tmp_path):
+    """fcc, 5 of 12 equal neighbours allowed: without strictness all 12 stay, and forces vanish by symmetry."""
+    copper = bulk("Cu", cubic=True) * (2, 2, 2)
+    potential = toy_potential((29,), 3.0, max_neighbors=5)
+    potential.config = replace(potential.config, max_neighbors_strict=False)
+    loaded = mlff.load(mlff.export(potential, tmp_path / "model.pt"))
+    assert loaded.metadata.max_neighbors_strict is False
+    assert loaded.graph(copper).num_edges == 12 * len(copper)
+    copper.calc = MLFFCalculator(loaded)
+    assert np.abs(copper.get_forces()).max() < 1e-6
 
 
 def test_pickles_by_path_and_hash(tmp_path, frames):

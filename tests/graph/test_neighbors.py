@@ -5,7 +5,7 @@ import pytest
 import torch
 from ase.build import bulk, molecule
 from ase.neighborlist import primitive_neighbor_list
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mlff.graph import SkinNeighborList, neighbor_list, torch_neighbor_list
@@ -121,6 +121,35 @@ def test_max_neighbors_ties_do_not_depend_on_rounding():
         edge_index, shifts = neighbor_list(noisy, cell, True, 3.0, max_neighbors=5)
         assert torch.equal(edge_index, reference[0])
         assert torch.equal(shifts, reference[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(structure=structures, cutoff=cutoffs, max_neighbors=st.integers(1, 12))
+def test_not_strict_keeps_all_up_to_the_first_one_beyond(structure, cutoff, max_neighbors):
+    positions, cell, pbc = structure
+    full = neighbor_list(positions, cell, pbc, cutoff)
+    squared = np.asarray(lengths(positions, cell, full)) ** 2
+    expected = set()
+    for target in range(len(positions)):
+        of_target = np.flatnonzero(full[0][1].numpy() == target)
+        ranked = np.sort(squared[of_target])
+        reach = ranked[max_neighbors] + 0.01 if len(ranked) > max_neighbors else np.inf
+        assume(not np.any(np.abs(ranked - reach) < 1e-9))
+        kept = of_target[squared[of_target] <= reach]
+        expected |= pairs((full[0][:, kept], full[1][kept]))
+    limits = {"max_neighbors": max_neighbors, "max_neighbors_strict": False}
+    for backend in ("vesin", "torch"):
+        assert pairs(neighbor_list(*structure, cutoff, **limits, backend=backend)) == expected
+    assert pairs(SkinNeighborList(cutoff, 0.3, **limits).update(*structure)) == expected
+
+
+@pytest.mark.parametrize(("max_neighbors", "kept"), [(5, 12), (11, 12), (12, 18), (17, 18), (18, 18)])
+def test_not_strict_keeps_whole_shells(max_neighbors, kept):
+    """fcc has 12 nearest and 6 second neighbours. With 12 allowed the first one beyond is of the second shell."""
+    atoms = bulk("Cu", a=3.6, cubic=True)
+    limits = {"max_neighbors": max_neighbors, "max_neighbors_strict": False}
+    edge_index, _ = neighbor_list(atoms.positions, atoms.cell.array, True, 4.0, **limits)
+    assert torch.bincount(edge_index[1]).tolist() == [kept] * len(atoms)
 
 
 def test_known_shells_of_fcc():

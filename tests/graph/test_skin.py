@@ -73,7 +73,8 @@ MOVES = [name for name in vars(Walker) if not name.startswith("_")]
 
 def assert_fresh(skin, positions, cell, pbc):
     edge_index, shifts = skin.update(positions, cell, pbc)
-    expected_index, expected_shifts = neighbor_list(positions, cell, pbc, skin.cutoff, max_neighbors=skin.max_neighbors)
+    limits = {"max_neighbors": skin.max_neighbors, "max_neighbors_strict": skin.max_neighbors_strict}
+    expected_index, expected_shifts = neighbor_list(positions, cell, pbc, skin.cutoff, **limits)
     assert torch.equal(edge_index, expected_index)
     assert torch.equal(shifts, expected_shifts)
 

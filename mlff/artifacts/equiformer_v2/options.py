@@ -60,7 +60,7 @@ class PublicOptions(BaseModel):
     use_energy_lin_ref: bool | None = False
     load_energy_lin_ref: bool | None = False
     regress_forces: Literal[True] = True
-    enforce_max_neighbors_strictly: Literal[True] = True
+    enforce_max_neighbors_strictly: bool = True
     use_s2_act_attn: Literal[False] = False
     use_tp_reparam: Literal[False] = False
     use_noise_schedule_sigma_encoding: Literal[False] = False
@@ -109,6 +109,7 @@ class PublicOptions(BaseModel):
                 "edge_channels": self.edge_channels,
                 "cutoff": self.max_radius,
                 "max_neighbors": self.max_neighbors,
+                "max_neighbors_strict": self.enforce_max_neighbors_strictly,
                 "radial_basis": "gaussian",
                 "num_radial": _NUM_GAUSSIANS,
                 "radial_weights": "degree" if self.use_m_share_rad else "order",
