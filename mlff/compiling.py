@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+
+logger = logging.getLogger(__name__)
 
 
 class CompilerError(RuntimeError):
@@ -22,22 +26,35 @@ def compile_function(function: Callable[..., Any], inputs: Sequence[Tensor]) -> 
     Raises:
         CompilerError: no C++ compiler (on a GPU Triton), or an operation that cannot be compiled.
     """
+    plain = [x.detach() for x in inputs]
+    try:
+        traced = make_fx(function)(*inputs)
+        if inputs[0].device.type != "cpu":
+            return _generated(traced, plain, cpp_wrapper=False)
+        # What starts the kernels is C++ on a CPU, since Python would take as long as they; a GPU does not wait for it.
+        try:
+            return _generated(traced, plain, cpp_wrapper=True)
+        except Exception as error:  # of C++ that starts kernels, not every version of torch can make all
+            logger.info("Python starts the kernels, C++ cannot: %s", _first_line(error))
+            return _generated(traced, plain, cpp_wrapper=False)
+    except Exception as error:  # whatever they raise
+        raise CompilerError(_first_line(error)) from error
+
+
+def _generated(traced: GraphModule, inputs: Sequence[Tensor], cpp_wrapper: bool) -> Any:
     # Reading the compiler takes seconds.
     import torch._inductor
     from torch._guards import TracingContext, tracing
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    # what starts the kernels: on a CPU C++, since Python would take as long as they; a GPU does not wait for it
-    options = {"cpp_wrapper": inputs[0].device.type == "cpu"}
-    try:
-        traced = make_fx(function)(*inputs)
-        plain = [x.detach() for x in inputs]
-        # The cache on disk asks for a record of what was assumed about shapes, though these are fixed.
-        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-            # straight to the code generator: there is no Python left in the graph that Dynamo would have to read
-            compiled: Any = torch._inductor.compile(traced, [*plain], options)
-        compiled(*plain)
-    except Exception as error:  # whatever they raise
-        raise CompilerError((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
+    # The cache on disk asks for a record of what was assumed about shapes, though these are fixed.
+    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
+        # straight to the code generator: there is no Python left in the graph that Dynamo would have to read
+        compiled: Any = torch._inductor.compile(traced, [*inputs], {"cpp_wrapper": cpp_wrapper})
+    compiled(*inputs)
     return compiled
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -37,3 +37,20 @@ def test_what_cannot_be_traced_is_one_line() -> None:
     with pytest.raises(CompilerError) as caught:
         compile_function(lambda x: [x[: int(x.sum())]], [torch.ones(3)])
     assert "\n" not in str(caught.value)
+
+
+def test_python_starts_the_kernels_where_cpp_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch._inductor
+
+    generate, asked = torch._inductor.compile, []
+
+    def without_cpp(graph: torch.fx.GraphModule, inputs: list[Tensor], options: dict[str, bool]) -> object:
+        asked.append(options["cpp_wrapper"])
+        if options["cpp_wrapper"]:
+            raise RuntimeError("no such wrapper")
+        return generate(graph, inputs, options)
+
+    monkeypatch.setattr(torch._inductor, "compile", without_cpp)
+    x = torch.linspace(-1.0, 1.0, 5, dtype=torch.float64)
+    torch.testing.assert_close(compile_function(force(0.5), [x])(x)[0], -2.0 * x**3)
+    assert asked == [True, False]
