@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,10 @@ from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 METADATA = "metadata.json"
 SELF_TEST = "self_test.json"
 NOT_A_MODEL = "not a model file: models written by mlff.export are TorchScript archives"
+# What zipfile raises for members that are damaged, encrypted or beyond the end of the file.
+READING_ERRORS = (zipfile.BadZipFile, zlib.error, ValueError, OverflowError, EOFError, RuntimeError)
 _LARGEST_TEXT = 256 * 2**20  # bytes; a larger metadata member is no metadata
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # torch reads no others
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
@@ -59,7 +63,7 @@ class Container:
 
         Raises:
             ArtifactNotFoundError: there is no such file.
-            ArtifactError: the file cannot be read, or is not a whole zip archive.
+            ArtifactError: the file cannot be read, is not a whole zip archive, or would take implausibly much memory.
         """
         self.path = path
         try:
@@ -71,14 +75,27 @@ class Container:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(self.data))
             names = self._zip.namelist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except READING_ERRORS as error:
             raise ArtifactError(f"{path}: {damage(self.data) or NOT_A_MODEL}") from error
+        self._check_compression()
         # torch puts everything below one folder, whose name is free. With two of them, or with one member twice, torch
         # and this class might read different ones.
         if len(set(names)) < len(names) or len({PurePosixPath(name).parts[:1] for name in names}) != 1:
             raise ArtifactError(f"{path}: {NOT_A_MODEL}")
         self._names = {str(PurePosixPath(*PurePosixPath(name).parts[1:])): name for name in names}
         self.members = frozenset(self._names)
+
+    def _check_compression(self) -> None:
+        """Judge by the table of members; nothing is inflated for it."""
+        members = [member for member in self._zip.infolist() if member.compress_type != zipfile.ZIP_STORED]
+        if any(member.compress_type not in _METHODS for member in members):
+            raise ArtifactError(f"{self.path}: {NOT_A_MODEL}")
+        inflated = sum(member.file_size for member in members)
+        if inflated > _LARGEST_TEXT:
+            raise ArtifactError(
+                f"{self.path}: its compressed members would take {inflated:,} bytes, which is implausibly large: "
+                "mlff.export compresses none"
+            )
 
     @property
     def sha256(self) -> str:
@@ -104,8 +121,8 @@ class Container:
         """
         try:
             damaged = self._zip.testzip()
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-            raise ArtifactError(f"{self.path}: the file is damaged ({error})") from error
+        except READING_ERRORS as error:
+            raise ArtifactError(f"{self.path}: the file is damaged ({error}); copy or download it again") from error
         if damaged is not None:
             raise ArtifactError(f"{self.path}: the file is damaged at {damaged}; copy or download it again")
 
@@ -122,7 +139,7 @@ class Container:
             raise ArtifactError(f"{self.path}: {name} is implausibly large; the file was not written by mlff.export")
         try:
             return self._zip.read(member).decode()
-        except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, EOFError, RuntimeError) as error:
+        except READING_ERRORS as error:
             raise ArtifactError(f"{self.path}: {name} is damaged ({error})") from error
 
 

@@ -9,12 +9,6 @@ from torch import Tensor, nn
 
 from mlff.irreps.layout import m_major_rows, num_coefficients
 
-# Of the frames, about the edge: a quarter of the step of the usual sphere grid of 18 points. With a nonlinearity on the
-# grid a roll t adds errors that vary as cos(18 t + phase); edges that are mirror images have opposite phases, so that
-# their errors cancel here, where they would add up without a roll.
-_ROLL = math.pi / 36
-_COS, _SIN = math.cos(_ROLL), math.sin(_ROLL)
-
 
 def edge_rotation(direction: Tensor) -> Tensor:
     """Rotation R that takes a unit vector v to +y: R v = (0, 1, 0).
@@ -34,9 +28,13 @@ def edge_rotation(direction: Tensor) -> Tensor:
     sign = torch.where(y >= 0, torch.ones_like(y), -torch.ones_like(y))
     inverse = 1.0 / (1.0 + sign * y)
     xz = inverse * x * z
+    # A quarter of the step of the usual sphere grid of 18 points. With a nonlinearity on the grid a roll t adds errors
+    # that vary as cos(18 t + phase); edges that are mirror images have opposite phases, so that their errors cancel
+    # here, where they would add up without a roll.
+    cos, sin = math.cos(math.pi / 36), math.sin(math.pi / 36)
     first = torch.stack([1.0 - inverse * x * x, -sign * x, -xz], dim=-1)
     third = torch.stack([-sign * xz, -z, sign * (1.0 - inverse * z * z)], dim=-1)
-    return torch.stack([_COS * first + _SIN * third, direction, _COS * third - _SIN * first], dim=1)
+    return torch.stack([cos * first + sin * third, direction, cos * third - sin * first], dim=1)
 
 
 class EdgeFrame(nn.Module):

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from public_checkpoints import content, in_parts, option_cases, save
+from public_checkpoints import content, in_parts, option_cases, published, save, with_dens
 from torch import nn
 
 from mlff.artifacts import ArtifactError, ArtifactNotFoundError, import_equiformer_v2
 
 CASE = option_cases()["rms_norm_sh"]
 WEIGHT = "module.module.blocks.0.ga.proj.weight"
+BIAS = "module.backbone.force_embedding.bias"
 
 
 class Payload:
@@ -59,6 +60,13 @@ def test_plain_values_of_numpy_are_read(path, module):
     own = np.float64(0).__reduce__()[0].__module__
     renamed(path, own, f"numpy.{module}.multiarray")
     assert import_equiformer_v2(path).config.backbone.num_layers == CASE.options["num_layers"]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int64, np.longdouble])
+def test_normalizers_in_numbers_of_numpy(kind, path):
+    normalizers = {"target": {"mean": kind(-3), "std": kind(2)}, "grad_target": {"mean": kind(0), "std": kind(4)}}
+    model = import_equiformer_v2(save(content(CASE) | {"normalizers": normalizers}, path))
+    assert (model.energy_offset, model.scale, model.force_scale) == (-3.0, 2.0, 4.0)
 
 
 def renamed(path: Path, old: str, new: str) -> None:
@@ -116,6 +124,39 @@ def test_flipped_bytes(path):
     assert "damaged" in refused(path)
 
 
+def zipped(path: Path, method: int, members: dict[str, bytes] | None = None) -> bytes:
+    """Compress the members of an archive, and more; returns the bytes of the new one."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()} | (members or {})
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressed_and_damaged(method, path):
+    """Each method has errors of its own; here nothing is decompressed at all."""
+    data = zipped(save(content(CASE), path), method)
+    for share in np.linspace(0.1, 0.8, 8):
+        damaged = bytearray(data)
+        start = int(share * len(data))
+        damaged[start : start + 64] = bytes(value ^ 0xFF for value in damaged[start : start + 64])
+        path.write_bytes(bytes(damaged))
+        assert "torch.save" in refused(path)
+
+
+def test_compressed_zeros_are_not_inflated(path, monkeypatch):
+    zipped(save(content(CASE), path), zipfile.ZIP_DEFLATED, {"checkpoint/data/99": bytes(2**26)})
+    assert path.stat().st_size < 2**20
+
+    def fail(*arguments: object) -> None:
+        raise AssertionError("decompressed")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", fail)
+    assert "not one that torch.save wrote" in refused(path)
+
+
 def test_other_files(path):
     path.write_text("state_dict: {}")
     assert "not a checkpoint" in refused(path)
@@ -148,6 +189,7 @@ def test_missing_part(key, path):
         ({"distance_function": "sigmoid"}, ["distance_function"]),
         ({"use_s2_act_attn": True}, ["use_s2_act_attn"]),
         ({"regress_forces": False}, ["regress_forces"]),
+        ({"use_pbc": False}, ["use_pbc"]),
         ({"share_atom_edge_embedding": True, "use_atom_edge_embedding": False}, ["share_atom_edge_embedding"]),
         ({"sphere_channels": "many"}, ["sphere_channels", "many"]),
         ({"sphere_channels": 0}, ["sphere_channels"]),
@@ -249,6 +291,20 @@ def test_tensors_without_plain_numbers(change: Callable[[torch.Tensor], torch.Te
     saved = content(CASE)
     saved["state_dict"][WEIGHT] = change(saved["state_dict"][WEIGHT])
     assert "without finite real values: blocks.0.ga.proj.weight" in refused(save(saved, path))
+    for name in ("sphere_embedding.weight", "force_embedding.bias"):  # which are added before they are copied
+        saved = with_dens(published("eqv2_dens_l4m2"))
+        saved["state_dict"][f"module.backbone.{name}"] = change(saved["state_dict"][f"module.backbone.{name}"])
+        assert f"without finite real values: {name}" in refused(save(saved, path))
+
+
+@pytest.mark.parametrize("change", [lambda x: None, lambda x: x[1:], lambda x: x * torch.nan])
+def test_bias_of_a_force_encoding_that_is_not_used(change: Callable[[torch.Tensor], torch.Tensor | None], path):
+    """It reaches all atoms nevertheless."""
+    saved = with_dens(published("eqv2_dens_l4m2"))
+    saved["config"]["model"]["backbone"]["use_force_encoding"] = False
+    saved["state_dict"] |= {BIAS: change(saved["state_dict"][BIAS])}
+    saved["state_dict"] = {name: value for name, value in saved["state_dict"].items() if value is not None}
+    assert "left over: force_embedding" in refused(save(saved, path))
 
 
 @pytest.mark.parametrize("part", ["config", "state_dict", "normalizers", "elementrefs", "ema"])
@@ -263,6 +319,10 @@ def test_parts_that_are_no_dictionaries(part: str, value: Any, path):
         {"target": {"mean": 0.0, "std": 0.0}},
         {"target": {"mean": float("nan"), "std": 1.0}},
         {"target": {"mean": torch.zeros(3), "std": 1.0}},
+        {"target": {"mean": torch.zeros(1, device="meta"), "std": 1.0}},
+        {"target": {"mean": torch.zeros(1).to_sparse(), "std": 1.0}},
+        {"target": {"mean": torch.zeros(1, dtype=torch.complex64), "std": 1.0}},
+        {"target": {"mean": np.float32("nan"), "std": 1.0}},
         {"target": {"std": 1.0}},
         {"target": {"mean": 0.0, "std": 1.0, "median": 0.0}},
         {"target": {"mean": 0.0, "std": 1.0}, "energy": {"mean": 0.0, "std": 1.0}},
@@ -278,7 +338,15 @@ def test_normalizers_that_cannot_be_applied(normalizers: Any, path):
 
 @pytest.mark.parametrize(
     "elementrefs",
-    [{"stress": torch.zeros(9)}, {"energy": {"coefficients": torch.zeros(9)}}, {"energy": torch.full((9,), torch.nan)}],
+    [
+        {"stress": torch.zeros(9)},
+        {"energy": {"coefficients": torch.zeros(9)}},
+        {"energy": torch.full((9,), torch.nan)},
+        {"energy": torch.zeros(9, device="meta")},
+        {"energy": torch.zeros(9).to_sparse()},
+        {"energy": torch.zeros(9, dtype=torch.complex64)},
+        {"energy": torch.zeros(1).expand(10**12)},
+    ],
 )
 def test_element_references_that_cannot_be_applied(elementrefs: Any, path):
     assert "elementrefs" in refused(save(content(CASE, elementrefs=elementrefs), path))

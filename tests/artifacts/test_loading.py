@@ -13,7 +13,7 @@ import torch
 from toy_potential import export_toy, toy_potential
 
 import mlff
-from mlff.artifacts import ArtifactError, ArtifactNotFoundError, names
+from mlff.artifacts import ArtifactError, ArtifactNotFoundError, container, names
 from mlff.artifacts.container import METADATA, SELF_TEST
 from mlff.artifacts.torchscript import TorchScriptPayload
 
@@ -116,6 +116,51 @@ def test_flipped_bit_in_a_weight(toy_file, path):
     path.write_bytes(data)
     with pytest.raises(ArtifactError, match="damaged at archive/data/0"):
         mlff.load(path)
+
+
+def compressed(source, target, method, extra=None):
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        if extra is not None:
+            new.writestr(*extra)
+    return target
+
+
+def test_deflated(toy_file, path):
+    """What zip makes of an unpacked model."""
+    assert mlff.load(compressed(toy_file, path, zipfile.ZIP_DEFLATED)).self_test().frames == 7
+
+
+def test_deflated_and_damaged(toy_file, path):
+    """Members that do not inflate are damaged; nothing else is raised."""
+    data = compressed(toy_file, path, zipfile.ZIP_DEFLATED).read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if member.file_size > 500]
+    for member in members:
+        start = (
+            member.header_offset + 30 + len(member.filename)
+        )  # of the data, behind a header of 30 bytes and the name
+        for where in range(start, start + member.compress_size, 40):
+            changed = bytearray(data)
+            changed[where] ^= 0xFF
+            path.write_bytes(changed)
+            with pytest.raises(ArtifactError, match=r"model\.pt: .*damaged"):
+                mlff.load(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_torch_does_not_use(toy_file, path, method):
+    with pytest.raises(ArtifactError, match="not a model file"):
+        mlff.load(compressed(toy_file, path, method))
+
+
+def test_members_that_would_inflate_beyond_measure(toy_file, path, monkeypatch):
+    monkeypatch.setattr(container, "_LARGEST_TEXT", 2**20)
+    compressed(toy_file, path, zipfile.ZIP_DEFLATED, ("archive/code/zeros.py", bytes(2**20)))
+    assert path.stat().st_size < 2**16
+    with pytest.raises(ArtifactError, match="implausibly large"):
+        mlff.load(path, verify=False)
 
 
 def test_zip_of_something_else(path):

@@ -86,3 +86,8 @@ def test_layout_tables():
     assert [num_edge_rows(*size) for size in ((2, 2), (4, 2), (6, 2), (6, 3))] == [9, 19, 29, 37]
     with pytest.raises(ValueError, match="mmax"):
         m_major_pairs(2, 3)
+
+
+def test_scripted_frames_are_the_eager_ones():
+    v = directions()
+    assert torch.equal(torch.jit.script(edge_rotation)(v), edge_rotation(v))

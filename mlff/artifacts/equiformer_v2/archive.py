@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mlff.artifacts.container import damage
+from mlff.artifacts.container import READING_ERRORS, damage
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 
 
@@ -50,8 +50,10 @@ def _check_members(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
+            # torch maps the bytes of a member as they lie in the file; what is compressed is not even inflated
+            stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+            damaged = archive.testzip() if stored else None
+    except READING_ERRORS as error:
         with path.open("rb") as file:
             raise ArtifactError(f"{path}: {damage(file.read(64)) or 'not a checkpoint of torch.save'}") from error
     except OSError as error:
@@ -61,8 +63,7 @@ def _check_members(path: Path) -> None:
     names = {str(PurePosixPath(*PurePosixPath(member.filename).parts[1:])) for member in members}
     if "constants.pkl" in names:
         raise ArtifactError(f"{path}: is an exported model (TorchScript), not a training checkpoint")
-    # torch maps the bytes of a member as they lie in the file
-    if "data.pkl" not in names or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+    if "data.pkl" not in names or not stored:
         raise ArtifactError(f"{path}: a zip archive, but not one that torch.save wrote")
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mlff.artifacts.equiformer_v2.checkpoint import PublicCheckpoint
 from mlff.artifacts.equiformer_v2.names import public_name
+from mlff.artifacts.equiformer_v2.sizes import check_sizes
 from mlff.artifacts.errors import ArtifactError
 from mlff.equiformer import EquiformerConfig
 from mlff.potential import DensPotential, Potential, PotentialConfig
@@ -20,7 +21,8 @@ def build(checkpoint: PublicCheckpoint) -> Potential:
     """The potential with the weights, scales and reference energies of a checkpoint, in evaluation mode.
 
     Raises:
-        ArtifactError: parameters that are missing, left over, of the wrong shape or not finite.
+        ArtifactError: parameters that are missing, left over, of the wrong shape or not finite, or options of a model
+            that is much larger than the file.
     """
     potential, _ = _assemble(checkpoint)
     return potential
@@ -40,6 +42,7 @@ def build_dens(checkpoint: PublicCheckpoint) -> DensPotential:
 
 def _assemble(checkpoint: PublicCheckpoint) -> tuple[Potential, DensPotential | None]:
     options, given = checkpoint.options, dict(checkpoint.parameters)
+    check_sizes(options, given, checkpoint.path)
     species = range(1, min(options.max_num_elements, MAX_ATOMIC_NUMBER + 1))
     config = PotentialConfig(species=tuple(species), forces="direct", backbone=options.backbone())
     wide = any(value.dtype == torch.float64 for value in given.values())
@@ -48,8 +51,8 @@ def _assemble(checkpoint: PublicCheckpoint) -> tuple[Potential, DensPotential | 
         potential = Potential(config)
         dens = DensPotential(potential, options.use_force_encoding) if _ENCODING_WEIGHT in given else None
     if dens is not None:
-        _move_encoding_bias(given, dtype)
-        if not options.use_force_encoding:
+        moved = _move_encoding_bias(given, dtype)
+        if moved and not options.use_force_encoding:
             given = {name: value for name, value in given.items() if name not in (_ENCODING_WEIGHT, _ENCODING_BIAS)}
     model = potential if dens is None else dens
     faults = _copy(given, model, config.backbone, dtype)
@@ -65,15 +68,19 @@ def _assemble(checkpoint: PublicCheckpoint) -> tuple[Potential, DensPotential | 
     return potential, dens
 
 
-def _move_encoding_bias(given: dict[str, Tensor], dtype: torch.dtype) -> None:
-    """Make the bias of the force encoding part of the element embedding.
+def _move_encoding_bias(given: dict[str, Tensor], dtype: torch.dtype) -> bool:
+    """Make the bias of the force encoding part of the element embedding; returns whether both can be added.
 
     The public code adds it to all atoms, also where no forces are encoded; here it would mark corrupted atoms.
     """
     embedding, bias = given.get(_EMBEDDING), given.get(_ENCODING_BIAS)
-    if embedding is not None and bias is not None and embedding.shape[1:] == bias.shape:
-        given[_EMBEDDING] = embedding.to(dtype) + bias.to(dtype)
-        given[_ENCODING_BIAS] = torch.zeros_like(bias)
+    if embedding is None or bias is None or embedding.shape[1:] != bias.shape:
+        return False
+    if not _usable(embedding, dtype) or not _usable(bias, dtype):
+        return False
+    given[_EMBEDDING] = embedding.to(dtype) + bias.to(dtype)
+    given[_ENCODING_BIAS] = torch.zeros_like(bias)
+    return True
 
 
 def _copy(given: dict[str, Tensor], model: nn.Module, config: EquiformerConfig, dtype: torch.dtype) -> str:

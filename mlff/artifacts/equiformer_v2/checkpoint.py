@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -17,9 +17,11 @@ from mlff.artifacts.equiformer_v2.names import is_buffer, plain_name
 from mlff.artifacts.equiformer_v2.options import PublicOptions, read_options
 from mlff.artifacts.errors import ArtifactError
 
-# Names under which versions of the public code registered this architecture and its heads; parameters decide the rest.
-_MODEL = re.compile(r"(equiformer_?v2|eqv2)(_\w+)?", re.IGNORECASE)
+# Names under which versions of the public code registered this architecture (equiformer_v2s in the first eq2_83M_2M.pt,
+# see fairchem issue 540) and its heads; parameters decide the rest.
+_MODEL = re.compile(r"(equiformer_?v2s?|eqv2)(_\w+)?", re.IGNORECASE)
 _HEAD = re.compile(r"(equiformer_?v2|eqv2)_(dens_)?(energy|force|scalar|vector|rank1)_head", re.IGNORECASE)
+_SCALARS = ("energy", "scalar")  # of the kinds of heads those that give a number for each structure
 # Of the fields of a model in parts, those that do not change what it computes.
 _HYDRA = frozenset({"name", "backbone", "heads", "otf_graph", "pass_through_head_outputs", "freeze_backbone"})
 _LINEAR = "energy_lin_ref"
@@ -63,6 +65,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
     model, values = _model(config, where)
     options = read_options(values, where)
     parameters, linear = _parameters(_mapping(content, "state_dict", where), where)
+    # fairchem 1.x: a backbone keeps these references, but neither it nor a head adds them
+    added = options.use_energy_lin_ref and not _in_parts(config.get("model"))
     averages = content.get("ema")
     averaged = averages is not None and averages != {}
     if averaged:
@@ -78,7 +82,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
         options=options,
         parameters=parameters,
         averaged=averaged,
-        labels=read_labels(content, linear if options.use_energy_lin_ref else None, where),
+        labels=read_labels(content, linear if added else None, where),
         progress={key: content[key] for key in ("epoch", "step") if isinstance(content.get(key), int | float)},
     )
 
@@ -91,17 +95,22 @@ def _mapping(content: Mapping[str, Any], key: str, where: str) -> Mapping[str, A
     return value
 
 
+def _in_parts(model: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a model is a backbone with heads (hydra)."""
+    return isinstance(model, Mapping) and "backbone" in model
+
+
 def _model(config: Mapping[str, Any], where: str) -> tuple[str, Mapping[str, Any]]:
     """Name and options of the model: apart, together, or of a backbone with heads."""
     model = config.get("model")
     name: Any
     if isinstance(model, str):
         name, options = model, config.get("model_attributes")
-    elif isinstance(model, Mapping) and "backbone" in model:
+    elif _in_parts(model):
         unknown = sorted(set(map(str, model)) - _HYDRA)
         if unknown:
             raise ArtifactError(f"{where}: options of the model that cannot be imported: {', '.join(unknown)}")
-        _check_heads(model.get("heads"), where)
+        _check_heads(model.get("heads"), bool(model.get("pass_through_head_outputs")), where)
         options = model["backbone"]
         name = options.get("model") if isinstance(options, Mapping) else None
     elif isinstance(model, Mapping):
@@ -115,13 +124,22 @@ def _model(config: Mapping[str, Any], where: str) -> tuple[str, Mapping[str, Any
     return name, {key: value for key, value in options.items() if key not in ("model", "name")}
 
 
-def _check_heads(heads: Any, where: str) -> None:
+def _check_heads(heads: Any, passed_through: bool, where: str) -> None:
+    """Refuse what is not an energy or forces; outputs go by the keys of heads, too, unless they are passed through."""
     if not isinstance(heads, Mapping):
         raise ArtifactError(f"{where}: its config holds a backbone without 'heads'")
     for key, head in heads.items():
         module = head.get("module") if isinstance(head, Mapping) else None
-        if not isinstance(module, str) or not _HEAD.fullmatch(module):
+        found = _HEAD.fullmatch(module) if isinstance(module, str) else None
+        if found is None:
             raise ArtifactError(f"{where}: head {key!r} ({module}) cannot be imported, only those of energy and forces")
+        output = "energy" if found[3].lower() in _SCALARS else "forces"
+        names = [head.get("output_name", output), *([] if passed_through else [key])]
+        if any(name != output for name in names):
+            other = next(name for name in names if name != output)
+            raise ArtifactError(
+                f"{where}: head {key!r} ({module}) gives {other!r}; only {output!r} can be imported from such a head"
+            )
         if head.get("reduce", "sum") != "sum":
             raise ArtifactError(f"{where}: head {key!r} has reduce = {head['reduce']!r}; only 'sum' can be imported")
         unknown = sorted(set(map(str, head)) - {"module", "reduce", "output_name", "use_denoising"})

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mlff.artifacts.errors import ArtifactError
 
+_MOST_ELEMENTS = 1000  # entries of a table by atomic number
 _TARGETS = {"target": "energy", "energy": "energy", "grad_target": "forces", "forces": "forces"}
 
 
@@ -78,9 +80,15 @@ def _normalizers(normalizers: Any, where: str) -> dict[str, tuple[float, float]]
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, Tensor) and value.numel() == 1:
+    if isinstance(value, Tensor) and value.numel() == 1 and _is_plain(value):
         value = value.item()
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    plain = isinstance(value, int | float | np.integer | np.floating)
+    return float(value) if plain and math.isfinite(value) else None
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor holds its numbers, and real ones: neither sparse nor without data."""
+    return value.layout == torch.strided and not value.is_meta and not value.is_complex()
 
 
 def _references(elementrefs: Any, where: str) -> Tensor:
@@ -98,6 +106,8 @@ def _references(elementrefs: Any, where: str) -> Tensor:
 
 
 def _energies(value: Any, name: str, where: str) -> Tensor:
-    if not isinstance(value, Tensor) or not bool(torch.isfinite(value).all()):
+    plain = isinstance(value, Tensor) and _is_plain(value) and value.numel() <= _MOST_ELEMENTS
+    if not plain or not bool(torch.isfinite(value).all()):
         raise ArtifactError(f"{where}: {name} must hold finite energies, one for each element")
-    return value.to(torch.float64).flatten()
+    energies: Tensor = value.to(torch.float64).flatten()
+    return energies

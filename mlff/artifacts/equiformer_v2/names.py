@@ -11,7 +11,8 @@ _BUFFER = re.compile(
     r"(^|\.)(SO3_rotation|SO3_grid|mappingReduced|mapping)\.|(^|\.)(expand_index|balance_degree_weight)$"
     r"|^distance_expansion\.offset$"
 )
-_SECTION = re.compile(r"(backbone|output_heads\.\w+|\w+_head)\.")
+_WRAPPERS = r"(module\.)*"
+_PREFIX = re.compile(rf"{_WRAPPERS}((backbone|output_heads\.[^.]+|\w+_head)\.{_WRAPPERS})?")
 _HEAD_BLOCKS = {"scalar_block": "energy_block", "vector_block": "force_block"}
 
 # From names of this project to public ones, applied in turn.
@@ -55,12 +56,9 @@ def plain_name(name: str) -> str:
 
     ``module.module.blocks.0.norm_1.affine_weight`` and ``module.backbone.blocks.0.norm_1.affine_weight`` become
     ``blocks.0.norm_1.affine_weight``; ``output_heads.forces.vector_block.proj.bias`` becomes ``force_block.proj.bias``.
+    Wrappers may follow the part as well: fairchem 1.2 converted ``module.module.*`` to ``module.backbone.module.*``.
     """
-    while name.startswith("module."):
-        name = name.removeprefix("module.")
-    section = _SECTION.match(name)
-    name = name[section.end() :] if section else name
-    block, dot, rest = name.partition(".")
+    block, dot, rest = _PREFIX.sub("", name, count=1).partition(".")
     return _HEAD_BLOCKS.get(block, block) + dot + rest
 
 

@@ -15,6 +15,8 @@ _NUM_GAUSSIANS = 600
 _AVG_NUM_NODES = 77.81317
 _AVG_DEGREE = 23.395238876342773
 
+_FINEST_GRID = 100  # points per axis; published models have 18, and a much finer one would fill the memory
+
 _Size = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _OneInteger = Annotated[tuple[int, ...], Field(min_length=1, max_length=1)]
@@ -43,7 +45,7 @@ class PublicOptions(BaseModel):
     norm_type: Literal["layer_norm_sh", "rms_norm_sh", "layer_norm"] = "rms_norm_sh"
     lmax_list: _OneInteger = (6,)
     mmax_list: _OneInteger = (2,)
-    grid_resolution: int | None = None
+    grid_resolution: int | None = Field(None, le=_FINEST_GRID)
     edge_channels: _Size = 128
     use_atom_edge_embedding: bool = True
     share_atom_edge_embedding: bool = False
@@ -60,6 +62,7 @@ class PublicOptions(BaseModel):
     use_energy_lin_ref: bool | None = False
     load_energy_lin_ref: bool | None = False
     regress_forces: Literal[True] = True
+    use_pbc: Literal[True] = True
     enforce_max_neighbors_strictly: bool = True
     use_s2_act_attn: Literal[False] = False
     use_tp_reparam: Literal[False] = False
@@ -72,7 +75,6 @@ class PublicOptions(BaseModel):
     ffn_activation: str = "scaled_silu"
     proj_drop: float = 0.0
     weight_init: str = "normal"
-    use_pbc: bool = True
     use_pbc_single: bool = False
     otf_graph: bool = True
     activation_checkpoint: bool | None = False
