@@ -28,6 +28,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.accuracy.recipe import load_recipe
 from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.timing import alternate, machine, summary
 from mlff.data import BatchSampler, GraphDataset, collate, load_splits
@@ -59,16 +60,17 @@ def frames(count: int, seed: int = 0) -> list[ase.Atoms]:
 
 def configuration(folder: Path, arguments: argparse.Namespace, compiled: bool) -> TrainingConfig:
     """A run of one pass over the frames."""
+    recipe = load_recipe("rmd17").training
     return parse_config(
         {
             "data": {"paths": [str(folder / "frames.extxyz")], "split": {"train": 0.9, "val": 0.05, "test": 0.05}},
             "model": {
+                **recipe["model"],
                 "species": ["H", "C", "O"],
-                "repulsion": "zbl",
-                "backbone": {"preset": "smooth", "num_layers": arguments.layers, "lmax": 3, "attention": "none"},
+                "backbone": {**recipe["model"]["backbone"], "num_layers": arguments.layers},
             },
-            "optimizer": {"kind": "muon", "lr": 4e-3, "weight_decay": 1e-6, "clip_norm": 10.0},
-            "loss": {"kind": "l2"},
+            "optimizer": recipe["optimizer"],
+            "loss": recipe["loss"],
             "batch_size": arguments.batch,
             "epochs": 1,
             "compile": compiled,

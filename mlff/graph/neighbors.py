@@ -22,7 +22,7 @@ from mlff.graph._structure import (
 from mlff.graph.torch_neighbors import torch_neighbor_list
 
 TIE_TOLERANCE = 1e-6  # A; distances closer than this count as equal when neighbours are ranked
-DEGENERACY = 0.01  # A^2; of squared distances, with `max_neighbors_strict=False`; a constant of the public code
+_DEGENERACY = 0.01  # A^2; of squared distances, with `max_neighbors_strict=False`; a constant of the public code
 
 
 def neighbor_list(
@@ -144,7 +144,7 @@ def _nearest_with_degenerate(target: Ints, squared: Floats, max_neighbors: int) 
     beyond = first + max_neighbors
     limited = beyond < np.searchsorted(ranked, ranked, side="right")
     reach = np.full(len(order), np.inf)
-    reach[limited] = squared[order[beyond[limited]]] + DEGENERACY
+    reach[limited] = squared[order[beyond[limited]]] + _DEGENERACY
     return np.sort(order[squared[order] <= reach])
 
 

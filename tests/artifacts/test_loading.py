@@ -138,9 +138,7 @@ def test_deflated_and_damaged(toy_file, path):
     with zipfile.ZipFile(path) as archive:
         members = [member for member in archive.infolist() if member.file_size > 500]
     for member in members:
-        start = (
-            member.header_offset + 30 + len(member.filename)
-        )  # of the data, behind a header of 30 bytes and the name
+        start = member.header_offset + 30 + len(member.filename)  # behind a header of 30 bytes and the name
         for where in range(start, start + member.compress_size, 40):
             changed = bytearray(data)
             changed[where] ^= 0xFF
