@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mlff.training.environment import RunPart
+
 
 class ResultError(ValueError):
     """A result file that cannot be used; the message names the file."""
@@ -63,8 +65,8 @@ class Result(_Section):
     """A result file.
 
     ``commit`` is that of the code when the run (or its last resume) started, ``clean`` whether nothing was changed
-    since; both are null outside of a checkout. ``config`` is the whole training configuration, files by name; ``data``
-    gives their SHA-256.
+    since, in any part; both are null outside of a checkout. ``parts``: the start and the resumes; empty in results from
+    before these were kept. ``config`` is the whole training configuration, files by name; ``data`` gives their SHA-256.
     """
 
     format: Literal[1] = 1
@@ -79,6 +81,7 @@ class Result(_Section):
     versions: dict[str, str]
     budget: Budget
     training: Training
+    parts: tuple[RunPart, ...] = ()
     tests: dict[str, Errors]
     data: dict[str, str]
     config: dict[str, Any]

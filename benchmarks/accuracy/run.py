@@ -38,6 +38,7 @@ def run(
     report = train(config, resume=resume, on_step=on_step).report
     if report is None:
         raise RuntimeError("a recipe runs in one process; config.devices and num_nodes must be 1")
+    commits = [c for c in (commit, *(part["git_commit"] for part in report["parts"])) if c is not None]
     device = torch.device("cuda" if _on_gpu(config) else "cpu")
     record = json.loads(RunFolder(config.output).data_record.read_text(encoding="utf-8"))
     return Result(
@@ -47,7 +48,7 @@ def run(
         seed=config.seed,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         commit=None if commit is None else commit.removesuffix("-dirty"),
-        clean=None if commit is None else not commit.endswith("-dirty"),
+        clean=None if commit is None else not any(c.endswith("-dirty") for c in commits),
         hardware=Hardware(
             machine=report["hardware"],
             gpu=torch.cuda.get_device_name() if device.type == "cuda" else None,
@@ -61,6 +62,7 @@ def run(
             parameters=report["parameters"],
             best_validation=report["best_validation"],
         ),
+        parts=report["parts"],
         tests=evaluate(recipe, choice, config, device),
         data={file["name"]: file["sha256"] for file in record["files"]["files"]},
         config=portable_config(config),

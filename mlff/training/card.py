@@ -250,6 +250,7 @@ def _training(card: CardInput) -> str:
         "seed": config.seed,
         "started from": "random weights" if config.init_from is None else f"`{config.init_from.name}`",
         "commit": f"`{report['git_commit']}` (when the run ended)" if report.get("git_commit") else "not recorded",
+        "resumed": _resumes(report.get("parts")),
         "versions": ", ".join(f"{package} {version}" for package, version in report["versions"].items()),
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
@@ -264,6 +265,16 @@ def _training(card: CardInput) -> str:
 
 To train again, with the data beside `config.yaml`: `{repeat}`.{exact}
 """
+
+
+def _resumes(parts: list[dict[str, Any]] | None) -> str:
+    if parts is None:
+        return "not recorded"
+    resumes = (
+        f"after {part['minutes']:.1f} min ({part['hardware']}; commit `{part['git_commit'] or 'not recorded'}`)"
+        for part in parts[1:]
+    )
+    return ", ".join(resumes) or "no"
 
 
 def _use(card: CardInput) -> str:

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 import subprocess
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel, ConfigDict
 
 from mlff.versions import installed_versions
 
 _PACKAGES = ("mlff-equijump", "torch", "lightning", "e3nn", "ase", "numpy", "vesin")
+
+
+class RunPart(BaseModel):
+    """A start or a resume of a run: from which step and minute on which code trained it where.
+
+    Attributes:
+        step: done before.
+        minutes: of training before.
+        date: of the start, UTC.
+        hardware: see :func:`hardware`.
+        threads: of torch.
+        git_commit: see :func:`git_commit`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    minutes: float
+    date: str
+    hardware: str
+    threads: int
+    git_commit: str | None
+
+    @classmethod
+    def starting(cls, step: int, minutes: float, device: torch.device) -> RunPart:
+        """A part that starts now, in this process."""
+        return cls(
+            step=step,
+            minutes=minutes,
+            date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            hardware=hardware(device),
+            threads=torch.get_num_threads(),
+            git_commit=git_commit(),
+        )
 
 
 def hardware(device: torch.device) -> str:

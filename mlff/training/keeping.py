@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import lightning
 
 from mlff.signals import StopRequest
+from mlff.training.environment import RunPart
 from mlff.training.folder import RunFolder
 from mlff.training.record import MetricsTable
 from mlff.training.state import save_state, save_weights
@@ -73,6 +74,8 @@ class Keeper(lightning.Callback, ABC):
         self._on_step = on_step
         self._elapsed_before = float(state["elapsed"]) if state else 0.0
         self.best: dict[str, float] = dict(state["best"]) if state else {}
+        # states of earlier versions do not say
+        self.parts = [RunPart.model_validate(part) for part in state.get("parts", ())] if state else []
         self._shown: dict[str, float] = {}
         self._table: MetricsTable | None = None
         self._lr = 0.0
@@ -121,6 +124,7 @@ class Keeper(lightning.Callback, ABC):
             module.interval.gradient_norm = module.interval.gradient_norm.to(device)
         if trainer.is_global_zero:
             self._table = MetricsTable(self._folder.metrics, module.step, self._columns)
+            self.parts.append(RunPart.starting(module.step, self._elapsed_before / 60.0, module.device))
         self._started = self._last_save = self._last_row = time.monotonic()
 
     def on_train_batch_start(
@@ -158,7 +162,8 @@ class Keeper(lightning.Callback, ABC):
         module.confirm_finite()
         if trainer.is_global_zero:
             state = module.run_state() | {"elapsed": self.elapsed, "best": self.best}
-            save_state(self._folder.state, state | {"config": self._settings.model_dump_json()} | self.facts())
+            state |= {"config": self._settings.model_dump_json(), "parts": [part.model_dump() for part in self.parts]}
+            save_state(self._folder.state, state | self.facts())
         self._last_save = time.monotonic()
 
     def _out_of_time(self, trainer: lightning.Trainer, step: int) -> bool:

@@ -57,6 +57,7 @@ def write_report(
         "dtype": config.dtype,
         "versions": versions(),
         "git_commit": git_commit(),
+        "parts": [part.model_dump() for part in keeper.parts],
     }
     if len(test) == 0:
         return details

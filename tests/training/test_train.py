@@ -24,6 +24,7 @@ from mlff.training import (
     load_config,
     train,
 )
+from mlff.training.environment import RunPart
 from mlff.training.record import read_metrics
 from mlff.training.state import load_weights
 
@@ -132,6 +133,24 @@ def test_a_signal_stops_between_steps_and_leaves_a_resumable_run(
     train(cut, resume=True)
     train(whole)
     assert losses(cut) == losses(whole)
+
+
+def test_the_report_tells_the_parts_whose_steps_are_in_the_weights(write_config: WriteConfig) -> None:
+    config = load_config(write_config(epochs=2))
+    with pytest.raises(TrainingInterrupted):
+        train(config, on_step=signal_at(3, signal.SIGINT))
+    with pytest.raises(Killed):  # before anything is saved
+        train(config.model_copy(update={"validate_every": 2}), resume=True, on_step=kill_at(5))
+    result = train(config, resume=True)
+    assert result.report is not None
+    parts = [RunPart.model_validate(part) for part in result.report["parts"]]
+    assert [part.step for part in parts] == [0, 3]
+    assert parts[0].minutes == 0 < parts[1].minutes < result.report["wall_time_minutes"]
+    assert {part.threads for part in parts} == {torch.get_num_threads()}
+    assert {part.hardware for part in parts} == {result.report["hardware"]}
+    again = train(config, resume=True).report  # takes no step
+    assert again is not None
+    assert again["parts"] == result.report["parts"]
 
 
 def test_the_order_of_random_numbers_outside_does_not_matter(write_config: WriteConfig, tmp_path: Path) -> None:

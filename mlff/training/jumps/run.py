@@ -220,6 +220,7 @@ def _report(
         "seed": config.seed,
         "versions": versions(),
         "git_commit": git_commit(),
+        "parts": [part.model_dump() for part in keeper.parts],
     }
     write_json(folder.report / "metrics.json", report)
     return report
