@@ -20,7 +20,7 @@ from md_drivers.contacts import check_separate
 from md_drivers.errors import StructureError
 from md_drivers.models import dtype_name, model_name, open_potential
 from mlff.artifacts import LoadedModel
-from mlff.graph import AtomicGraph, SkinNeighborList
+from mlff.graph import AtomicGraph, SkinNeighborList, spans_volume
 
 _DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
 
@@ -118,7 +118,7 @@ class MLFFCalculator(Calculator):
         """Reason why the model has no stress for ``atoms``, or ``None`` when it has one."""
         if not self._model.metadata.conservative:
             return f"model {model_name(self._model)!r} predicts forces directly; stress needs a conservative model"
-        if atoms.cell.rank < 3:
+        if not spans_volume(atoms.cell.array):
             return "stress needs a three-dimensional cell of nonzero volume, set atoms.cell"
         return None
 

@@ -61,8 +61,13 @@ def read_region(topology: Topology, atoms: Iterable[int] | None, model: LoadedMo
         numbers=tuple(int(everything[k].element.atomic_number) for k in chosen),
         particles=None if atoms is None else tuple(chosen),
         partial=len(chosen) < len(everything),
-        box=None if vectors is None else NM * np.array(vectors.value_in_unit(unit.nanometer)),
+        box=None if vectors is None else box_vectors(vectors),
     )
+
+
+def box_vectors(vectors: Any) -> np.ndarray:
+    """[3, 3] in A of the periodic box vectors of a topology: one quantity, or a list of quantities."""
+    return NM * np.array([[length.value_in_unit(unit.nanometer) for length in vector] for vector in vectors])
 
 
 def check_box(box: np.ndarray, cutoff: float) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.evaluation import Model, Outputs, deviations, run_model
 from mlff.artifacts.metadata import ArtifactMetadata, describe
-from mlff.graph import AtomicGraph, graph_from_atoms
+from mlff.graph import AtomicGraph, graph_from_atoms, spans_volume
 
 _log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def make_graph(atoms: ase.Atoms, metadata: ArtifactMetadata, dtype: torch.dtype)
 
 def has_stress(atoms: ase.Atoms, metadata: ArtifactMetadata) -> bool:
     """Whether the model can compute a stress of this structure."""
-    return "stress" in metadata.outputs and bool(atoms.pbc.any()) and atoms.cell.rank == 3
+    return "stress" in metadata.outputs and bool(atoms.pbc.any()) and spans_volume(atoms.cell.array)
 
 
 def parse_self_test(text: str, where: str) -> SelfTest:

@@ -68,8 +68,10 @@ class GraphDataset(Dataset[AtomicGraph]):
         def real(array: np.ndarray) -> torch.Tensor:
             return torch.tensor(array, dtype=self.dtype)
 
+        # About their centre, so that rounding to float32 moves no atom, wherever the frame lies.
+        positions = atoms.positions - atoms.positions.mean(axis=0)
         return AtomicGraph(
-            positions=real(atoms.positions),
+            positions=real(positions),
             numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
             cell=real(atoms.cell.array)[None],
             pbc=torch.tensor(atoms.pbc)[None],

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
-from ase.io.extxyz import read_xyz
+from ase.io.extxyz import key_val_str_to_dict, read_xyz
 from ase.io.trajectory import Trajectory
 
 from mlff.data.config import DataKeys
 from mlff.data.errors import DataError
 
+_VOIGT = re.compile(r"""(?<![\w-])((?:stress|virial)\s*=\s*)"\s*([^\s"]+(?:\s+[^\s"]+){5})\s*\"""")
 _AGAIN = "write or download it again"
 
 
@@ -56,15 +59,25 @@ def iter_extxyz(path: Path) -> Iterator[tuple[int, Atoms]]:
             end += 1
         try:
             # A frame of no atoms is left to the validation, which names it.
-            yield index, next(read_xyz(io.StringIO("".join(lines[position:end])), slice(0, 1)))
+            yield index, next(read_xyz(io.StringIO("".join(lines[position:end])), slice(0, 1), _comment))
         except Exception as error:  # whatever a parser raises on malformed text
             raise DataError(
                 f"line {position + 1} and following: cannot be parsed as extxyz ({_describe(error)})",
                 file=path,
                 frame=index,
-                hint="check the number and type of the columns",
+                hint="check the number and type of the columns, and the values of the second line",
             ) from error
         position, index = end, index + 1
+
+
+def _comment(line: str) -> dict[str, Any]:
+    """The second line of a frame; a stress or virial of six numbers (Voigt) becomes the matrix that ASE insists on."""
+    return key_val_str_to_dict(_VOIGT.sub(lambda match: f'{match[1]}"{_matrix(match[2])}"', line))
+
+
+def _matrix(numbers: str) -> str:
+    xx, yy, zz, yz, xz, xy = numbers.split()
+    return f"{xx} {xy} {xz} {xy} {yy} {yz} {xz} {yz} {zz}"
 
 
 def iter_traj(path: Path) -> Iterator[tuple[int, Atoms]]:
@@ -155,7 +168,7 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
         # By content, so that a compressed file with a plain suffix still reads.
-        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"unreadable or truncated ({_describe(error)})", file=path, hint=_AGAIN) from error
     except Exception as error:

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
 
 from mlff.data.errors import DataError
+from mlff.graph import spans_volume
 
 # Structures closer than this (A) in every coordinate count as one when duplicates are looked for.
 _DUPLICATE_DECIMALS = 5
@@ -123,7 +124,7 @@ def check_stress(frame: Frame) -> None:
     Raises:
         DataError: it has none.
     """
-    if frame.stress is not None and frame.atoms.cell.volume < _FLAT_CELL:
+    if frame.stress is not None and not spans_volume(frame.atoms.cell.array):
         raise frame.error(
             "has a stress or virial but its cell has zero volume",
             "give the cell, remove the frame, or train without stress: no `keys.stress`, `loss.stress_weight: 0`",

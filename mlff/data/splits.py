@@ -164,7 +164,8 @@ def _sizes(count: int, shares: tuple[float, float, float]) -> dict[str, int]:
             raise ValueError(f"fractions {shares} add up to more than 1")
         val, test = (_rounded(share * count) for share in shares[1:])
         whole = abs(sum(shares) - 1) < 1e-9
-        train = count - val - test if whole else _rounded(shares[0] * count)
+        rest = count - val - test
+        train = rest if whole else min(rest, _rounded(shares[0] * count))
         # Small sets: no part asked for goes empty while training frames are left.
         if shares[1] and not val and train > 1:
             train, val = train - 1, 1

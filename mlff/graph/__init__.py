@@ -1,5 +1,6 @@
 """From atoms to graphs: neighbour lists, radial bases, envelopes."""
 
+from mlff.graph._structure import spans_volume
 from mlff.graph.envelope import PolynomialEnvelope
 from mlff.graph.graph import AtomicGraph, graph_from_atoms
 from mlff.graph.neighbors import describe_neighbors, neighbor_list
@@ -16,5 +17,6 @@ __all__ = [
     "describe_neighbors",
     "graph_from_atoms",
     "neighbor_list",
+    "spans_volume",
     "torch_neighbor_list",
 ]

@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 MIN_HEIGHT = 0.5  # A; thinner periodic cells are mistakes (nm for A, say) and would need millions of images
+_MIN_LENGTH = 1e-3  # A; a shorter vector is none
 MIN_INDEPENDENCE = 1e-6  # smallest singular value of the normalized periodic lattice vectors
 
 
@@ -63,6 +64,15 @@ def check_max_neighbors(max_neighbors: int | None) -> int | None:
     if int(max_neighbors) != max_neighbors or max_neighbors < 1:
         raise ValueError(f"max_neighbors must be None or a positive integer, got {max_neighbors}")
     return int(max_neighbors)
+
+
+def spans_volume(cell: ArrayLike) -> bool:
+    """Whether three lattice vectors span a volume, which a stress refers to; the lattice need not be periodic."""
+    vectors = as_array(cell, np.float64)
+    lengths = np.linalg.norm(vectors, axis=-1)
+    if not (np.isfinite(lengths).all() and lengths.min() >= _MIN_LENGTH):
+        return False
+    return bool(np.linalg.svd(vectors / lengths[:, None], compute_uv=False).min() >= MIN_INDEPENDENCE)
 
 
 def check_structure(positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> Structure:

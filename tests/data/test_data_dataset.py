@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,19 @@ def builds(monkeypatch):
     build = cache_module.build_edges
     monkeypatch.setattr(cache_module, "build_edges", lambda *args: counter.append(1) or build(*args))
     return counter
+
+
+def test_float32_graphs_do_not_depend_on_where_a_frame_lies(frames):
+    def edge_vectors(frame):
+        graph = GraphDataset([frame], 4.0, dtype=torch.float32)[0]
+        source, target = graph.edge_index
+        return graph.positions[source] - graph.positions[target] + graph.shifts @ graph.cell[0]
+
+    atoms = frames[0].atoms.copy()
+    atoms.positions += [1e5, -3e4, 2e5]
+    torch.testing.assert_close(
+        edge_vectors(replace(frames[0], atoms=atoms)), edge_vectors(frames[0]), rtol=0, atol=5e-6
+    )
 
 
 def same(first, second):

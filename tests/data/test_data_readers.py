@@ -209,6 +209,18 @@ def test_stress_of_the_calculator_is_read_when_named(tmp_path):
     np.testing.assert_allclose(read, stress, atol=1e-7)
 
 
+@pytest.mark.parametrize("key", ["stress", "virial"])
+def test_six_numbers_of_extxyz_are_in_the_order_of_voigt(tmp_path, key):
+    head = f'Lattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3:forces:R:3 energy=1 {key}="1 2 3 4 5 6"'
+    path = tmp_path / "s.xyz"
+    path.write_text(f"1\n{head}\nH 0 0 0 1 2 3\n", encoding="utf-8-sig")  # with the mark that some editors write
+    assert read_frames(path)[0].stress is None
+    convention = {"stress": "ase", "virial": "virial"}[key]
+    (frame,) = read_frames(path, keys=DataKeys(stress=key), units=DataUnits(stress_convention=convention))
+    matrix = np.array([[1, 6, 5], [6, 2, 4], [5, 4, 3]])
+    np.testing.assert_allclose(frame.stress, matrix if key == "stress" else -matrix / 27.0, rtol=1e-12)
+
+
 def test_isolated_atoms_need_no_forces(tmp_path):
     atoms = []
     for symbol, energy in (("H", -13.6), ("O", -2041.9)):

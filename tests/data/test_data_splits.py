@@ -20,6 +20,18 @@ def all_indices(split) -> list[int]:
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.integers(3, 300), st.tuples(*[st.floats(0.01, 1 / 3)] * 3))
+def test_fractions_of_a_part_of_the_frames_are_met_within_a_frame(count, shares):
+    if min(share * count for share in shares) < 1:
+        return
+    split = random_split(count, *shares)
+    found = all_indices(split)
+    assert len(set(found)) == len(found)
+    for name, share in zip(PARTS, shares, strict=True):
+        assert abs(len(getattr(split, name)) - share * count) <= 1
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.integers(3, 300), FRACTIONS, st.integers(0, 2**40))
 def test_random_fractions_are_disjoint_complete_and_sized(count, shares, seed):
     try:

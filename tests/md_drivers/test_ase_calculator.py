@@ -240,6 +240,27 @@ def test_stress_needs_a_cell(model, formate):
         formate.get_stress()
 
 
+@pytest.mark.parametrize(
+    ("vectors", "pbc"),
+    [
+        ([[9, 0, 0], [0, 9, 0], [9, 0, 0]], (True, True, False)),
+        ([[9, 0, 0], [0, 9, 0], [9, 0, 1e-9]], (True, True, False)),
+        ([[5, 0, 0], [5, 0, 0], [0, 0, 5]], (False, False, False)),
+        (1e-200 * np.eye(3), (False, False, False)),
+    ],
+)
+def test_lattice_vectors_that_nobody_uses_may_span_nothing(model, formate, vectors, pbc):
+    cluster = formate[-4:]
+    cluster.pbc = pbc
+    cluster.cell = np.diag([9.0, 9.0, 9.0])
+    cluster.calc = MLFFCalculator(model, dtype="float64")
+    expected = cluster.get_forces()
+    cluster.cell = vectors
+    np.testing.assert_allclose(cluster.get_forces(), expected, rtol=1e-10, atol=1e-12)
+    with pytest.raises(PropertyNotImplementedError, match="cell of nonzero volume"):
+        cluster.get_stress()
+
+
 def test_stress_needs_a_conservative_model(direct_path, formate):
     formate.calc = MLFFCalculator(direct_path)
     assert np.isfinite(formate.get_forces()).all()

@@ -12,7 +12,7 @@ from openmm import app, unit
 
 from md_drivers.errors import StructureError
 from md_drivers.openmm.engine import NM
-from md_drivers.openmm.region import label
+from md_drivers.openmm.region import box_vectors, label
 from mlff.artifacts import file_sha256
 
 _READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile, ".mmcif": app.PDBxFile, ".pdbx": app.PDBxFile}
@@ -74,7 +74,7 @@ def read_structure(path: Path, periodic: bool | None) -> Structure:
     if periodic is False:
         vectors = None
         topology.setPeriodicBoxVectors(None)
-    box = None if vectors is None else NM * np.array(vectors.value_in_unit(unit.nanometer))
+    box = None if vectors is None else box_vectors(vectors)
     if box is not None and abs(np.linalg.det(box)) < _LEAST_VOLUME * len(positions):
         raise StructureError(
             f"{path}: a box of {abs(np.linalg.det(box)):.1f} A^3 cannot hold {len(positions)} atoms; correct it, or "

@@ -39,6 +39,16 @@ def assert_like_calculator(context: openmm.Context, calculator: MLFFCalculator, 
     assert np.abs(gradient).max() > 1e-3
 
 
+def test_a_box_may_be_the_list_that_a_system_gives(network, dipeptide_atoms) -> None:
+    atoms = frames(dipeptide_atoms)["triclinic"]
+    topology = topology_of(atoms)
+    topology.setPeriodicBoxVectors(system_of(topology).getDefaultPeriodicBoxVectors())
+    assert isinstance(topology.getPeriodicBoxVectors(), list)
+    force = openmm_force(network, topology, dtype="float64")
+    context = context_of(system_of(topology, force), atoms.positions)
+    assert_like_calculator(context, MLFFCalculator(network, dtype="float64"), atoms, TOLERANCE["float64"])
+
+
 @pytest.mark.parametrize("platform", ["Reference", "CPU"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("frame", ["vacuum", "triclinic", "smaller than the cutoff"])
