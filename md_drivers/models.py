@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from mlff.artifacts import LoadedJump, LoadedModel, load
+from mlff.artifacts import ArtifactError, LoadedJump, LoadedModel, load
 
 Model = str | os.PathLike[str] | LoadedModel
 _Loaded = TypeVar("_Loaded", LoadedModel, LoadedJump)
@@ -55,7 +55,13 @@ def moved(
     wanted = dtype_name(dtype or model.dtype)
     if stays and wanted == dtype_name(model.dtype):
         return model
-    return load(model.path, device=str(model.device if stays else device), dtype=wanted)
+    again = load(model.path, device=str(model.device if stays else device), dtype=wanted)
+    if again.sha256 != model.sha256:
+        raise ArtifactError(
+            f"{model.path}: the file has changed since the model was loaded (SHA-256 {again.sha256}, was "
+            f"{model.sha256}); load it again"
+        )
+    return again
 
 
 def model_name(model: LoadedModel | LoadedJump) -> str:

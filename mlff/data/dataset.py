@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from mlff.data.cache import cached_edges
 from mlff.data.frame import Frame, check_stress, fixed_atoms, frames_fingerprint
 from mlff.graph import AtomicGraph
+from mlff.graph.folding import folded
 
 
 class GraphDataset(Dataset[AtomicGraph]):
@@ -68,8 +69,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         def real(array: np.ndarray) -> torch.Tensor:
             return torch.tensor(array, dtype=self.dtype)
 
-        # About their centre, so that rounding to float32 moves no atom, wherever the frame lies.
-        positions = atoms.positions - atoms.positions.mean(axis=0)
+        positions, shifts = folded(atoms.positions, atoms.cell.array, atoms.pbc, edge_index, shifts)
         return AtomicGraph(
             positions=real(positions),
             numbers=torch.tensor(atoms.numbers, dtype=torch.int64),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from ase.geometry import minkowski_reduce
 from torch import Tensor
 
 ArrayLike = Any  # numpy arrays, tensors, nested sequences
@@ -92,6 +93,8 @@ def check_structure(positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> St
         periodic = np.repeat(periodic, 3)
     if periodic.shape != (3,):
         raise ValueError(f"pbc must be one bool or three, got shape {list(periodic.shape)}")
+    if not np.isfinite(h).all():
+        raise ValueError(f"lattice vectors must be finite, got {h.tolist()}")
     if not np.isfinite(r).all():
         atom = int(np.flatnonzero(~np.isfinite(r).all(axis=1))[0])
         raise ValueError(f"positions must be finite: atom {atom} is at {r[atom].tolist()}")
@@ -103,8 +106,6 @@ def _periodic_inverse(cell: Floats, pbc: Bools) -> Floats:
     vectors = cell[axes]
     if axes.size == 0:
         return np.zeros((3, 0))
-    if not np.isfinite(vectors).all():
-        raise ValueError(f"lattice vectors of periodic axes must be finite, got {vectors.tolist()}")
     lengths = np.linalg.norm(vectors, axis=1)
     if (lengths < MIN_HEIGHT).any():
         axis = int(axes[np.argmin(lengths)])
@@ -116,6 +117,14 @@ def _periodic_inverse(cell: Floats, pbc: Bools) -> Floats:
     if independence < MIN_INDEPENDENCE:
         raise ValueError(f"the periodic lattice vectors {vectors.tolist()} span zero volume; set pbc or the cell right")
     inverse = np.asarray(np.linalg.pinv(vectors), dtype=np.float64)
-    if (np.linalg.norm(inverse, axis=0) > 1.0 / MIN_HEIGHT).any():
-        raise ValueError(f"the periodic cell {vectors.tolist()} is thinner than {MIN_HEIGHT} A")
+    if is_thin(inverse):
+        # perhaps only these vectors of the lattice are skewed
+        shortest, _ = minkowski_reduce(cell, pbc)
+        if is_thin(np.linalg.pinv(shortest[axes])):
+            raise ValueError(f"the periodic cell {vectors.tolist()} is thinner than {MIN_HEIGHT} A")
     return inverse
+
+
+def is_thin(inverse: Floats) -> bool:
+    """Whether a cell of this inverse is thinner than ``MIN_HEIGHT`` in a periodic direction."""
+    return bool((np.linalg.norm(inverse, axis=0) > 1.0 / MIN_HEIGHT).any())

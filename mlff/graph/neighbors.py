@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 import vesin
+from ase.geometry import minkowski_reduce
 from torch import Tensor
 
 from mlff.graph._structure import (
@@ -17,6 +18,7 @@ from mlff.graph._structure import (
     check_cutoff,
     check_max_neighbors,
     check_structure,
+    is_thin,
     output_device,
 )
 from mlff.graph.torch_neighbors import torch_neighbor_list
@@ -100,11 +102,14 @@ def sorted_pairs(structure: Structure, cutoff: float) -> tuple[Ints, Ints, Float
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
     # A hair more than the cutoff from the library, then one rule for who is inside, the same for every backend.
     search = vesin.NeighborList(cutoff=cutoff * (1.0 + 1e-9) + 1e-9, full_list=True)
-    positions, cell, wraps = _compacted(structure, cutoff)
+    searched, basis = _unskewed(structure)
+    positions, cell, wraps = _compacted(searched, cutoff)
     pairs, shifts = search.compute(points=positions, box=cell, periodic=structure.pbc, quantities="PS", copy=True)
     target, source = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
     if wraps.any():
         shifts = shifts + wraps[target] - wraps[source]
+    if basis is not None:
+        shifts = shifts @ basis
     order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], source, target))
     source, target, counts = source[order], target[order], shifts[order].astype(np.float64)
     inside = edge_lengths(structure.positions, structure.cell, source, target, counts) < cutoff
@@ -146,6 +151,17 @@ def _nearest_with_degenerate(target: Ints, squared: Floats, max_neighbors: int) 
     reach = np.full(len(order), np.inf)
     reach[limited] = squared[order[beyond[limited]]] + _DEGENERACY
     return np.sort(order[squared[order] <= reach])
+
+
+def _unskewed(structure: Structure) -> tuple[Structure, Ints | None]:
+    """The lattice with short vectors where those of the cell make it thin, and these [3, 3] in terms of the cell's.
+
+    A thin cell has very many images within the cutoff, most of them in vain.
+    """
+    if not is_thin(structure.inverse):
+        return structure, None
+    cell, basis = minkowski_reduce(structure.cell, structure.pbc)
+    return Structure(structure.positions, cell, structure.pbc, np.linalg.pinv(cell[structure.pbc])), basis
 
 
 def _compacted(structure: Structure, cutoff: float) -> tuple[Floats, Floats, Floats]:

@@ -289,3 +289,37 @@ def test_bad_options():
     for wrong in (-0.1, np.nan):
         with pytest.raises(ValueError, match="skin"):
             SkinNeighborList(2.0, skin=wrong)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    pbc=st.sampled_from([(True, True, True), (True, False, True), (False, True, True)]),
+    skew=st.lists(st.integers(-300, 300), min_size=3, max_size=3),
+    cutoff=st.floats(1.0, 5.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_lattice_has_the_same_neighbours_whatever_vectors_describe_it(seed, pbc, skew, cutoff):
+    positions, cell, pbc = random_structure(seed, 4, pbc, "triclinic", 0.5, False)
+    change = np.eye(3)
+    change[1, 0], change[2, 0], change[2, 1] = skew
+    change *= np.outer(pbc, pbc) | np.eye(3, dtype=bool)
+    edge_index, shifts = neighbor_list(positions, cell, pbc, cutoff)
+    of_lattice = {(*edge, *shift) for edge, shift in zip(edge_index.T.tolist(), shifts.tolist(), strict=True)}
+    edge_index, shifts = neighbor_list(positions, change @ cell, pbc, cutoff)
+    shifts = shifts @ torch.from_numpy(change)
+    found = [(*edge, *shift) for edge, shift in zip(edge_index.T.tolist(), shifts.tolist(), strict=True)]
+    assert len(found) == len(of_lattice)
+    assert set(found) == of_lattice
+
+
+def test_a_thin_lattice_is_refused_whatever_vectors_describe_it():
+    thin = np.diag([4.0, 4.0, 0.3])
+    for cell in (thin, thin + np.array([[0, 0, 0], [12.0, 0, 0], [40.0, 8.0, 0]])):
+        with pytest.raises(ValueError, match=r"no length|thinner than 0\.5 A"):
+            neighbor_list(np.zeros((1, 3)), cell, True, 3.0)
+
+
+def test_lattice_vectors_are_finite_even_where_nobody_uses_them():
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="lattice vectors must be finite"):
+            neighbor_list(np.zeros((2, 3)), np.diag([4.0, 4.0, value]), (True, True, False), 3.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from toy_potential import toy_potential
 import mlff
 from md_drivers import MLFFCalculator, StructureError
 from md_drivers.contacts import close_contacts
-from mlff.artifacts import LoadedJump
+from mlff.artifacts import ArtifactError, LoadedJump
 from mlff.graph import graph_from_atoms, neighbor_list
 
 PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress")
@@ -259,6 +260,16 @@ def test_lattice_vectors_that_nobody_uses_may_span_nothing(model, formate, vecto
     np.testing.assert_allclose(cluster.get_forces(), expected, rtol=1e-10, atol=1e-12)
     with pytest.raises(PropertyNotImplementedError, match="cell of nonzero volume"):
         cluster.get_stress()
+
+
+def test_another_precision_is_that_of_the_same_file(model_path, direct_path, tmp_path):
+    path = shutil.copy(model_path, tmp_path / "model.pt")
+    loaded = mlff.load(path)
+    other = "float32" if loaded.dtype == torch.float64 else "float64"
+    assert MLFFCalculator(loaded, dtype=other).model.sha256 == loaded.sha256
+    shutil.copy(direct_path, path)
+    with pytest.raises(ArtifactError, match="has changed since the model was loaded"):
+        MLFFCalculator(loaded, dtype=other)
 
 
 def test_stress_needs_a_conservative_model(direct_path, formate):
