@@ -198,7 +198,7 @@ def graph_from_atoms(
 
     Args:
         atoms: the structure (A); not changed. Atoms under ``ase.constraints.FixAtoms`` are marked in ``fixed``.
-        cutoff: neighbours closer than this many A are joined.
+        cutoff: neighbours within this many A are joined.
         max_neighbors: keep at most that many nearest neighbours of an atom.
         max_neighbors_strict: see :func:`mlff.graph.neighbor_list`.
         dtype: dtype of positions, cell and shifts.

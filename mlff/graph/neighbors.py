@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mlff.graph._structure import (
     ArrayLike,
+    Bools,
     Floats,
     Ints,
     Structure,
@@ -24,6 +25,7 @@ from mlff.graph._structure import (
 from mlff.graph.torch_neighbors import torch_neighbor_list
 
 TIE_TOLERANCE = 1e-6  # A; distances closer than this count as equal when neighbours are ranked
+_MOST_CELLS = 9e4  # vesin ends the process on a flat grid of more than 1e5 cells
 _DEGENERACY = 0.01  # A^2; of squared distances, with `max_neighbors_strict=False`; a constant of the public code
 
 
@@ -37,7 +39,7 @@ def neighbor_list(
     max_neighbors_strict: bool = True,
     backend: Literal["vesin", "torch"] = "vesin",
 ) -> tuple[Tensor, Tensor]:
-    """Full neighbour list: all pairs (j, i, shift) with ``|r_j - r_i + shift @ cell| < cutoff``, no atom with itself.
+    """Full neighbour list: all pairs (j, i, shift) with ``|r_j - r_i + shift @ cell| <= cutoff``, no atom with itself.
 
     Any cell is treated exactly: smaller than the cutoff, triclinic, left-handed, periodic along some axes only, with
     atoms outside of it; the lattice vectors of non-periodic axes are not used. Edges are ordered by target, source and
@@ -100,10 +102,12 @@ def sorted_pairs(structure: Structure, cutoff: float) -> tuple[Ints, Ints, Float
     """Source [E], target [E] and shifts [E, 3] of all pairs within the cutoff, ordered by target, source and shift."""
     if len(structure.positions) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
-    # A hair more than the cutoff from the library, then one rule for who is inside, the same for every backend.
-    search = vesin.NeighborList(cutoff=cutoff * (1.0 + 1e-9) + 1e-9, full_list=True)
+    # A hair more than the cutoff from the library, then one rule for who is inside, the same for every backend and the
+    # same as in the public EquiformerV2, whose attention has no envelope: an edge as long as the cutoff counts in full.
     searched, basis = _unskewed(structure)
     positions, cell, wraps = _compacted(searched, cutoff)
+    radius = _search_radius(positions, cell, structure.pbc, cutoff * (1.0 + 1e-9) + 1e-9)
+    search = vesin.NeighborList(cutoff=radius, full_list=True)
     pairs, shifts = search.compute(points=positions, box=cell, periodic=structure.pbc, quantities="PS", copy=True)
     target, source = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
     if wraps.any():
@@ -112,7 +116,7 @@ def sorted_pairs(structure: Structure, cutoff: float) -> tuple[Ints, Ints, Float
         shifts = shifts @ basis
     order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], source, target))
     source, target, counts = source[order], target[order], shifts[order].astype(np.float64)
-    inside = edge_lengths(structure.positions, structure.cell, source, target, counts) < cutoff
+    inside = edge_lengths(structure.positions, structure.cell, source, target, counts) <= cutoff
     if inside.all():
         return source, target, counts
     return source[inside], target[inside], counts[inside]
@@ -162,6 +166,24 @@ def _unskewed(structure: Structure) -> tuple[Structure, Ints | None]:
         return structure, None
     cell, basis = minkowski_reduce(structure.cell, structure.pbc)
     return Structure(structure.positions, cell, structure.pbc, np.linalg.pinv(cell[structure.pbc])), basis
+
+
+def _search_radius(positions: Floats, cell: Floats, pbc: Bools, radius: float) -> float:
+    """The radius, or a larger one where vesin could not divide a wide and flat box into cells of this size.
+
+    It coarsens a grid of too many cells by one factor for all directions, and a direction of few cells is left without
+    any.
+    """
+    inverse = np.linalg.inv(cell)
+    extent = np.where(pbc, 1.0 / np.linalg.norm(inverse, axis=0), np.ptp(positions @ inverse, axis=0))
+
+    def too_flat() -> bool:
+        cells = np.maximum(1.0, np.floor(extent / radius))
+        return cells.prod() > _MOST_CELLS and cells.min() ** 3 * _MOST_CELLS < cells.prod()
+
+    while too_flat():
+        radius *= 1.1
+    return radius
 
 
 def _compacted(structure: Structure, cutoff: float) -> tuple[Floats, Floats, Floats]:

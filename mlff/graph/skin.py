@@ -136,7 +136,7 @@ class SkinNeighborList:
         unwrapped = torch.from_numpy(structure.positions - wraps @ structure.cell).to(device)
         vectors = unwrapped.index_select(0, reference.source) - unwrapped.index_select(0, reference.target)
         vectors += reference.shift_vectors
-        keep = torch.nonzero(torch.linalg.vector_norm(vectors, dim=1) < self.cutoff).flatten()
+        keep = torch.nonzero(torch.linalg.vector_norm(vectors, dim=1) <= self.cutoff).flatten()
         source, target = reference.source.index_select(0, keep), reference.target.index_select(0, keep)
         shifts = reference.shifts.index_select(0, keep)
         if wraps.any():

@@ -77,7 +77,7 @@ def torch_neighbor_list(positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: fl
         # r_j - r_i + s @ cell with the coordinates as given: undo both wraps.
         s = count.index_select(0, pairs[:, 1]) - wraps.index_select(0, j) + wraps.index_select(0, i)
         vectors = r.index_select(0, j) - r.index_select(0, i) + s @ lattice
-        inside = torch.linalg.vector_norm(vectors, dim=1) < cutoff
+        inside = torch.linalg.vector_norm(vectors, dim=1) <= cutoff
         other = (i != j) | (s != 0).any(dim=1)
         keep = torch.nonzero(inside & other).flatten()
         sources.append(j.index_select(0, keep))

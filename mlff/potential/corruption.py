@@ -167,5 +167,5 @@ def _molecular_edges(positions: Tensor, num_atoms: Tensor, chosen: Tensor, cutof
     source = start + rank % size
     points = positions.to(torch.float64)
     distance = torch.linalg.vector_norm(points.index_select(0, source) - points.index_select(0, target), dim=1)
-    near = torch.nonzero((distance < cutoff) & (source != target)).flatten()
+    near = torch.nonzero((distance <= cutoff) & (source != target)).flatten()
     return torch.stack([source.index_select(0, near), target.index_select(0, near)])

@@ -170,10 +170,10 @@ def test_sign_of_shift_and_direction():
 
 
 @pytest.mark.parametrize("backend", ["vesin", "torch"])
-def test_cutoff_is_exclusive(backend):
+def test_cutoff_is_inclusive(backend):
     positions = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
-    assert neighbor_list(positions, np.zeros((3, 3)), False, 2.0, backend=backend)[0].shape == (2, 0)
-    assert neighbor_list(positions, np.zeros((3, 3)), False, 2.0 + 1e-12, backend=backend)[0].shape == (2, 2)
+    assert neighbor_list(positions, np.zeros((3, 3)), False, 2.0 - 1e-12, backend=backend)[0].shape == (2, 0)
+    assert neighbor_list(positions, np.zeros((3, 3)), False, 2.0, backend=backend)[0].shape == (2, 2)
 
 
 @pytest.mark.parametrize("backend", ["vesin", "torch"])
@@ -323,3 +323,26 @@ def test_lattice_vectors_are_finite_even_where_nobody_uses_them():
     for value in (np.nan, np.inf):
         with pytest.raises(ValueError, match="lattice vectors must be finite"):
             neighbor_list(np.zeros((2, 3)), np.diag([4.0, 4.0, value]), (True, True, False), 3.0)
+
+
+def test_pairs_as_far_as_the_cutoff_are_neighbours():
+    cell, pbc = np.diag([12.0, 12.0, 12.0]), (True, True, True)
+    atom = np.array([[1.0, 2.0, 3.0]])
+    for edge_index, _ in (
+        neighbor_list(atom, cell, pbc, 12.0),
+        neighbor_list(atom, cell, pbc, 12.0, backend="torch"),
+        SkinNeighborList(12.0, 0.5).update(atom, cell, pbc),
+    ):
+        assert edge_index.shape[1] == 6
+
+
+@pytest.mark.parametrize("box", [(1000.0, 1000.0, 5.0), (5.0, 2000.0, 2000.0), (6000.0, 5.0, 6000.0)])
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False), (False, False, False)])
+def test_wide_flat_boxes(box, pbc):
+    """vesin divides by zero there, and the process is gone."""
+    rng = np.random.default_rng(0)
+    centers = rng.random((20, 3)) * box
+    positions = np.concatenate([centers, centers + rng.uniform(-1.0, 1.0, (20, 3))])
+    expected = pairs(neighbor_list(positions, np.diag(box), pbc, 3.0, backend="torch"))
+    assert len(expected) >= 40
+    assert pairs(neighbor_list(positions, np.diag(box), pbc, 3.0)) == expected
