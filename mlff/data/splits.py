@@ -11,6 +11,7 @@ import numpy as np
 from mlff.data.errors import DataError
 
 PARTS = ("train", "val", "test")
+_LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def group_split(groups: Sequence[str], train: float, val: float, test: float, *,
     """Seeded split that never divides a group.
 
     Groups are drawn in random order; each goes to the part that lacks most frames, so the fractions (of frames) are met
-    as well as the groups allow; every part asked for gets at least one group.
+    as well as the groups allow; every part asked for gets at least one group. Fractions of less than 1 in all leave
+    groups out.
 
     Raises:
         DataError: fewer groups than parts.
@@ -104,15 +106,17 @@ def group_split(groups: Sequence[str], train: float, val: float, test: float, *,
             hint="group by another key, set a fraction to 0, or split at random",
         )
     total = sum(wanted.values())
-    lacking = {name: share * count / total for name, share in wanted.items()}
-    filled: dict[str, list[int]] = {name: [] for name in PARTS}
+    lacking = {name: share * count / max(total, count) for name, share in wanted.items()}
+    if total < (1 - 1e-9) * count:
+        lacking[_LEFT_OUT] = count - total
+    filled: dict[str, list[int]] = {name: [] for name in (*PARTS, _LEFT_OUT)}
     for place, draw in enumerate(seeded_permutation(len(names), seed)):
         empty = [name for name in wanted if not filled[name]]
-        candidates = empty if len(names) - place == len(empty) else list(wanted)
+        candidates = empty if len(names) - place == len(empty) else list(lacking)
         part = max(candidates, key=lambda name: lacking[name])
         filled[part] += members[names[draw]]
         lacking[part] -= len(members[names[draw]])
-    return SplitIndices(**{name: np.array(sorted(indices), dtype=np.int64) for name, indices in filled.items()})
+    return SplitIndices(**{name: np.array(sorted(filled[name]), dtype=np.int64) for name in PARTS})
 
 
 def read_indices(path: Path, count: int) -> np.ndarray:

@@ -86,6 +86,13 @@ def test_group_split_never_divides_a_group(groups, shares, seed):
     assert [bool(part) for part in members] == [share > 0 for share in shares]
 
 
+def test_group_fractions_below_one_leave_groups_out():
+    groups = [f"g{i // 10}" for i in range(1000)]
+    split = group_split(groups, 0.5, 0.1, 0.1)
+    assert [len(getattr(split, name)) for name in PARTS] == [500, 100, 100]
+    assert len(set(all_indices(split))) == 700
+
+
 def test_group_fractions_are_met_when_groups_are_small():
     split = group_split([f"g{i // 4}" for i in range(400)], 0.8, 0.1, 0.1, seed=1)
     for name, share in zip(PARTS, (320, 40, 40), strict=True):
