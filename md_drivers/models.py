@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
-from mlff.artifacts import ArtifactError, LoadedJump, LoadedModel, load
+from mlff.artifacts import LoadedJump, LoadedModel, load, reopen
 
 Model = str | os.PathLike[str] | LoadedModel
 _Loaded = TypeVar("_Loaded", LoadedModel, LoadedJump)
@@ -31,7 +30,7 @@ def open_potential(
         ValueError: it is not there, not a potential, or ``device`` or ``dtype`` is not supported.
     """
     if isinstance(model, LoadedModel):
-        loaded = moved(model, load, device, dtype)
+        loaded = moved(model, device, dtype)
     elif isinstance(model, (str, os.PathLike)):
         loaded = load(model, device=device or default_device(), dtype=dtype)
     elif isinstance(model, LoadedJump):
@@ -41,27 +40,17 @@ def open_potential(
     return loaded
 
 
-def moved(
-    model: _Loaded,
-    load: Callable[..., _Loaded],
-    device: str | torch.device | None,
-    dtype: str | torch.dtype | None,
-) -> _Loaded:
-    """A loaded model on a device and in a dtype (``None``: as it is), read again by ``load`` where that differs.
+def moved(model: _Loaded, device: str | torch.device | None, dtype: str | torch.dtype | None) -> _Loaded:
+    """A loaded model on a device and in a dtype (``None``: as it is), from its file again where that differs.
 
-    ``cuda`` without an index is the GPU where the model is already.
+    ``cuda`` without an index is the GPU where the model is already. Raises ArtifactError if the file has changed.
     """
     stays = device is None or str(device) in (str(model.device), model.device.type)
     wanted = dtype_name(dtype or model.dtype)
     if stays and wanted == dtype_name(model.dtype):
         return model
-    again = load(model.path, device=str(model.device if stays else device), dtype=wanted)
-    if again.sha256 != model.sha256:
-        raise ArtifactError(
-            f"{model.path}: the file has changed since the model was loaded (SHA-256 {again.sha256}, was "
-            f"{model.sha256}); load it again"
-        )
-    return again
+    there = str(model.device if stays else device)
+    return cast(_Loaded, reopen(str(model.path), model.sha256, there, wanted, verify=True))
 
 
 def model_name(model: LoadedModel | LoadedJump) -> str:

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from toy_jump import toy_jump
 
+import md_drivers.models
 import mlff
 from md_drivers.models import moved
 from mlff.artifacts.loading import find_device
@@ -132,19 +133,21 @@ def test_a_gpu_is_named_with_its_index(monkeypatch):
     assert find_device("cuda:0") == torch.device("cuda", 0)
 
 
-def test_a_loaded_model_stays_on_its_gpu():
+def test_a_loaded_model_stays_on_its_gpu(monkeypatch):
     model = mlff.load(mlff.available()[0], verify=False)
     asked: list[tuple[str, str]] = []
 
-    def load(path, *, device, dtype):
+    def reopen(path, sha256, device, dtype, *, verify):
+        assert verify
         asked.append((device, dtype))
         return model
 
+    monkeypatch.setattr(md_drivers.models, "reopen", reopen)
     model.device = torch.device("cuda", 1)
     for device in (None, "cuda", "cuda:1", torch.device("cuda")):
-        assert moved(model, load, device, None) is model
+        assert moved(model, device, None) is model
     assert asked == []
-    moved(model, load, "cuda:0", None)
-    moved(model, load, "cuda", "float64")
-    moved(model, load, "cpu", torch.float32)
+    moved(model, "cuda:0", None)
+    moved(model, "cuda", "float64")
+    moved(model, "cpu", torch.float32)
     assert asked == [("cuda:0", "float32"), ("cuda:1", "float64"), ("cpu", "float32")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,19 @@ def evaluate(
     recipe: Recipe, choice: Choice, config: TrainingConfig, device: torch.device | str = "cpu"
 ) -> dict[str, Errors]:
     """Errors of the weights in ``config.output`` by test set."""
+    sets = _test_sets(recipe, choice, config)
+    return {name: errors_of(predictions(config, frames, device)) for name, frames in sets.items()}
+
+
+def predictions(config: TrainingConfig, frames: Sequence[Frame], device: torch.device | str = "cpu") -> Predictions:
+    """Of the weights in ``config.output`` for labelled frames."""
     potential, _ = load_trained(config.output)
     potential.to(device=device).requires_grad_(False)
     dtype = next(potential.parameters()).dtype
-    errors = {}
-    for name, frames in _test_sets(recipe, choice, config).items():
-        limits, strict = (config.model.cutoff, config.model.max_neighbors), config.model.max_neighbors_strict
-        dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=dtype)
-        graphs = graph_batches(dataset, range(len(dataset)), config.batch_size, device)
-        errors[name] = errors_of(predict(graphs, potential_predictor(potential), False, config.loss.fixed_atoms))
-    return errors
+    limits, strict = (config.model.cutoff, config.model.max_neighbors), config.model.max_neighbors_strict
+    dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=dtype)
+    graphs = graph_batches(dataset, range(len(dataset)), config.batch_size, device)
+    return predict(graphs, potential_predictor(potential), False, config.loss.fixed_atoms)
 
 
 def errors_of(predictions: Predictions) -> Errors:

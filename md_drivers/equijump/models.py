@@ -27,7 +27,7 @@ def open_jump_model(
         ValueError: it is not there, no jump model, or ``device`` or ``dtype`` is not supported.
     """
     if isinstance(model, LoadedJump):
-        return moved(model, load_jump, device, dtype)
+        return moved(model, device, dtype)
     if isinstance(model, LoadedModel):
         raise ValueError(f"{model.path.name} is a potential, which makes no jumps; a model of kind 'jump' is needed")
     if not isinstance(model, (str, os.PathLike)):

@@ -4,7 +4,7 @@ from mlff.artifacts.container import file_sha256
 from mlff.artifacts.equiformer_v2 import import_equiformer_v2
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 from mlff.artifacts.exporting import export
-from mlff.artifacts.jump import LoadedJump, export_jump, load_any, load_jump
+from mlff.artifacts.jump import LoadedJump, export_jump, load_any, load_jump, reopen
 from mlff.artifacts.loaded_model import LoadedModel
 from mlff.artifacts.loading import load
 from mlff.artifacts.metadata import ArtifactMetadata, DatasetProvenance, JumpMetadata
@@ -28,4 +28,5 @@ __all__ = [
     "load",
     "load_any",
     "load_jump",
+    "reopen",
 ]

@@ -103,14 +103,15 @@ class Container:
         return hashlib.sha256(self.data).hexdigest()
 
     def check_same(self, sha256: str) -> None:
-        """Make sure that this is the file which a model was pickled from.
+        """Make sure that this is the file which a model was loaded from.
 
         Raises:
             ArtifactError: it is not.
         """
         if self.sha256 != sha256:
             raise ArtifactError(
-                f"{self.path}: the file has changed since the model was pickled (SHA-256 {self.sha256}, was {sha256})"
+                f"{self.path}: the file has changed since the model was loaded (SHA-256 {self.sha256}, was {sha256}); "
+                "load it again"
             )
 
     def check_intact(self) -> None:

@@ -55,6 +55,8 @@ class GraphDataset(Dataset[AtomicGraph]):
         self.dtype = dtype
         limits = max_neighbors, max_neighbors_strict
         self._edges = cached_edges(self.frames, self.cutoff, *limits, None if cache_dir is None else Path(cache_dir))
+        structures = (frame.atoms for frame in self.frames)
+        self._folded = [folded(atoms.positions, atoms.cell.array, atoms.pbc) for atoms in structures]
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -69,7 +71,9 @@ class GraphDataset(Dataset[AtomicGraph]):
         def real(array: np.ndarray) -> torch.Tensor:
             return torch.tensor(array, dtype=self.dtype)
 
-        positions, shifts = folded(atoms.positions, atoms.cell.array, atoms.pbc, edge_index, shifts)
+        positions, wraps = self._folded[index]
+        if wraps.any():
+            shifts = shifts + wraps[edge_index[0]] - wraps[edge_index[1]]
         return AtomicGraph(
             positions=real(positions),
             numbers=torch.tensor(atoms.numbers, dtype=torch.int64),

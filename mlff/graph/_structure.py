@@ -25,17 +25,26 @@ MIN_INDEPENDENCE = 1e-6  # smallest singular value of the normalized periodic la
 @dataclass(frozen=True)
 class Structure:
     """positions [N, 3], cell [3, 3] (float64, A), pbc [3], and the pseudo-inverse [3, k] of the k periodic lattice
-    vectors: ``r @ inverse`` are the fractional coordinates along the periodic axes."""
+    vectors: ``r @ inverse`` are the fractional coordinates along the periodic axes. Where these vectors make the cell
+    thin, ``basis`` [3, 3] has short vectors of the lattice in terms of them: ``basis @ cell``."""
 
     positions: Floats
     cell: Floats
     pbc: Bools
     inverse: Floats
+    basis: Ints | None = None
 
     @property
     def periodic_cell(self) -> Floats:
         """[k, 3] lattice vectors of the periodic axes."""
         return self.cell[self.pbc]
+
+    def wrapped(self) -> tuple[Floats, Floats]:
+        """Positions within the cell along the periodic axes, and the lattice vectors [N, 3] subtracted from each."""
+        wraps = np.zeros_like(self.positions)
+        folds = np.floor(self.positions @ self.inverse)
+        wraps[:, self.pbc] = folds
+        return self.positions - folds @ self.periodic_cell, wraps
 
 
 def as_array(value: ArrayLike, dtype: Any) -> npt.NDArray[Any]:
@@ -98,14 +107,15 @@ def check_structure(positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> St
     if not np.isfinite(r).all():
         atom = int(np.flatnonzero(~np.isfinite(r).all(axis=1))[0])
         raise ValueError(f"positions must be finite: atom {atom} is at {r[atom].tolist()}")
-    return Structure(r, h, periodic, _periodic_inverse(h, periodic))
+    return Structure(r, h, periodic, *_periodic_inverse(h, periodic))
 
 
-def _periodic_inverse(cell: Floats, pbc: Bools) -> Floats:
+def _periodic_inverse(cell: Floats, pbc: Bools) -> tuple[Floats, Ints | None]:
+    """``inverse`` and ``basis`` of a :class:`Structure`."""
     axes = np.flatnonzero(pbc)
     vectors = cell[axes]
     if axes.size == 0:
-        return np.zeros((3, 0))
+        return np.zeros((3, 0)), None
     lengths = np.linalg.norm(vectors, axis=1)
     if (lengths < MIN_HEIGHT).any():
         axis = int(axes[np.argmin(lengths)])
@@ -117,14 +127,15 @@ def _periodic_inverse(cell: Floats, pbc: Bools) -> Floats:
     if independence < MIN_INDEPENDENCE:
         raise ValueError(f"the periodic lattice vectors {vectors.tolist()} span zero volume; set pbc or the cell right")
     inverse = np.asarray(np.linalg.pinv(vectors), dtype=np.float64)
-    if is_thin(inverse):
-        # perhaps only these vectors of the lattice are skewed
-        shortest, _ = minkowski_reduce(cell, pbc)
-        if is_thin(np.linalg.pinv(shortest[axes])):
-            raise ValueError(f"the periodic cell {vectors.tolist()} is thinner than {MIN_HEIGHT} A")
-    return inverse
+    if not _is_thin(inverse):
+        return inverse, None
+    # perhaps only these vectors of the lattice are skewed
+    short, basis = minkowski_reduce(cell, pbc)
+    if _is_thin(np.linalg.pinv(short[axes])):
+        raise ValueError(f"the periodic cell {vectors.tolist()} is thinner than {MIN_HEIGHT} A")
+    return inverse, basis
 
 
-def is_thin(inverse: Floats) -> bool:
+def _is_thin(inverse: Floats) -> bool:
     """Whether a cell of this inverse is thinner than ``MIN_HEIGHT`` in a periodic direction."""
     return bool((np.linalg.norm(inverse, axis=0) > 1.0 / MIN_HEIGHT).any())

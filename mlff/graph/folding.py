@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from mlff.graph._structure import ArrayLike, Floats, Ints, check_structure
+from mlff.graph._structure import ArrayLike, Floats, check_structure
 
 
-def folded(
-    positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, edge_index: Ints, shifts: Floats
-) -> tuple[Floats, Floats]:
-    """Positions folded by whole lattice vectors and centred, with shifts that leave every edge vector as it is.
+def folded(positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> tuple[Floats, Floats]:
+    """Positions folded by whole lattice vectors and centred.
 
     Args:
         positions, cell, pbc: as of :func:`mlff.graph.neighbor_list`.
-        edge_index: [2, E], sources and targets.
-        shifts: [E, 3] lattice vectors.
 
     Returns:
-        positions [N, 3] in A and shifts [E, 3].
+        positions [N, 3] in A, and the lattice vectors [N, 3] that each was folded by: the shift of an edge becomes
+        ``shift + wraps[source] - wraps[target]``.
     """
-    structure = check_structure(positions, cell, pbc)
-    folds = np.floor(structure.positions @ structure.inverse)
-    inside = structure.positions - folds @ structure.periodic_cell
-    jumps = np.zeros_like(inside)
-    jumps[:, structure.pbc] = folds
-    source, target = edge_index
-    return inside - inside.mean(axis=0), shifts + jumps[source] - jumps[target]
+    inside, wraps = check_structure(positions, cell, pbc).wrapped()
+    return inside - inside.mean(axis=0), wraps

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import torch
 import vesin
-from ase.geometry import minkowski_reduce
 from torch import Tensor
 
 from mlff.graph._structure import (
@@ -19,7 +18,6 @@ from mlff.graph._structure import (
     check_cutoff,
     check_max_neighbors,
     check_structure,
-    is_thin,
     output_device,
 )
 from mlff.graph.torch_neighbors import torch_neighbor_list
@@ -102,20 +100,19 @@ def sorted_pairs(structure: Structure, cutoff: float) -> tuple[Ints, Ints, Float
     """Source [E], target [E] and shifts [E, 3] of all pairs within the cutoff, ordered by target, source and shift."""
     if len(structure.positions) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
-    # A hair more than the cutoff from the library, then one rule for who is inside, the same for every backend and the
-    # same as in the public EquiformerV2, whose attention has no envelope: an edge as long as the cutoff counts in full.
-    searched, basis = _unskewed(structure)
-    positions, cell, wraps = _compacted(searched, cutoff)
+    positions, cell, wraps = _compacted(_unskewed(structure), cutoff)
+    # A hair more than the cutoff from the library, then one rule for who is inside, the same for every backend.
     radius = _search_radius(positions, cell, structure.pbc, cutoff * (1.0 + 1e-9) + 1e-9)
     search = vesin.NeighborList(cutoff=radius, full_list=True)
     pairs, shifts = search.compute(points=positions, box=cell, periodic=structure.pbc, quantities="PS", copy=True)
     target, source = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
     if wraps.any():
         shifts = shifts + wraps[target] - wraps[source]
-    if basis is not None:
-        shifts = shifts @ basis
+    if structure.basis is not None:
+        shifts = shifts @ structure.basis
     order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], source, target))
     source, target, counts = source[order], target[order], shifts[order].astype(np.float64)
+    # At the cutoff, too: in attention without envelope, as the public EquiformerV2 has, such an edge counts in full.
     inside = edge_lengths(structure.positions, structure.cell, source, target, counts) <= cutoff
     if inside.all():
         return source, target, counts
@@ -157,15 +154,13 @@ def _nearest_with_degenerate(target: Ints, squared: Floats, max_neighbors: int) 
     return np.sort(order[squared[order] <= reach])
 
 
-def _unskewed(structure: Structure) -> tuple[Structure, Ints | None]:
-    """The lattice with short vectors where those of the cell make it thin, and these [3, 3] in terms of the cell's.
-
-    A thin cell has very many images within the cutoff, most of them in vain.
-    """
-    if not is_thin(structure.inverse):
-        return structure, None
-    cell, basis = minkowski_reduce(structure.cell, structure.pbc)
-    return Structure(structure.positions, cell, structure.pbc, np.linalg.pinv(cell[structure.pbc])), basis
+def _unskewed(structure: Structure) -> Structure:
+    """The structure with the short vectors of its lattice: a thin cell has very many images within the cutoff."""
+    if structure.basis is None:
+        return structure
+    cell = structure.basis @ structure.cell
+    inverse = np.asarray(np.linalg.pinv(cell[structure.pbc]), dtype=np.float64)
+    return Structure(structure.positions, cell, structure.pbc, inverse)
 
 
 def _search_radius(positions: Floats, cell: Floats, pbc: Bools, radius: float) -> float:
@@ -197,11 +192,8 @@ def _compacted(structure: Structure, cutoff: float) -> tuple[Floats, Floats, Flo
         unused and may be zero, and wraps [N, 3], the lattice vectors subtracted from every atom.
     """
     periodic = structure.pbc
-    cell, wraps = structure.cell.copy(), np.zeros_like(structure.positions)
-    lattice = structure.periodic_cell
-    folds = np.floor(structure.positions @ structure.inverse)
-    wraps[:, periodic] = folds
-    positions = structure.positions - folds @ lattice
+    cell, lattice = structure.cell.copy(), structure.periodic_cell
+    positions, wraps = structure.wrapped()
     if not periodic.all():
         basis = np.linalg.svd(lattice.reshape(-1, 3), full_matrices=True)[2][len(lattice) :]
         cell[~periodic] = basis

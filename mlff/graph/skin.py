@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -92,9 +93,7 @@ class SkinNeighborList:
 
     def _search(self, structure: Structure, device: torch.device) -> _Reference:
         # Copies, because the caller may go on changing its arrays in place.
-        kept = Structure(
-            structure.positions.copy(), structure.cell.copy(), structure.pbc.copy(), structure.inverse.copy()
-        )
+        kept = copy.deepcopy(structure)
         source, target, shifts = sorted_pairs(kept, self.cutoff + self.skin)
         counts = torch.from_numpy(shifts).to(device)
         self._reference = _Reference(

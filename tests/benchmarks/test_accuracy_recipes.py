@@ -14,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from benchmarks.accuracy import __main__ as command
+from benchmarks.accuracy import outside
 from benchmarks.accuracy.recipe import Choice, check_data, configuration, load_recipe, names
 from benchmarks.accuracy.result import Result, load_results
 from md_drivers import MLFFCalculator
@@ -230,6 +231,24 @@ def test_errors_are_those_of_an_independent_evaluation(result: Result, toy: Path
     assert errors.energy_per_atom_rmse == pytest.approx(np.sqrt(np.square(energy).mean()) / 3, rel=1e-3)
     assert errors.forces_mae == pytest.approx(np.abs(force).mean(), rel=1e-4)
     assert errors.forces_rmse == pytest.approx(np.sqrt(np.square(force).mean()), rel=1e-4)
+
+
+def test_frames_with_a_bond_outside_of_its_training_range_are_told_apart(result: Result, toy: Path) -> None:
+    files = ("water_train.npz", "water_test.npz")
+    train, test = ([ase.Atoms(NUMBERS, r) for r in np.load(toy / "data" / "waters" / name)["coords"]] for name in files)
+    record = json.loads((toy / "run" / "report" / "data.json").read_text())["split"]["train"]
+    pairs = np.triu_indices(3, 1)
+    known = np.array([train[frame["index"]].get_all_distances()[pairs] for frame in record])
+    new = np.array([atoms.get_all_distances()[pairs] for atoms in test])
+    assert (known.mean(axis=0) < 1.8).all()  # H-H too
+    count = int(((new < known.min(axis=0)) | (new > known.max(axis=0))).any(axis=1).sum())
+    assert 0 < count < len(test)
+    found = outside.errors(toy / "run")
+    assert (found["frames"], found["frames_outside"]) == (7, count)
+    assert found["mae"] == pytest.approx(result.tests["test"].forces_mae, rel=1e-12)
+    total = count * found["mae_outside"] + (7 - count) * found["mae_elsewhere"]
+    assert total / 7 == pytest.approx(found["mae"], rel=1e-12)
+    assert 4 / 7 < found["worst"]["share_of_squared_error"] < 1
 
 
 def test_a_finished_run_is_tested_again_on_resume_and_not_overwritten_without(result: Result, toy: Path) -> None:

@@ -2,6 +2,6 @@
 
 from mlff.artifacts.jump.exporting import export_jump
 from mlff.artifacts.jump.loaded_jump import LoadedJump
-from mlff.artifacts.jump.loading import load_any, load_jump
+from mlff.artifacts.jump.loading import load_any, load_jump, reopen
 
-__all__ = ["LoadedJump", "export_jump", "load_any", "load_jump"]
+__all__ = ["LoadedJump", "export_jump", "load_any", "load_jump", "reopen"]

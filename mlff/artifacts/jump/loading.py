@@ -64,11 +64,11 @@ def load_any(
     return _open_any(Container(resolve(name_or_path)), target, dtype, verify)
 
 
-def reopen(path: str, sha256: str, device: str, dtype: str) -> LoadedModel | LoadedJump:
-    """The model again that was pickled; ArtifactError if its file is gone or has changed."""
+def reopen(path: str, sha256: str, device: str, dtype: str, *, verify: bool = False) -> LoadedModel | LoadedJump:
+    """A loaded model again, from its file; ArtifactError if that is gone or has changed."""
     container = Container(Path(path))
     container.check_same(sha256)
-    return _open_any(container, find_device(device), dtype, False)
+    return _open_any(container, find_device(device), dtype, verify)
 
 
 def _open_any(
