@@ -179,26 +179,14 @@ class MLFFCalculator(Calculator):
             batch=torch.zeros(len(atoms), dtype=torch.int64, device=device),
         )
 
-    def __copy__(self) -> MLFFCalculator:
-        return self._clone(self.atoms, dict(self.results))
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
+        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_neighbors": None}
+        return self.__dict__ | own
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> MLFFCalculator:
-        return self._clone(copy.deepcopy(self.atoms, memo), copy.deepcopy(self.results, memo))
-
-    def _clone(self, atoms: Atoms | None, results: dict[str, Any]) -> MLFFCalculator:
-        # The model is immutable and may be large, so copies share it; each copy has its own neighbour list.
-        clone = _rebuild(self._model, self._skin)
-        clone.atoms = atoms
-        clone.results = results
-        return clone
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The model pickles as path and hash of its file, which a worker process opens again.
-        return _rebuild, (self._model, self._skin)
-
-
-def _rebuild(model: LoadedModel, skin: float) -> MLFFCalculator:
-    return MLFFCalculator(model, device=model.device, skin=skin)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._neighbors = self._new_neighbor_list()
 
 
 def _symbol(number: int) -> str:

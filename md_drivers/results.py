@@ -44,7 +44,8 @@ class RelaxResult:
         name: name of the structure.
         converged: whether ``fmax`` was reached by a structure that can be trusted, that is, without ``close_contacts``.
         steps: optimizer steps taken in this call.
-        energy: final potential energy, eV.
+        energy: final potential energy, eV; as ``atoms.get_potential_energy()`` with that of constraints such as
+            ``Hookean``.
         fmax: final largest force, eV/A, as compared with the criterion.
         atoms: relaxed structure, with energy and forces stored and constraints kept.
         initial: structure as given, with the constraints used.

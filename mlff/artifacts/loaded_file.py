@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -12,7 +12,7 @@ from mlff.artifacts.payloads import load_payload
 
 
 class LoadedFile:
-    """The network of a file. Pickles and copies by path and SHA-256 of the file, never by content.
+    """The network of a file. Immutable, so copies are the same object; pickled as path and SHA-256 of the file.
 
     Attributes:
         module: the network; frozen, so its weights are constants and its dtype is fixed.
@@ -28,6 +28,12 @@ class LoadedFile:
         self.path = container.path.resolve()
         self.sha256 = container.sha256
         self.name = metadata.name or self.path.name
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         from mlff.artifacts.jump.loading import reopen  # it imports the classes of this one

@@ -12,14 +12,10 @@ from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
 
 from mlff.data.errors import DataError
-from mlff.graph import spans_volume
+from mlff.graph import check_structure, spans_volume
 
 # Structures closer than this (A) in every coordinate count as one when duplicates are looked for.
 _DUPLICATE_DECIMALS = 5
-# A periodic cell is degenerate when the volume of its unit vectors falls below this.
-_FLAT_CELL = 1e-6
-# Shortest periodic lattice vector, A; the limit of the neighbour lists.
-_SHORT_CELL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +100,11 @@ def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
 
 
 def _check_cell(frame: Frame) -> None:
-    periodic = frame.atoms.cell.array[frame.atoms.pbc]
-    if len(periodic):
-        lengths = np.linalg.norm(periodic, axis=1, keepdims=True)
-        unit = periodic / np.maximum(lengths, 1e-300)
-        # Gram determinant: length, area or volume of the periodic directions for unit vectors.
-        if lengths.min() < _SHORT_CELL or np.sqrt(max(np.linalg.det(unit @ unit.T), 0.0)) < _FLAT_CELL:
-            pbc = "".join("FT"[int(flag)] for flag in frame.atoms.pbc)
-            raise frame.error(
-                f"zero volume: the cell has no extent in a periodic direction (pbc={pbc})",
-                "give the cell or set pbc to F in that direction",
-            )
+    atoms = frame.atoms
+    try:  # the neighbour list would say it later, without the name of the frame
+        check_structure(atoms.positions, atoms.cell.array, atoms.pbc)
+    except ValueError as error:
+        raise frame.error(str(error), "give the cell or set pbc to F in that direction") from error
     check_stress(frame)
 
 

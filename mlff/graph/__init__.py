@@ -1,6 +1,6 @@
 """From atoms to graphs: neighbour lists, radial bases, envelopes."""
 
-from mlff.graph._structure import spans_volume
+from mlff.graph._structure import check_structure, spans_volume
 from mlff.graph.envelope import PolynomialEnvelope
 from mlff.graph.graph import AtomicGraph, graph_from_atoms
 from mlff.graph.neighbors import describe_neighbors, neighbor_list
@@ -14,6 +14,7 @@ __all__ = [
     "GaussianBasis",
     "PolynomialEnvelope",
     "SkinNeighborList",
+    "check_structure",
     "describe_neighbors",
     "graph_from_atoms",
     "neighbor_list",

@@ -45,11 +45,15 @@ BAD_FRAMES = {
     "no atoms": (frame_text(atoms="", count=0), "has no atoms"),
     "zero volume": (
         frame_text(HEADER.replace("F F F", "T T F") + ' Lattice="4 0 0 0 0 0 0 0 4"'),
-        r"zero volume: .*\(pbc=TTF\)",
+        r"axis 1 is periodic .* has no length.*; give the cell or set pbc to F",
     ),
     "flat cell": (
         frame_text(HEADER.replace("F F F", "T T T") + ' Lattice="4 0 0 0 4 0 4 4 0"'),
-        r"zero volume: .*\(pbc=TTT\)",
+        "span zero volume",
+    ),
+    "thin cell": (
+        frame_text(HEADER.replace("F F F", "T T T") + ' Lattice="4 0 0 0 4 0 0 0 0.3"'),
+        "axis 2 is periodic .* has no length",
     ),
     "nan cell": (frame_text(HEADER + ' Lattice="nan 0 0 0 4 0 0 0 4"'), "cell contains NaN"),
 }

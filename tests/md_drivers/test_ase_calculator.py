@@ -463,6 +463,22 @@ def test_copies_are_independent(model, formate, duplicate):
     assert calculator.get_property("energy", formate) == energy
 
 
+class _Named(MLFFCalculator):
+    """A user's subclass with an argument and a member of its own."""
+
+    def __init__(self, label, model):
+        super().__init__(model)
+        self.label = label
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda calc: pickle.loads(pickle.dumps(calc))])
+def test_copies_of_a_subclass_are_of_its_kind(model, formate, duplicate):
+    calculator = _Named("mine", model)
+    twin = duplicate(calculator)
+    assert (type(twin), twin.label) == (_Named, "mine")
+    assert twin.get_property("energy", formate) == calculator.get_property("energy", formate)
+
+
 def test_deep_copy_keeps_results_and_shares_the_model(model, formate, evaluations):
     formate.calc = MLFFCalculator(model)
     formate.get_forces()

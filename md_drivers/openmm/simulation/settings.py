@@ -68,6 +68,8 @@ class SimulationSettings:
                 raise ValueError(f"{name} must be a positive number, got {getattr(self, name)!r}")
         if not (math.isfinite(self.temperature) and self.temperature >= 0.0):
             raise ValueError(f"temperature must be a number of kelvins >= 0, got {self.temperature!r}")
+        if self.ensemble == "npt" and self.temperature == 0.0:
+            raise ValueError("npt needs a temperature above 0 K: the barostat weighs its moves by it")
         if self.interpolate is not None and not 0.0 <= self.interpolate <= 1.0:
             raise ValueError(f"interpolate must lie between 0 and 1, got {self.interpolate!r}")
         if self.interpolate is not None and self.ml_atoms is None:

@@ -25,6 +25,7 @@ from mlff.artifacts import LoadedJump
         ({"friction": float("nan")}, "friction must be a positive number"),
         ({"pressure": -1.0}, "pressure must be a positive number"),
         ({"nonbonded_cutoff": float("inf")}, "nonbonded_cutoff must be a positive number"),
+        ({"ensemble": "npt", "temperature": 0.0}, "npt needs a temperature above 0 K"),
         ({"temperature": -1.0}, "temperature must be a number of kelvins >= 0"),
         ({"report_interval": 0}, "report_interval must be a whole number >= 1"),
         ({"seed": -1}, "seed must be a whole number"),
