@@ -2,7 +2,7 @@
 
 A selection is one or more conditions joined by ``&`` (atoms that meet all of them):
 
-- ``index:0-15,20``: atom numbers from 0, ranges include both ends, negative numbers count from the end
+- ``index:0-15,20``: atom numbers from 0, ranges (``-3--1``) include both ends, negative numbers count from the end
 - ``symbol:Cu,Ni``: chemical symbols
 - ``tag:0,1``: ASE tags
 - ``z<8.5`` (also x, y and <=, >, >=): Cartesian coordinate in A, as stored in the file
@@ -34,7 +34,7 @@ _COMPARISONS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     ">": operator.gt,
 }
 _COMPARISON = re.compile(r"([xyz])\s*(<=|>=|<|>)\s*(\S+)")
-_RANGE = re.compile(r"(-?\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+))?")
 
 
 def select_atoms(atoms: Atoms, fix: FixSpec) -> np.ndarray:

@@ -108,7 +108,7 @@ def parts(config: TrainingConfig, folder: Path, compile_too: bool) -> dict[str, 
     found: dict[str, Callable[[], object]] = {
         "neighbour lists of a batch": lambda: build_edges([dataset.frames[i] for i in indices], cutoff, None),
         "batch (graphs from memory)": lambda: collate([dataset[i] for i in indices]),
-        "corruption of all its structures (DeNS)": lambda: corrupt(batch, dens, cutoff, None, generator),
+        "corruption of all its structures (DeNS)": lambda: corrupt(batch, dens, config.model, generator),
         "energy": lambda: potential(*inputs, False),
         "energy and forces": lambda: potential(*inputs, True),
         "loss and gradients": lambda: backward(objective),

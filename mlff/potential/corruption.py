@@ -1,14 +1,16 @@
 """Corrupted structures for DeNS: moved atoms, new edges, the forces before."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Tuple
 
 import torch
 from torch import Tensor
 
 from mlff.graph import AtomicGraph, neighbor_list
+from mlff.potential.config import PotentialConfig
 from mlff.potential.dens_config import DensConfig
+from mlff.potential.repulsion import NuclearRepulsion
 
 NOISE_LEVELS = 50  # as in the public code
 _SMALL_MOLECULE = 200  # atoms; for larger ones the cell list is faster than all pairs
@@ -16,25 +18,24 @@ _SMALL_MOLECULE = 200  # atoms; for larger ones the cell list is faster than all
 
 @dataclass(frozen=True, eq=False)
 class CorruptedGraph:
-    """A batch in which some atoms of some structures have been moved.
+    """A batch in which atoms of some structures, or of none, have been moved.
 
     Attributes:
         graph: positions and edges after the move; labels (energy, forces, stress) are those of the clean structures.
         corrupted: [N] bool, the moved atoms.
         noise: [N,3] displacements in units of ``DensConfig.noise_unit``; zero for other atoms.
         encoded_forces: [N,3] eV/Å, clean forces of the moved atoms; zero for other atoms.
+        repulsion_energy, repulsion_forces, repulsion_stress: [B] eV, [N,3] eV/Å and [B,3,3] eV/Å³ that the nuclear
+            repulsion of the model has in the clean structures; zero for a model without.
     """
 
     graph: AtomicGraph
     corrupted: Tensor
     noise: Tensor
     encoded_forces: Tensor
-
-    @classmethod
-    def without_noise(cls, graph: AtomicGraph) -> "CorruptedGraph":
-        """A clean batch in the form of a corrupted one."""
-        none = torch.zeros_like(graph.positions)
-        return cls(graph, torch.zeros_like(graph.batch, dtype=torch.bool), none, none)
+    repulsion_energy: Tensor
+    repulsion_forces: Tensor
+    repulsion_stress: Tensor
 
     @property
     def corrupted_graphs(self) -> Tensor:
@@ -43,52 +44,44 @@ class CorruptedGraph:
 
     def to(self, device: torch.device | str) -> "CorruptedGraph":
         """The same on another device."""
-        return CorruptedGraph(
-            self.graph.to(device=device),
-            self.corrupted.to(device=device),
-            self.noise.to(device=device),
-            self.encoded_forces.to(device=device),
-        )
+        return CorruptedGraph(**{field.name: getattr(self, field.name).to(device=device) for field in fields(self)})
 
 
 def corrupt(
-    graph: AtomicGraph,
-    config: DensConfig,
-    cutoff: float,
-    max_neighbors: int | None,
-    generator: torch.Generator,
-    max_neighbors_strict: bool = True,
-) -> AtomicGraph | CorruptedGraph:
+    graph: AtomicGraph, config: DensConfig, model: PotentialConfig, generator: torch.Generator
+) -> CorruptedGraph:
     """Move random atoms (Liao et al., arXiv:2403.09549, section 3); the given batch is not changed.
 
     Fixed atoms are never moved. Edges are searched anew in the structures that changed.
 
+    The nuclear repulsion of a model is steep and not learned. Labels are those of the clean structures, so that the
+    network would have to undo the repulsion of moved atoms: that of the clean structures stands in its place.
+
     Args:
         graph: batch with force labels, on the CPU.
         config: which atoms move, and how far.
-        cutoff: Å, of the neighbour list.
-        max_neighbors: of the neighbour list.
+        model: of the neighbour list, and whether there is a repulsion.
         generator: the only source of randomness.
-        max_neighbors_strict: of the neighbour list.
-
-    Returns:
-        the same batch where chance spared every atom.
 
     Raises:
         ValueError: the batch has no force labels.
     """
-    if graph.forces is None:
+    forces = graph.forces
+    if forces is None:
         raise ValueError("corrupt needs a batch with force labels: the model is told the forces of the moved atoms")
-    corrupted = _chosen_atoms(graph, graph.forces, config, generator)
+    corrupted = _chosen_atoms(graph, forces, config, generator)
+    encoded = torch.where(corrupted[:, None], forces, 0.0)
+    zero = torch.zeros(graph.num_graphs, dtype=torch.float64), torch.zeros_like(forces), torch.zeros_like(graph.cell)
+    repulsion = zero if model.repulsion == "none" else NuclearRepulsion(model.cutoff).of_graph(graph)
     if not bool(corrupted.any()):
-        return graph
+        return CorruptedGraph(graph, corrupted, torch.zeros_like(forces), encoded, *repulsion)
     noise = torch.randn(graph.positions.shape, generator=generator, dtype=graph.positions.dtype)
     noise = torch.where(corrupted[:, None], noise * _noise_levels(graph, config, generator), 0.0)
     moved = graph.replace(positions=graph.positions + config.noise_unit * noise)
     changed = _any_by_graph(corrupted, graph.batch, graph.num_graphs)
-    edge_index, shifts = _rebuilt_edges(moved, changed, cutoff, max_neighbors, max_neighbors_strict)
-    encoded = torch.where(corrupted[:, None], graph.forces, 0.0)
-    return CorruptedGraph(moved.replace(edge_index=edge_index, shifts=shifts), corrupted, noise, encoded)
+    edge_index, shifts = _rebuilt_edges(moved, changed, model)
+    moved = moved.replace(edge_index=edge_index, shifts=shifts)
+    return CorruptedGraph(moved, corrupted, noise, encoded, *repulsion)
 
 
 def _chosen_atoms(graph: AtomicGraph, forces: Tensor, config: DensConfig, generator: torch.Generator) -> Tensor:
@@ -122,9 +115,7 @@ def _any_by_graph(atoms: Tensor, batch: Tensor, num_graphs: int) -> Tensor:
     return count.index_add(0, batch, atoms.to(torch.int64)) > 0
 
 
-def _rebuilt_edges(
-    graph: AtomicGraph, changed: Tensor, cutoff: float, max_neighbors: int | None, max_neighbors_strict: bool
-) -> Tuple[Tensor, Tensor]:
+def _rebuilt_edges(graph: AtomicGraph, changed: Tensor, model: PotentialConfig) -> Tuple[Tensor, Tensor]:
     """Edges of the batch with those of the changed structures searched anew, ordered by structure."""
     kept = torch.nonzero(~changed.index_select(0, graph.batch.index_select(0, graph.edge_index[1]))).flatten()
     edges = [graph.edge_index.index_select(1, kept)]
@@ -132,17 +123,17 @@ def _rebuilt_edges(
     num_atoms = graph.num_atoms
     starts = (num_atoms.cumsum(0) - num_atoms).tolist()
     molecules = changed & ~graph.pbc.any(dim=1) & (num_atoms <= _SMALL_MOLECULE)
-    if max_neighbors is not None:
+    if model.max_neighbors is not None:
         molecules = torch.zeros_like(changed)
     if bool(molecules.any()):
-        edges.append(_molecular_edges(graph.positions, num_atoms, molecules, cutoff))
+        edges.append(_molecular_edges(graph.positions, num_atoms, molecules, model.cutoff))
         shifts.append(graph.shifts.new_zeros(edges[-1].shape[1], 3))
     for b in torch.nonzero(changed & ~molecules).flatten().tolist():
         positions = graph.positions[starts[b] : starts[b] + int(num_atoms[b])]
         found, counts = neighbor_list(
-            *(positions, graph.cell[b], graph.pbc[b], cutoff),
-            max_neighbors=max_neighbors,
-            max_neighbors_strict=max_neighbors_strict,
+            *(positions, graph.cell[b], graph.pbc[b], model.cutoff),
+            max_neighbors=model.max_neighbors,
+            max_neighbors_strict=model.max_neighbors_strict,
         )
         edges.append(found + starts[b])
         shifts.append(counts.to(graph.shifts.dtype))

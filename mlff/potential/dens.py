@@ -66,9 +66,10 @@ class DensPotential(nn.Module):
             corrupted: [N] bool.
 
         Returns:
-            what :class:`Potential` returns, at the geometry given, and ``noise`` [N,3], the displacement of each atom
-            in units of the noise; it means something for corrupted atoms only. Conservative forces are −∂E/∂r with
-            the encoding held constant. Other arguments, and what keeps its gradient, as for :class:`Potential`.
+            what :class:`Potential` returns without its nuclear repulsion (see :func:`mlff.potential.corrupt`), at the
+            geometry given, and ``noise`` [N,3], the displacement of each atom in units of the noise; it means something
+            for corrupted atoms only. Conservative forces are −∂E/∂r with the encoding held constant. Other arguments,
+            and what keeps its gradient, as for :class:`Potential`.
         """
         potential = self.potential
         edge_vec, keep_graph = potential.edge_vectors(positions, cell, edge_index, shifts, batch, True)
@@ -81,7 +82,7 @@ class DensPotential(nn.Module):
             x = x + force_encoding(self.harmonics(encoded_forces.to(x.dtype))) * corrupted.to(x.dtype)[:, None, None]
         x, entering = potential.backbone.layers(x, graph)
         features = potential.backbone.norm(x)
-        out = potential.read_out(features, graph, edge_vec, numbers, cell, True, compute_stress, keep_graph)
+        out = potential.read_out(features, graph, edge_vec, numbers, cell, True, compute_stress, keep_graph, False)
         noise_norm = self.noise_norm
         if noise_norm is not None:
             features = noise_norm(torch.cat([x[:, :1], entering[:, 1:]], dim=1))

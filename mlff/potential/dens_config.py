@@ -29,7 +29,10 @@ class DensConfig(BaseModel):
     )
     encode_forces: bool = Field(default=True, description="false: for ablations only, the task is ill-posed without")
     weight: float = Field(
-        default=0.1, gt=0, description="of the noise in units of its std, times the typical force of the model (eV/Å)"
+        default=0.0125,
+        gt=0,
+        description="of the error of the noise in units of its std; published: λ_DeNS/λ_F·s, "
+        "where s in eV is what energies and forces are divided by",
     )
     weight_decay: Literal["none", "linear"] = Field(
         default="none", description="linear: the weight falls to 0 at the end of the run"

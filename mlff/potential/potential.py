@@ -1,24 +1,16 @@
 """Energy, forces and stress of atoms on an EquiformerV2 backbone."""
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from mlff.equiformer import EnergyHead, Equiformer, GraphContext, VectorHead
 from mlff.potential.config import PotentialConfig
+from mlff.potential.edges import edge_vectors, forces_of_edges, gradient_by_edges, stress_of_edges
 from mlff.potential.repulsion import NuclearRepulsion
 
 MAX_ATOMIC_NUMBER = 118
-
-
-def _gradient(energy: Tensor, edge_vec: Tensor, create_graph: bool) -> Tensor:
-    """dE/d(edge_vec), [E,3]; zero where the energy does not depend on any edge."""
-    outputs: List[Optional[Tensor]] = [torch.ones_like(energy)]
-    gradient = torch.autograd.grad([energy], [edge_vec], outputs, create_graph=create_graph, allow_unused=True)[0]
-    if gradient is None:
-        return torch.zeros_like(edge_vec)
-    return gradient
 
 
 def completed(tensors: Mapping[str, Tensor], prefix: str = "") -> Dict[str, Tensor]:
@@ -140,10 +132,7 @@ class Potential(nn.Module):
 
         They require gradients where a conservative potential is asked for ``derivatives``.
         """
-        source, target = edge_index[0], edge_index[1]
-        lattice = cell.index_select(0, batch.index_select(0, target))
-        offset = torch.bmm(shifts.to(cell.dtype)[:, None], lattice)[:, 0]
-        edge_vec = positions.index_select(0, source) - positions.index_select(0, target) + offset
+        edge_vec = edge_vectors(positions, cell, edge_index, shifts, batch)
         edge_vec = edge_vec.to(self.backbone.embedding.weight.dtype)  # atoms far from the origin keep their precision
         keep_graph = self.training or edge_vec.requires_grad
         if self.conservative and derivatives and not edge_vec.requires_grad:
@@ -160,11 +149,15 @@ class Potential(nn.Module):
         compute_forces: bool,
         compute_stress: bool,
         keep_graph: bool,
+        repulsive: bool = True,
     ) -> Dict[str, Tensor]:
-        """What :meth:`forward` returns, from the normalised features of the backbone."""
+        """What :meth:`forward` returns, from the normalised features of the backbone.
+
+        Without the nuclear repulsion where not ``repulsive``.
+        """
         interaction = self.energy_head(features).to(torch.float64) * self.scale
         repulsion = self.repulsion
-        if repulsion is not None:
+        if repulsion is not None and repulsive:
             numbers_of = numbers.index_select(0, graph.source), numbers.index_select(0, graph.target)
             pairs = repulsion(torch.linalg.vector_norm(edge_vec, dim=1), numbers_of[0], numbers_of[1])
             interaction = interaction.index_add(0, graph.target, 0.5 * pairs.to(torch.float64))
@@ -179,18 +172,12 @@ class Potential(nn.Module):
 
         if self.conservative and (compute_forces or compute_stress):
             # the energy depends on the geometry through edge vectors only: one gradient gives forces and virial
-            gradient = _gradient(interaction.sum(), edge_vec, keep_graph)
+            gradient = gradient_by_edges(interaction.sum(), edge_vec, keep_graph)
             if compute_forces:
-                forces = torch.zeros(numbers.shape[0], 3, dtype=gradient.dtype, device=gradient.device)
-                forces = forces.index_add(0, graph.target, gradient)
-                out["forces"] = forces.index_add(0, graph.source, -gradient)
+                out["forces"] = forces_of_edges(gradient, graph.source, graph.target, numbers.shape[0])
             if compute_stress:
-                virial = edge_vec[:, :, None] * gradient[:, None, :]
-                virial = 0.5 * (virial + virial.transpose(1, 2))
-                volume = torch.linalg.det(cell).abs()[:, None, None]
-                total = torch.zeros(cell.shape, dtype=virial.dtype, device=virial.device)
                 graph_of_edge = graph.batch.index_select(0, graph.target)
-                out["stress"] = total.index_add(0, graph_of_edge, virial) / volume.to(virial.dtype)
+                out["stress"] = stress_of_edges(gradient, edge_vec, graph_of_edge, cell)
         force_head = self.force_head
         if force_head is not None and compute_forces:
             out["forces"] = force_head(features, graph) * self.force_scale.to(features.dtype)

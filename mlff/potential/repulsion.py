@@ -5,7 +5,8 @@ from ase import units
 from ase.data import covalent_radii
 from torch import Tensor, nn
 
-from mlff.graph import PolynomialEnvelope
+from mlff.graph import AtomicGraph, PolynomialEnvelope
+from mlff.potential.edges import edge_vectors, forces_of_edges, gradient_by_edges, stress_of_edges
 
 # Universal screening function of Ziegler, Biersack and Littmark, "The Stopping and Range of Ions in Solids" (1985)
 _AMPLITUDES = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -50,3 +51,24 @@ class NuclearRepulsion(nn.Module):
             screening = screening + self.amplitudes[term] * torch.exp(-self.rates[term] * x)
         bare = (self.coulomb * first * second).to(distance.dtype) / distance
         return bare * screening * self.envelope(distance / reach)
+
+    @torch.jit.ignore
+    def of_graph(self, graph: AtomicGraph) -> tuple[Tensor, Tensor, Tensor]:
+        """Energy [B] eV in float64, forces [N,3] eV/Å and stress [B,3,3] eV/Å³ of this term alone, without gradients.
+
+        The stress is zero where the batch has no label of it, since structures may be without volume.
+        """
+        edge_vec = edge_vectors(graph.positions, graph.cell, graph.edge_index, graph.shifts, graph.batch)
+        source, target = graph.edge_index
+        graph_of_edge = graph.batch.index_select(0, target)
+        with torch.enable_grad():
+            edge_vec = edge_vec.detach().requires_grad_()
+            numbers = graph.numbers.index_select(0, source), graph.numbers.index_select(0, target)
+            pairs = 0.5 * self(torch.linalg.vector_norm(edge_vec, dim=1), *numbers)
+            gradient = gradient_by_edges(pairs.sum(), edge_vec, False)
+        energy = torch.zeros(graph.num_graphs, dtype=torch.float64, device=pairs.device)
+        energy = energy.index_add(0, graph_of_edge, pairs.detach().double())
+        forces = forces_of_edges(gradient, source, target, graph.positions.shape[0])
+        if graph.stress is None:
+            return energy, forces, torch.zeros_like(graph.cell)
+        return energy, forces, stress_of_edges(gradient, edge_vec.detach(), graph_of_edge, graph.cell)

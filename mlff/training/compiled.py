@@ -28,6 +28,7 @@ from mlff.training.replay import KnownGradients, Replay
 logger = logging.getLogger(__name__)
 
 _TERMS = len(fields(LossTerms))
+_OF_DENS = tuple(field.name for field in fields(CorruptedGraph) if field.name != "graph")
 
 
 class CompileError(RuntimeError):
@@ -60,8 +61,6 @@ class CompiledObjective:
         Raises:
             CompileError: no C++ compiler, or an operation that cannot be compiled.
         """
-        if self._objective.dens is not None and not isinstance(batch, CorruptedGraph):
-            batch = CorruptedGraph.without_noise(batch)  # spares another graph
         if isinstance(batch, CorruptedGraph):
             batch = pad_corrupted(batch, self._size, self._cutoff)
         else:
@@ -107,7 +106,7 @@ def _named_tensors(batch: AtomicGraph | CorruptedGraph) -> dict[str, Tensor]:
     """All tensors of a padded batch; what is absent from one is absent from all of a run."""
     named = {}
     if isinstance(batch, CorruptedGraph):
-        named = {"corrupted": batch.corrupted, "noise": batch.noise, "encoded_forces": batch.encoded_forces}
+        named = {name: getattr(batch, name) for name in _OF_DENS}
         batch = batch.graph
     values = {field.name: getattr(batch, field.name) for field in fields(batch)}
     return named | {name: value for name, value in values.items() if value is not None}
@@ -117,5 +116,5 @@ def _batch(named: dict[str, Tensor]) -> AtomicGraph | CorruptedGraph:
     """Inverse of :func:`_named_tensors`."""
     if "corrupted" not in named:
         return AtomicGraph(**named)
-    own = {name: named.pop(name) for name in ("corrupted", "noise", "encoded_forces")}
+    own = {name: named.pop(name) for name in _OF_DENS}
     return CorruptedGraph(AtomicGraph(**named), **own)

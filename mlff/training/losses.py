@@ -83,16 +83,14 @@ def compute_dens_loss(
     config: LossConfig,
     dens: DensConfig,
     weight: float | Tensor,
-    scale: Tensor,
     *,
     padded: bool = False,
 ) -> LossTerms:
     """Weighted loss of a batch with corrupted atoms (Liao et al., arXiv:2403.09549, section 3).
 
     Energies are those of the clean structures. Forces count on clean atoms, also beside corrupted ones; stress counts
-    in clean structures. The noise counts on corrupted atoms, in units of its standard deviation; times ``scale`` it
-    has the size of a force, so that its weight compares with that of the forces as in the published settings, whose
-    forces are normalised. A Huber penalty crosses over at ``huber_delta`` of that product.
+    in clean structures. The noise counts on corrupted atoms, in units of its standard deviation, in which a Huber
+    penalty crosses over at ``huber_delta`` as well.
 
     Args:
         output: what ``DensPotential.forward`` returns.
@@ -100,7 +98,6 @@ def compute_dens_loss(
         config: kind, weights, and whether forces on fixed atoms count.
         dens: how forces and noise are averaged.
         weight: of the noise at this step.
-        scale: scalar, eV/Å; the typical force component.
         padded: the last structure is padding and counts for nothing.
 
     Raises:
@@ -111,16 +108,15 @@ def compute_dens_loss(
     clean = _force_atoms(graph, structures, config) & ~batch.corrupted
     stressed = structures & ~batch.corrupted_graphs
     energy, forces, stress = _label_losses(output, graph, config, structures, clean, stressed)
-    scale = scale.to(output["noise"].dtype)
-    noise = deviation(scale * (output["noise"] - batch.noise), config.kind, config.huber_delta, batch.corrupted)
+    noise = deviation(output["noise"] - batch.noise, config.kind, config.huber_delta, batch.corrupted)
     forces_weight: float | Tensor = config.forces_weight
     noise_weight = weight
     if dens.mean == "joint":
         share = batch.corrupted.sum() / (batch.corrupted | clean).sum().clamp(min=1)
         forces_weight, noise_weight = forces_weight * (1.0 - share), noise_weight * share
-    total = config.energy_weight * energy + config.stress_weight * stress
-    total = total + forces_weight * forces + noise_weight * noise
-    return LossTerms(total, energy.detach(), forces.detach(), stress.detach(), noise.detach() / scale)
+    total = config.energy_weight * energy + forces_weight * forces + config.stress_weight * stress
+    total = total + noise_weight * noise
+    return LossTerms(total, energy.detach(), forces.detach(), stress.detach(), noise.detach())
 
 
 def _structures(graph: AtomicGraph, padded: bool) -> Tensor:

@@ -77,9 +77,7 @@ class PotentialModule(SteppedModule):
         if self.config.dens is None:
             return batch
         generator = torch.Generator().manual_seed(self.step_seed(purpose=1))
-        model = self.config.model
-        limits = model.cutoff, model.max_neighbors
-        return corrupt(batch, self.config.dens, *limits, generator, model.max_neighbors_strict)
+        return corrupt(batch, self.config.dens, self.config.model, generator)
 
     def transfer_batch_to_device(
         self, batch: AtomicGraph | CorruptedGraph, device: torch.device, dataloader_idx: int
@@ -94,7 +92,8 @@ class PotentialModule(SteppedModule):
         self.check_finite("loss", terms.total)
         parts = [terms.total.detach(), terms.energy, terms.forces, terms.stress]
         if self.dens is not None:
-            parts += [terms.noise, torch.full_like(terms.noise, float(isinstance(batch, CorruptedGraph)))]
+            noisy = isinstance(batch, CorruptedGraph) and batch.corrupted.any()
+            parts += [terms.noise, torch.as_tensor(noisy).to(terms.noise)]
         self.add_losses(torch.stack(parts), _graph(batch).num_graphs)
         return terms.total
 

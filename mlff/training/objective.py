@@ -34,7 +34,8 @@ class Objective(nn.Module):
         """Loss of a batch.
 
         Args:
-            batch: with labels; corrupted ones need DeNS.
+            batch: with labels; one from ``corrupt`` with DeNS, also where chance spared all atoms, so that the parts of
+                DeNS have gradients, if only zeros, at every step.
             noise_weight: of the denoising loss at this step.
             padded: the last structure is padding and counts for nothing.
         """
@@ -49,8 +50,11 @@ class Objective(nn.Module):
             *(graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch),
             *(batch.encoded_forces, batch.corrupted, stress),
         )
-        scale = self.potential.force_scale
-        return compute_dens_loss(output, batch, self._loss, self._settings, noise_weight, scale, padded=padded)
+        output["energy"] = output["energy"] + batch.repulsion_energy
+        output["forces"] = output["forces"] + batch.repulsion_forces
+        if stress:
+            output["stress"] = output["stress"] + batch.repulsion_stress
+        return compute_dens_loss(output, batch, self._loss, self._settings, noise_weight, padded=padded)
 
 
 def evaluate_potential(potential: nn.Module, graph: AtomicGraph, stress: bool) -> dict[str, Tensor]:

@@ -83,8 +83,13 @@ def pad_corrupted(batch: CorruptedGraph, size: BatchSize, cutoff: float) -> Corr
     """As :func:`pad`; the atoms added are not corrupted."""
     atoms = size.atoms - batch.corrupted.shape[0]
     return CorruptedGraph(
-        pad(batch.graph, size, cutoff),
-        *(_grown(x, atoms) for x in (batch.corrupted, batch.noise, batch.encoded_forces)),
+        graph=pad(batch.graph, size, cutoff),
+        corrupted=_grown(batch.corrupted, atoms),
+        noise=_grown(batch.noise, atoms),
+        encoded_forces=_grown(batch.encoded_forces, atoms),
+        repulsion_energy=_grown(batch.repulsion_energy, 1),
+        repulsion_forces=_grown(batch.repulsion_forces, atoms),
+        repulsion_stress=_grown(batch.repulsion_stress, 1),
     )
 
 

@@ -235,13 +235,14 @@ def test_all_parameters_that_do_not_fit_are_listed(path):
     state = saved["state_dict"]
     state["module.module.blocks.7.ga.proj.weight"] = torch.zeros(1)
     state["module.module.extra"] = torch.zeros(1)
+    state["module.module.blocks.0.mapping.weight"] = torch.zeros(1)  # named as a table, but no table of the public code
     del state["module.module.norm.affine_weight"]
     state[WEIGHT] = state[WEIGHT][:, :, :-1]
     state["module.module.force_block.proj.bias"] = torch.tensor([torch.nan])
     message = refused(save(saved, path))
     for words in (
         "missing: norm.affine_weight",
-        "left over: blocks.7.ga.proj.weight, extra",
+        "left over: blocks.7.ga.proj.weight, extra, blocks.0.mapping.weight",
         "of the wrong shape: blocks.0.ga.proj.weight (3, 4, 3), not (3, 4, 4)",
         "without finite real values: force_block.proj.bias",
     ):
@@ -255,6 +256,22 @@ def test_linear_references_and_their_option_belong_together(path):
     saved = content(CASE)
     saved["state_dict"]["module.module.energy_lin_ref"] = torch.zeros(10)
     assert "an energy_lin_ref" in refused(save(saved, path))
+
+
+def test_the_table_of_gaussians_follows_from_the_options(path):
+    saved = content(CASE)
+    radius = CASE.options["max_radius"]
+    for dtype in (torch.float16, torch.float32):
+        saved["state_dict"]["module.module.distance_expansion.offset"] = torch.linspace(0, radius, 600).to(dtype)
+        import_equiformer_v2(save(saved, path))
+    for wrong in (
+        torch.linspace(0, radius, 512),
+        torch.linspace(0, radius + 1, 600),
+        torch.full((600,), torch.nan),
+        [1],
+    ):
+        saved["state_dict"]["module.module.distance_expansion.offset"] = wrong
+        assert "600 Gaussians" in refused(save(saved, path))
 
 
 def test_parameters_twice_or_not_tensors(path):
@@ -327,6 +344,7 @@ def test_parts_that_are_no_dictionaries(part: str, value: Any, path):
         {"target": {"mean": 0.0, "std": 1.0, "median": 0.0}},
         {"target": {"mean": 0.0, "std": 1.0}, "energy": {"mean": 0.0, "std": 1.0}},
         {"forces": {"mean": 0.1, "rmsd": 1.0}},
+        {"denoising_pos_target": {"mean": 0.0, "std": 0.0}},
         {"stress": {"mean": 0.0, "rmsd": 1.0}},
         [1.0],
     ],
@@ -334,6 +352,31 @@ def test_parts_that_are_no_dictionaries(part: str, value: Any, path):
 def test_normalizers_that_cannot_be_applied(normalizers: Any, path):
     message = refused(save(content(CASE) | {"normalizers": normalizers}, path))
     assert "normali" in message
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        {
+            "normalize_labels": True,
+            "target_mean": -0.75,
+            "target_std": 2.9,
+            "grad_target_mean": 0,
+            "grad_target_std": 2.9,
+        },
+        [{"normalize_labels": True, "target_std": 2.9, "grad_target_std": 2.9}, {"src": "val"}],
+        {"train": {"transforms": {"normalizer": {"energy": {"mean": -0.7, "stdev": 2.9}, "forces": {"stdev": 2.9}}}}},
+    ],
+)
+def test_labels_that_were_normalised_need_their_normalizers(dataset: Any, path):
+    scale = {"mean": 0.0, "std": 2.9}
+    saved = content(CASE)
+    saved["config"]["dataset"] = dataset
+    for lost, normalizers in (("energy and forces were", {}), ("that forces were", {"target": scale})):
+        assert lost in refused(save(saved | {"normalizers": normalizers}, path))
+    del saved["normalizers"]
+    assert "energy and forces were" in refused(save(saved, path))
+    import_equiformer_v2(save(saved | {"normalizers": {"target": scale, "grad_target": scale}}, path))
 
 
 @pytest.mark.parametrize(

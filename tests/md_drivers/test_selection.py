@@ -26,6 +26,7 @@ def slab() -> Atoms:
     [
         ("index:0-3,7", [0, 1, 2, 3, 7]),
         ("index:-1", [13]),
+        ("index:-3--1,0", [0, 11, 12, 13]),
         ("symbol:Cu", range(12)),
         ("symbol: C,O", [12, 13]),
         ("tag:3", range(4)),
@@ -59,6 +60,7 @@ def test_selections(slab, fix, expected):
         ("index:3-99", "no atom 99"),
         ("index:-15", "no atom -15"),
         ("index:5-3", "backwards"),
+        ("index:-1--3", "backwards"),
         ("index:a", "no atom number"),
         ("symbol:Xy", "no chemical symbol"),
         ("symbol:Ni", "matches no atom"),

@@ -12,9 +12,17 @@ from physics_models import rattled_crystal, rattled_molecule
 from pydantic import ValidationError
 
 from mlff.graph import AtomicGraph, graph_from_atoms
-from mlff.potential import CorruptedGraph, DensConfig, corrupt
+from mlff.potential import CorruptedGraph, DensConfig, PotentialConfig, corrupt
+from mlff.potential.repulsion import NuclearRepulsion
 
 CUTOFF = 4.0
+
+
+def model(max_neighbors: int | None = None, repulsion: str = "none") -> PotentialConfig:
+    backbone = {"cutoff": CUTOFF, "max_neighbors": max_neighbors}
+    return PotentialConfig.model_validate({"species": ["H"], "repulsion": repulsion, "backbone": backbone})
+
+
 SURE = {"probability": 1.0, "atom_fraction": 1.0}
 
 
@@ -38,9 +46,7 @@ def labelled(frames: list[Atoms], dtype: torch.dtype = torch.float64, max_neighb
 
 def corrupted(graph: AtomicGraph, seed: int = 0, max_neighbors: int | None = None, **settings) -> CorruptedGraph:
     generator = torch.Generator().manual_seed(seed)
-    batch = corrupt(graph, DensConfig(**settings), CUTOFF, max_neighbors, generator)
-    assert isinstance(batch, CorruptedGraph)
-    return batch
+    return corrupt(graph, DensConfig(**settings), model(max_neighbors), generator)
 
 
 def test_config_says_what_is_wrong():
@@ -88,8 +94,7 @@ def test_one_coin_per_batch_corrupts_all_structures_or_none():
     generator = torch.Generator().manual_seed(0)
     counts = []
     for _ in range(60):
-        batch = corrupt(graph, config, CUTOFF, None, generator)
-        counts.append(int(batch.corrupted_graphs.sum()) if isinstance(batch, CorruptedGraph) else 0)
+        counts.append(int(corrupt(graph, config, model(), generator).corrupted_graphs.sum()))
     assert set(counts) == {0, 20}
     assert 15 <= counts.count(20) <= 45
 
@@ -137,11 +142,40 @@ def test_structures_with_too_many_chosen_atoms_or_too_strong_forces_are_left_alo
     assert torch.equal(batch.corrupted_graphs, strongest <= limit)
 
 
-def test_a_spared_batch_is_returned_as_it_is_and_labels_are_needed():
+def test_a_spared_batch_keeps_its_graph_and_labels_are_needed():
     graph = labelled([rattled_molecule()])
-    assert corrupt(graph, DensConfig(probability=1e-9), CUTOFF, None, torch.Generator().manual_seed(0)) is graph
+    batch = corrupted(graph, probability=1e-9)
+    assert batch.graph is graph
+    assert not any(values.any() for values in (batch.corrupted, batch.noise, batch.encoded_forces))
     with pytest.raises(ValueError, match="force labels"):
-        corrupt(graph.replace(forces=None), DensConfig(), CUTOFF, None, torch.Generator())
+        corrupt(graph.replace(forces=None), DensConfig(), model(), torch.Generator())
+
+
+@pytest.mark.parametrize("probability", [1e-9, 1.0])
+def test_the_repulsion_is_that_of_the_clean_structures(probability):
+    graph = labelled([rattled_crystal(), rattled_molecule()]).replace(stress=torch.zeros(2, 3, 3).double())
+    graph = graph.replace(cell=torch.where(graph.pbc.any(1)[:, None, None], graph.cell, 9.0 * torch.eye(3).double()))
+    config = DensConfig(probability=probability, atom_fraction=1.0)
+    batch = corrupt(graph, config, model(repulsion="zbl"), torch.Generator().manual_seed(0))
+    repulsion = NuclearRepulsion(CUTOFF)
+
+    def energy(strain: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        source, target = graph.edge_index
+        deformation = torch.eye(3) + strain[graph.batch[target]]
+        edges = positions[source] - positions[target]
+        edges = edges + torch.einsum("ei,eij->ej", graph.shifts, graph.cell[graph.batch[target]])
+        distance = torch.linalg.vector_norm(torch.einsum("eij,ej->ei", deformation, edges), dim=1)
+        pairs = 0.5 * repulsion(distance, graph.numbers[source], graph.numbers[target])
+        return torch.zeros(2).double().index_add(0, graph.batch[target], pairs)
+
+    strain, positions = torch.zeros(2, 3, 3).double().requires_grad_(), graph.positions.clone().requires_grad_()
+    expected = energy(strain, positions)
+    by_strain, by_position = torch.autograd.grad(expected.sum(), (strain, positions))
+    by_strain = 0.5 * (by_strain + by_strain.mT) / torch.linalg.det(graph.cell).abs()[:, None, None]
+    assert expected[1] > 1e-4
+    torch.testing.assert_close(batch.repulsion_energy, expected.detach())
+    torch.testing.assert_close(batch.repulsion_forces, -by_position)
+    torch.testing.assert_close(batch.repulsion_stress, by_strain)
 
 
 @settings(max_examples=25, deadline=None)
@@ -155,9 +189,7 @@ def test_a_spared_batch_is_returned_as_it_is_and_labels_are_needed():
 def test_edges_are_those_of_a_fresh_search(seed, order, max_neighbors, dtype, atom_fraction):
     graph = labelled([make() for make in order], dtype, max_neighbors)
     config = DensConfig(probability=0.6, atom_fraction=atom_fraction, noise_std=0.3)
-    batch = corrupt(graph, config, CUTOFF, max_neighbors, torch.Generator().manual_seed(seed))
-    if not isinstance(batch, CorruptedGraph):
-        return
+    batch = corrupt(graph, config, model(max_neighbors), torch.Generator().manual_seed(seed))
     moved = batch.graph
     fresh = []
     for part, before, changed in zip(moved.split(), graph.split(), batch.corrupted_graphs.tolist(), strict=True):

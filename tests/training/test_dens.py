@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from ase.build import bulk
 from ase.io import read
 
 from mlff.artifacts import export
 from mlff.commands.common import load_trained, read_initial_weights
 from mlff.graph import AtomicGraph, graph_from_atoms
-from mlff.potential import CorruptedGraph, DensConfig
+from mlff.potential import CorruptedGraph, DensConfig, corrupt
+from mlff.potential.repulsion import NuclearRepulsion
 from mlff.training import ConfigError, RunFolder, TrainingConfig, load_config, train
 from mlff.training.card import describe_dens
 from mlff.training.config import LossConfig
@@ -49,7 +50,8 @@ def corrupted_batch(fixed: list[bool] | None = None) -> CorruptedGraph:
         fixed=None if fixed is None else torch.tensor(fixed),
     )
     noise = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    return CorruptedGraph(graph, torch.tensor([True, False, False]), noise, torch.zeros(3, 3))
+    repulsion = torch.zeros(2, dtype=torch.float64), torch.zeros(3, 3), torch.zeros(2, 3, 3)
+    return CorruptedGraph(graph, torch.tensor([True, False, False]), noise, torch.zeros(3, 3), *repulsion)
 
 
 def outputs() -> dict[str, torch.Tensor]:
@@ -62,59 +64,71 @@ def outputs() -> dict[str, torch.Tensor]:
     }
 
 
-SCALE = torch.tensor(0.5, dtype=torch.float64)
+LABELS = [(1,), (4, 3), (1, 3, 3)]  # shapes of energy, forces, stress
 LOSS = LossConfig(kind="l2", energy_weight=2.0, forces_weight=10.0, stress_weight=1.0)
 
 
 def test_separate_means_against_hand_numbers() -> None:
-    terms = compute_dens_loss(outputs(), corrupted_batch(), LOSS, DensConfig(mean="separate"), 4.0, SCALE)
+    terms = compute_dens_loss(outputs(), corrupted_batch(), LOSS, DensConfig(mean="separate"), 4.0)
     assert terms.energy.item() == pytest.approx((0.5 + 0.25) / 2)
     assert terms.forces.item() == pytest.approx((5.0 + 1.0) / 2)
     assert terms.stress.item() == pytest.approx(0.3)  # of the clean structure only
     assert terms.noise.item() == pytest.approx(2.0)
-    # the noise weighs 4 times its error of 2 in forces of 0.5 eV/A
-    assert terms.total.item() == pytest.approx(2.0 * 0.375 + 10.0 * 3.0 + 0.3 + 4.0 * 0.5 * 2.0)
+    assert terms.total.item() == pytest.approx(2.0 * 0.375 + 10.0 * 3.0 + 0.3 + 4.0 * 2.0)
 
 
 def test_joint_mean_gives_every_atom_its_own_weight() -> None:
-    terms = compute_dens_loss(outputs(), corrupted_batch(), LOSS, DensConfig(mean="joint"), 4.0, SCALE)
-    assert terms.total.item() == pytest.approx(2.0 * 0.375 + 0.3 + (10.0 * (5.0 + 1.0) + 4.0 * 0.5 * 2.0) / 3)
+    terms = compute_dens_loss(outputs(), corrupted_batch(), LOSS, DensConfig(mean="joint"), 4.0)
+    assert terms.total.item() == pytest.approx(2.0 * 0.375 + 0.3 + (10.0 * (5.0 + 1.0) + 4.0 * 2.0) / 3)
     assert (terms.forces.item(), terms.noise.item()) == pytest.approx((3.0, 2.0))
 
 
-@pytest.mark.parametrize(("mean", "forces"), [("separate", 10.0 * 1.0 + 4.0), ("joint", (10.0 * 1.0 + 4.0) / 2)])
+@pytest.mark.parametrize(("mean", "forces"), [("separate", 10.0 * 1.0 + 8.0), ("joint", (10.0 * 1.0 + 8.0) / 2)])
 def test_fixed_atoms_count_in_no_mean(mean: str, forces: float) -> None:
     batch = corrupted_batch(fixed=[False, True, False])
-    terms = compute_dens_loss(outputs(), batch, LOSS, DensConfig.model_validate({"mean": mean}), 4.0, SCALE)
+    terms = compute_dens_loss(outputs(), batch, LOSS, DensConfig.model_validate({"mean": mean}), 4.0)
     assert terms.forces.item() == pytest.approx(1.0)
     assert terms.total.item() == pytest.approx(2.0 * 0.375 + 0.3 + forces)
 
 
-def test_huber_crosses_over_where_the_noise_times_the_scale_is_delta() -> None:
+def test_huber_crosses_over_where_the_noise_is_delta() -> None:
     loss = LossConfig(kind="huber", huber_delta=0.6)
-    terms = compute_dens_loss(outputs(), corrupted_batch(), loss, DensConfig(), 1.0, SCALE)
-    # a scaled error of 1 in one of three components is beyond 0.6: 1 - 0.6 / 2
-    assert terms.noise.item() == pytest.approx(0.7 / 3 / 0.5)
+    terms = compute_dens_loss(outputs(), corrupted_batch(), loss, DensConfig(), 1.0)
+    # an error of 2 in one of three components is beyond 0.6: 2 - 0.6 / 2
+    assert terms.noise.item() == pytest.approx(1.7 / 3)
 
 
-def test_the_noise_is_weighed_in_units_of_the_forces(write_config: WriteConfig) -> None:
-    """Imported public models have one scale for energies and another for forces."""
-    config = load_config(write_config(dens=DENS))
-    potential = build_potential(config)
-    potential.scale.fill_(30.0)
-    potential.force_scale.fill_(0.5)
-    loss = LOSS.model_copy(update={"stress_weight": 0.0})
-    objective = Objective(potential, loss, add_dens(potential, config), config.dens)
-    batch = corrupted_batch()
-    numbers = torch.full_like(batch.graph.numbers, config.model.species[0])
-    terms = objective(replace(batch, graph=batch.graph.replace(numbers=numbers)), 4.0)
-    labels = 2.0 * terms.energy + 10.0 * terms.forces
-    assert (terms.total - labels).item() == pytest.approx(4.0 * 0.5 * terms.noise.item(), rel=1e-4)
+@pytest.mark.parametrize("probability", [1e-9, 1.0])
+def test_the_network_learns_the_same_with_a_repulsion_that_the_labels_have_too(
+    write_config: WriteConfig, probability: float
+) -> None:
+    """The repulsion of moved atoms, tens of eV, is not for the network to undo."""
+    # forces with the repulsion would be encoded with it
+    path = write_config(dens=DENS | {"probability": probability, "encode_forces": False}, dtype="float64")
+    plain, repulsive = load_config(path), load_config(path, ["model.repulsion=zbl"])
+    atoms = bulk("Cu", a=3.0, cubic=True)  # compressed
+    atoms.rattle(0.1, seed=0)
+    labels = [torch.randn(shape, generator=torch.Generator().manual_seed(1)).double() for shape in LABELS]
+    graph = graph_from_atoms(atoms, plain.model.cutoff, dtype=torch.float64)
+    graph = graph.replace(energy=labels[0], forces=labels[1], stress=labels[2])
+    added = NuclearRepulsion(plain.model.cutoff).of_graph(graph)
+    assert all(part.abs().max() > 0.1 for part in added)
+    energy, forces, stress = (label + more for label, more in zip(labels, added, strict=True))
+    terms = []
+    for config, batch in ((plain, graph), (repulsive, graph.replace(energy=energy, forces=forces, stress=stress))):
+        torch.manual_seed(0)
+        potential = build_potential(config)
+        objective = Objective(potential, LOSS, add_dens(potential, config), config.dens)
+        generator = torch.Generator().manual_seed(0)
+        terms.append(vars(objective(corrupt(batch, config.dens, config.model, generator), 4.0)))
+    assert terms[0]["forces"] > 1e-3
+    for name, value in terms[0].items():
+        torch.testing.assert_close(terms[1][name], value)
 
 
 def test_gradients_reach_forces_of_clean_and_noise_of_corrupted_atoms_only() -> None:
     output = {name: value.requires_grad_() for name, value in outputs().items()}
-    compute_dens_loss(output, corrupted_batch(), LOSS, DensConfig(), 4.0, SCALE).total.backward()
+    compute_dens_loss(output, corrupted_batch(), LOSS, DensConfig(), 4.0).total.backward()
     touched = {name: output[name].grad.flatten(1).any(dim=1).tolist() for name in ("forces", "noise", "stress")}
     assert touched == {"forces": [False, True, True], "noise": [True, False, False], "stress": [False, True]}
 
@@ -231,7 +245,7 @@ def test_the_card_tells_what_was_done() -> None:
     text = describe_dens(DensConfig(noise_std=0.025, weight=10.0, per="batch"))
     assert all(part in text for part in ("0.025 Å on 25 %", "0.25 per batch", "weight 10;"))
     text = describe_dens(DensConfig(noise_std_range=(0.01, 0.5), weight_decay="linear"))
-    assert all(part in text for part in ("0.01 to 0.5 Å", "weight 0.1, falling to 0"))
+    assert all(part in text for part in ("0.01 to 0.5 Å", "weight 0.0125, falling to 0"))
 
 
 def test_max_neighbors_and_periodic_cells_in_a_run(write_config: WriteConfig) -> None:

@@ -15,6 +15,7 @@ from mlff.artifacts.errors import ArtifactError
 
 _MOST_ELEMENTS = 1000  # entries of a table by atomic number
 _TARGETS = {"target": "energy", "energy": "energy", "grad_target": "forces", "forces": "forces"}
+_NOISE = "denoising_pos_target"  # of the trainers with DeNS: scale of the noise, in which the noise head predicts
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class LabelScales:
 def read_labels(content: Mapping[str, Any], linear: Tensor | None, where: str) -> LabelScales:
     """Scales from ``normalizers`` and ``elementrefs`` of a checkpoint, each of which may be absent.
 
+    Labels that ``config`` says were normalised must have their normalizer.
+
     Args:
         content: of the checkpoint.
         linear: [Z] energies in units of ``std`` that the model itself adds for each atom (OC22).
@@ -45,6 +48,11 @@ def read_labels(content: Mapping[str, Any], linear: Tensor | None, where: str) -
         ArtifactError: fields that are unknown, missing or not finite.
     """
     scales = _normalizers(content.get("normalizers"), where)
+    lost = sorted(_normalized(content["config"].get("dataset")) - set(scales))
+    if lost:
+        raise ArtifactError(
+            f"{where}: its config says that {' and '.join(lost)} were normalised, but 'normalizers' does not say how"
+        )
     mean, std = scales.get("energy", (0.0, 1.0))
     force_mean, force_std = scales.get("forces", (0.0, 1.0))
     if force_mean != 0.0:
@@ -66,7 +74,7 @@ def _normalizers(normalizers: Any, where: str) -> dict[str, tuple[float, float]]
         raise ArtifactError(f"{where}: 'normalizers' is a {type(normalizers).__name__}, not a dictionary")
     scales: dict[str, tuple[float, float]] = {}
     for key, value in normalizers.items():
-        target = _TARGETS.get(key)
+        target = _NOISE if key == _NOISE else _TARGETS.get(key)
         if target is None or target in scales:
             raise ArtifactError(
                 f"{where}: normalizers of {list(normalizers)}; only one of energy and one of forces work"
@@ -77,6 +85,21 @@ def _normalizers(normalizers: Any, where: str) -> dict[str, tuple[float, float]]
             raise ArtifactError(f"{where}: normalizer {key!r} must hold a 'mean' and a positive 'std' (or 'rmsd')")
         scales[target] = (mean, std)
     return scales
+
+
+def _normalized(dataset: Any) -> set[str]:
+    """Which of ``energy`` and ``forces`` the options of the training data say were normalised, in either spelling."""
+    found: set[str] = set()
+    for options in dataset if isinstance(dataset, list) else [dataset]:
+        train = options.get("train", options) if isinstance(options, Mapping) else None
+        if not isinstance(train, Mapping):
+            continue
+        if train.get("normalize_labels"):
+            found |= {_TARGETS[key] for key in ("target", "grad_target") if f"{key}_std" in train}
+        transforms = train.get("transforms")
+        named = transforms.get("normalizer") if isinstance(transforms, Mapping) else None
+        found |= {_TARGETS[key] for key in named if key in _TARGETS} if isinstance(named, Mapping) else set()
+    return found
 
 
 def _number(value: Any) -> float | None:

@@ -11,7 +11,7 @@ from mlff.artifacts.errors import ArtifactError
 from mlff.equiformer import EquiformerConfig
 
 # Constants of the public code that no configuration carries.
-_NUM_GAUSSIANS = 600
+NUM_GAUSSIANS = 600
 _AVG_NUM_NODES = 77.81317
 _AVG_DEGREE = 23.395238876342773
 
@@ -27,7 +27,7 @@ class PublicOptions(BaseModel):
 
     Not read, as by the public code: ``num_distance_basis`` (there are 600 Gaussians), the activations (always SiLU) and
     ``num_sphere_samples``. Of no meaning for predictions: initialisation, dropout, graphs made in advance, gradient
-    checkpointing, and ``use_denoising_energy``, which acts on corrupted structures only.
+    checkpointing, and ``use_denoising_energy`` and ``use_denoising_stress``, which act on corrupted structures only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +79,7 @@ class PublicOptions(BaseModel):
     otf_graph: bool = True
     activation_checkpoint: bool | None = False
     use_denoising_energy: bool = True
+    use_denoising_stress: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> PublicOptions:
@@ -113,7 +114,7 @@ class PublicOptions(BaseModel):
                 "max_neighbors": self.max_neighbors,
                 "max_neighbors_strict": self.enforce_max_neighbors_strictly,
                 "radial_basis": "gaussian",
-                "num_radial": _NUM_GAUSSIANS,
+                "num_radial": NUM_GAUSSIANS,
                 "radial_weights": "degree" if self.use_m_share_rad else "order",
                 "edge_elements": embeddings if self.use_atom_edge_embedding else "none",
                 "edge_activation": activation,

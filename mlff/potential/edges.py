@@ -1,0 +1,38 @@
+"""From positions to edge vectors, and from the gradient by edge vectors back to forces and stress."""
+
+from typing import List, Optional
+
+import torch
+from torch import Tensor
+
+
+def edge_vectors(positions: Tensor, cell: Tensor, edge_index: Tensor, shifts: Tensor, batch: Tensor) -> Tensor:
+    """r_j − r_i + shifts · cell, [E,3] Å; arguments as of :class:`mlff.potential.Potential`."""
+    source, target = edge_index[0], edge_index[1]
+    lattice = cell.index_select(0, batch.index_select(0, target))
+    offset = torch.bmm(shifts.to(cell.dtype)[:, None], lattice)[:, 0]
+    return positions.index_select(0, source) - positions.index_select(0, target) + offset
+
+
+def gradient_by_edges(energy: Tensor, edge_vec: Tensor, create_graph: bool) -> Tensor:
+    """dE/d(edge_vec), [E,3]; zero where the energy does not depend on any edge."""
+    outputs: List[Optional[Tensor]] = [torch.ones_like(energy)]
+    gradient = torch.autograd.grad([energy], [edge_vec], outputs, create_graph=create_graph, allow_unused=True)[0]
+    if gradient is None:
+        return torch.zeros_like(edge_vec)
+    return gradient
+
+
+def forces_of_edges(gradient: Tensor, source: Tensor, target: Tensor, num_atoms: int) -> Tensor:
+    """Forces [N,3] from dE/d(edge_vec) [E,3] and the atoms [E] that edges lead from and to."""
+    forces = torch.zeros(num_atoms, 3, dtype=gradient.dtype, device=gradient.device)
+    return forces.index_add(0, target, gradient).index_add(0, source, -gradient)
+
+
+def stress_of_edges(gradient: Tensor, edge_vec: Tensor, graph_of_edge: Tensor, cell: Tensor) -> Tensor:
+    """Stress [B,3,3], dE/dε over the volume, from dE/d(edge_vec) [E,3] and the structure [E] of each edge."""
+    virial = edge_vec[:, :, None] * gradient[:, None, :]
+    virial = 0.5 * (virial + virial.transpose(1, 2))
+    volume = torch.linalg.det(cell).abs()[:, None, None]
+    total = torch.zeros(cell.shape, dtype=virial.dtype, device=virial.device)
+    return total.index_add(0, graph_of_edge, virial) / volume.to(virial.dtype)
