@@ -82,6 +82,12 @@ class MLFFCalculator(Calculator):
         # Written by ASE into trajectories, so that a frame says which model made it.
         self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
 
+    def set(self, **changes: object) -> dict[str, object]:
+        """ASE's way to change a calculator, which this one does not have: ValueError for any change."""
+        if changes:
+            raise ValueError(f"an MLFFCalculator cannot be changed, make another one: got {', '.join(changes)}")
+        return {}
+
     @property
     def model(self) -> LoadedModel:
         """The loaded model; shared between copies of the calculator."""

@@ -90,6 +90,8 @@ def _distances(frames: list[Frame]) -> NDArray[np.float64]:
     """[M, pairs] distances in Å of the pairs of atoms."""
     if len({frame.atoms.numbers.tobytes() for frame in frames}) != 1:
         raise ValueError("the frames are not all of one molecule")
+    if any(frame.atoms.pbc.any() for frame in frames):
+        raise ValueError("the frames are periodic; bonds are compared in molecules only")
     first, second = np.triu_indices(len(frames[0].atoms), 1)
     positions = np.stack([frame.atoms.positions for frame in frames])
     return np.asarray(np.linalg.norm(positions[:, first] - positions[:, second], axis=-1))

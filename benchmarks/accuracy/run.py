@@ -40,6 +40,7 @@ def run(
     if report is None:
         raise RuntimeError("a recipe runs in one process; config.devices and num_nodes must be 1")
     commits = [c for c in (commit, *(part["git_commit"] for part in report["parts"])) if c is not None]
+    begun = any(part["step"] == 0 for part in report["parts"])  # not so where an earlier version did
     device = torch.device("cuda" if _on_gpu(config) else "cpu")
     record = json.loads(RunFolder(config.output).data_record.read_text(encoding="utf-8"))
     return Result(
@@ -49,7 +50,7 @@ def run(
         seed=config.seed,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         commit=None if commit is None else commit.removesuffix("-dirty"),
-        clean=None if commit is None else not any(c.endswith("-dirty") for c in commits),
+        clean=None if commit is None or not begun else not any(c.endswith("-dirty") for c in commits),
         hardware=Hardware(
             machine=report["hardware"],
             gpu=torch.cuda.get_device_name() if device.type == "cuda" else None,

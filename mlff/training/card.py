@@ -250,7 +250,7 @@ def _training(card: CardInput) -> str:
         "seed": config.seed,
         "started from": "random weights" if config.init_from is None else f"`{config.init_from.name}`",
         "commit": f"`{report['git_commit']}` (when the run ended)" if report.get("git_commit") else "not recorded",
-        "resumed": _resumes(report.get("parts")),
+        "resumed": describe_resumes(report.get("parts")),
         "versions": ", ".join(f"{package} {version}" for package, version in report["versions"].items()),
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
@@ -267,14 +267,16 @@ To train again, with the data beside `config.yaml`: `{repeat}`.{exact}
 """
 
 
-def _resumes(parts: list[dict[str, Any]] | None) -> str:
+def describe_resumes(parts: list[dict[str, Any]] | None) -> str:
+    """Where a run was resumed, in words, from ``parts`` of its report."""
     if parts is None:
         return "not recorded"
+    started = any(part["step"] == 0 for part in parts)  # not so in runs that an earlier version began
     resumes = (
         f"after {part['minutes']:.1f} min ({part['hardware']}; commit `{part['git_commit'] or 'not recorded'}`)"
-        for part in parts[1:]
+        for part in parts[int(started) :]
     )
-    return ", ".join(resumes) or "no"
+    return ("" if started else "start not recorded, ") + ", ".join(resumes) or "no"
 
 
 def _use(card: CardInput) -> str:

@@ -486,3 +486,22 @@ def test_deep_copy_keeps_results_and_shares_the_model(model, formate, evaluation
     np.testing.assert_array_equal(twin.get_forces(), formate.get_forces())
     assert len(evaluations) == 1
     assert twin.calc.model is formate.calc.model
+
+
+def test_pickled_copies_share_one_model_in_a_process(model_path, tmp_path):
+    path = shutil.copy(model_path, tmp_path / "model.pt")
+    content = pickle.dumps(MLFFCalculator(path))
+    first, second = (pickle.loads(content) for _ in range(2))
+    assert first.model is second.model
+    Path(path).write_bytes(b"another file")
+    with pytest.raises(ValueError, match="not a model file"):
+        pickle.loads(content)
+
+
+def test_it_cannot_be_changed(model):
+    """ASE's ``set`` would write its arguments into the record of trajectories and change nothing."""
+    calculator = MLFFCalculator(model)
+    before = dict(calculator.parameters)
+    with pytest.raises(ValueError, match="make another one: got dtype, skin"):
+        calculator.set(dtype="float64", skin=1.0)
+    assert calculator.parameters == before

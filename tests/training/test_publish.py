@@ -19,7 +19,7 @@ from mlff.data.errors import DataError
 from mlff.data.split_file import SplitFile, read_split_file, select_frames
 from mlff.equiformer import EquiformerConfig
 from mlff.training import load_config
-from mlff.training.card import describe_backbone
+from mlff.training.card import describe_backbone, describe_resumes
 from mlff.training.state import load_state, save_state
 
 runner = CliRunner()
@@ -233,3 +233,12 @@ def test_architecture_is_named_by_the_nearest_preset() -> None:
     smooth = {"preset": "smooth", "num_layers": 2}
     assert describe_backbone(EquiformerConfig.model_validate(smooth)) == "`smooth` with num_layers 2"
     assert describe_backbone(EquiformerConfig.model_validate({"preset": "equiformer-v2-31M"})) == "`equiformer-v2-31M`"
+
+
+def test_resumes_are_told_also_of_runs_whose_start_was_not_recorded() -> None:
+    start = {"step": 0, "minutes": 0.0, "hardware": "a CPU", "git_commit": "abc"}
+    resumed = start | {"step": 5, "minutes": 2.0, "git_commit": None}
+    assert describe_resumes(None) == "not recorded"
+    assert describe_resumes([start]) == "no"
+    assert describe_resumes([start, resumed]) == "after 2.0 min (a CPU; commit `not recorded`)"
+    assert describe_resumes([resumed]) == "start not recorded, after 2.0 min (a CPU; commit `not recorded`)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from mlff.artifacts.loaded_model import LoadedModel
 from mlff.artifacts.loading import find_device, find_dtype, open_model
 from mlff.artifacts.names import resolve
 from mlff.artifacts.payloads import read_metadata
+
+_KEPT = 4  # reopened models
 
 
 def load_jump(
@@ -65,10 +68,17 @@ def load_any(
 
 
 def reopen(path: str, sha256: str, device: str, dtype: str, *, verify: bool = False) -> LoadedModel | LoadedJump:
-    """A loaded model again, from its file; ArtifactError if that is gone or has changed."""
-    container = Container(Path(path))
-    container.check_same(sha256)
-    return _open_any(container, find_device(device), dtype, verify)
+    """A loaded model again, from its file; ArtifactError if that is gone or has changed.
+
+    A process keeps the last few, so that whoever gets many pickled copies, as the workers of a pool do, compiles one.
+    """
+    Container(Path(path)).check_same(sha256)
+    return _reopened(path, sha256, device, dtype, verify)
+
+
+@lru_cache(maxsize=_KEPT)
+def _reopened(path: str, sha256: str, device: str, dtype: str, verify: bool) -> LoadedModel | LoadedJump:
+    return _open_any(Container(Path(path)), find_device(device), dtype, verify)
 
 
 def _open_any(
