@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.accuracy.groups import Group, former, largest_budget
 from benchmarks.accuracy.published import Published
@@ -47,6 +48,9 @@ def draw(groups: Sequence[Group], recipe: Recipe, published: Published, image: P
             labels.add(label)
     axis.set_xticks(range(len(molecules)), molecules, rotation=30, ha="right")
     axis.set(ylabel="force MAE (meV/Å)", yscale="log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
     axis.grid(alpha=0.3, which="both", axis="y")
     axis.legend(frameon=False, fontsize=8)
     with replacing(image) as temporary:
