@@ -258,22 +258,6 @@ def test_linear_references_and_their_option_belong_together(path):
     assert "an energy_lin_ref" in refused(save(saved, path))
 
 
-def test_the_table_of_gaussians_follows_from_the_options(path):
-    saved = content(CASE)
-    radius = CASE.options["max_radius"]
-    for dtype in (torch.float16, torch.float32):
-        saved["state_dict"]["module.module.distance_expansion.offset"] = torch.linspace(0, radius, 600).to(dtype)
-        import_equiformer_v2(save(saved, path))
-    for wrong in (
-        torch.linspace(0, radius, 512),
-        torch.linspace(0, radius + 1, 600),
-        torch.full((600,), torch.nan),
-        [1],
-    ):
-        saved["state_dict"]["module.module.distance_expansion.offset"] = wrong
-        assert "600 Gaussians" in refused(save(saved, path))
-
-
 def test_parameters_twice_or_not_tensors(path):
     saved = content(CASE)
     saved["state_dict"]["module.blocks.0.ga.proj.weight"] = torch.zeros(1)

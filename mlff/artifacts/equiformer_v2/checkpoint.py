@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import torch
 from torch import Tensor
 
 from mlff.artifacts.equiformer_v2.archive import read_archive
 from mlff.artifacts.equiformer_v2.labels import LabelScales, read_labels
-from mlff.artifacts.equiformer_v2.names import GAUSSIANS, is_buffer, plain_name
-from mlff.artifacts.equiformer_v2.options import NUM_GAUSSIANS, PublicOptions, read_options
+from mlff.artifacts.equiformer_v2.names import is_buffer, plain_name
+from mlff.artifacts.equiformer_v2.options import PublicOptions, read_options
 from mlff.artifacts.errors import ArtifactError
 
 # Names under which versions of the public code registered this architecture (equiformer_v2s in the first eq2_83M_2M.pt,
@@ -65,7 +64,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
     config = _mapping(content, "config", where)
     model, values = _model(config, where)
     options = read_options(values, where)
-    parameters, linear = _parameters(_mapping(content, "state_dict", where), options, where)
+    parameters, linear = _parameters(_mapping(content, "state_dict", where), where)
     # fairchem 1.x: a backbone keeps these references, but neither it nor a head adds them
     added = options.use_energy_lin_ref and not _in_parts(config.get("model"))
     averages = content.get("ema")
@@ -148,16 +147,12 @@ def _check_heads(heads: Any, passed_through: bool, where: str) -> None:
             raise ArtifactError(f"{where}: options of head {key!r} that cannot be imported: {', '.join(unknown)}")
 
 
-def _parameters(
-    state: Mapping[str, Any], options: PublicOptions, where: str
-) -> tuple[dict[str, Tensor], Tensor | None]:
+def _parameters(state: Mapping[str, Any], where: str) -> tuple[dict[str, Tensor], Tensor | None]:
     """Trainable parameters in the order of the file, and the linear reference energies."""
     parameters: dict[str, Tensor] = {}
     for name, value in state.items():
         plain = plain_name(str(name))
         if is_buffer(plain):
-            if plain == GAUSSIANS:
-                _check_gaussians(value, options.max_radius, where)
             continue
         if not isinstance(value, Tensor):
             raise ArtifactError(f"{where}: {name} in state_dict is a {type(value).__name__}, not a tensor")
@@ -165,19 +160,6 @@ def _parameters(
             raise ArtifactError(f"{where}: state_dict holds {plain} twice, under different prefixes")
         parameters[plain] = value
     return parameters, parameters.pop(_LINEAR, None)
-
-
-def _check_gaussians(centres: Any, max_radius: float, where: str) -> None:
-    """The public code computes with the table in the file, so one that does not follow from the options is an error."""
-    real = isinstance(centres, Tensor) and centres.is_floating_point() and not centres.is_meta
-    expected = torch.linspace(0.0, max_radius, NUM_GAUSSIANS, dtype=torch.float64)
-    fits = real and centres.shape == expected.shape
-    # the tolerance, half of their distance, is for tables in half precision
-    if not fits or not torch.allclose(centres.to_dense().double(), expected, rtol=0.0, atol=0.8e-3 * max_radius):
-        raise ArtifactError(
-            f"{where}: {GAUSSIANS} in state_dict is not that of {NUM_GAUSSIANS} Gaussians from 0 to max_radius, "
-            f"{max_radius:g} Å; only those can be imported"
-        )
 
 
 def _averages(averages: Any, parameters: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:

@@ -7,10 +7,9 @@ import re
 from mlff.equiformer import EquiformerConfig
 
 # Buffers of the public code: tables that follow from the options.
-GAUSSIANS = "distance_expansion.offset"
 _BUFFER = re.compile(
     r"(^|\.)(SO3_rotation|SO3_grid|mappingReduced|mapping)\.(?!.*\b(weight|bias)$)"
-    rf"|(^|\.)(expand_index|balance_degree_weight)$|^{re.escape(GAUSSIANS)}$"
+    r"|(^|\.)(expand_index|balance_degree_weight)$|^distance_expansion\.offset$"
 )
 _WRAPPERS = r"(module\.)*"
 _PREFIX = re.compile(rf"{_WRAPPERS}((backbone|output_heads\.[^.]+|\w+_head)\.{_WRAPPERS})?")

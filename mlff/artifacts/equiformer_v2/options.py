@@ -11,7 +11,7 @@ from mlff.artifacts.errors import ArtifactError
 from mlff.equiformer import EquiformerConfig
 
 # Constants of the public code that no configuration carries.
-NUM_GAUSSIANS = 600
+_NUM_GAUSSIANS = 600
 _AVG_NUM_NODES = 77.81317
 _AVG_DEGREE = 23.395238876342773
 
@@ -114,7 +114,7 @@ class PublicOptions(BaseModel):
                 "max_neighbors": self.max_neighbors,
                 "max_neighbors_strict": self.enforce_max_neighbors_strictly,
                 "radial_basis": "gaussian",
-                "num_radial": NUM_GAUSSIANS,
+                "num_radial": _NUM_GAUSSIANS,
                 "radial_weights": "degree" if self.use_m_share_rad else "order",
                 "edge_elements": embeddings if self.use_atom_edge_embedding else "none",
                 "edge_activation": activation,
