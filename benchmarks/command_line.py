@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mlff._files import write_text
+from mlff.support.files import write_text
 
 WRONG_INPUT = 2
 

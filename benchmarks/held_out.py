@@ -28,12 +28,12 @@ import mlff
 from benchmarks.command_line import add_jump_model, complain, new_parser, write_record
 from benchmarks.jump_molecule import chosen_lag
 from benchmarks.speed.timing import machine
-from md_drivers.equijump import RolloutSettings, rollout
+from md_drivers.jumps import RolloutSettings, rollout
+from mlff.analysis import AnalysisSettings, Ensemble, analyse, read_reference, read_trajectories, write_report
 from mlff.artifacts import LoadedJump
-from mlff.equijump.analysis import AnalysisSettings, Ensemble, analyse, read_reference, read_trajectories, write_report
-from mlff.equijump.dataset import read_record
+from mlff.support.versions import installed_versions
 from mlff.training.report import save_figure
-from mlff.versions import installed_versions
+from mlff.trajectories import read_record
 
 RESULT, PLOT = "held_out.json", "held_out.png"
 # Names that the analysis gives its limits, and the keys here.

@@ -28,11 +28,11 @@ from benchmarks.command_line import add_jump_model, measure_and_show, new_parser
 from benchmarks.jump_molecule import chosen_lag
 from benchmarks.speed.timing import machine
 from mlff.artifacts import LoadedJump
-from mlff.equijump.alignment import kabsch_rotation
-from mlff.equijump.dataset import SystemData, load_dataset
-from mlff.equijump.geometry import GeometryReference
-from mlff.equijump.validity import GeometryCheck
-from mlff.versions import installed_versions
+from mlff.proteins.alignment import kabsch_rotation
+from mlff.proteins.geometry import GeometryReference
+from mlff.proteins.validity import GeometryCheck
+from mlff.support.versions import installed_versions
+from mlff.trajectories import SystemData, load_dataset
 
 _DYNAMICS = "dynamics"
 _BATCH = 256

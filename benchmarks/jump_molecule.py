@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlff.artifacts import LoadedJump
-from mlff.equijump import CloudLayout
-from mlff.equijump.generation import GenerationConfig, Platform, SystemConfig
-from mlff.equijump.generation.starts import layout_of, molecule
-from mlff.peptides import Peptide, minimise
-from mlff.peptides.sampling import DynamicsConfig
+from mlff.proteins import CloudLayout
+from mlff.sampling.dynamics import DynamicsConfig
+from mlff.sampling.peptides import Peptide, minimise
+from mlff.sampling.trajectories import GenerationConfig, Platform, SystemConfig
+from mlff.sampling.trajectories.starts import layout_of, molecule
 
 #: As the descriptions of data sets call it.
 _VACUUM = "none"

@@ -28,13 +28,13 @@ from rich.table import Table
 from benchmarks.command_line import complain, new_parser, write_record
 from benchmarks.jump_molecule import Molecule, minimised, read_molecule
 from benchmarks.speed.timing import machine
-from md_drivers.equijump.hydrogens import RidingHydrogens
-from mlff.equijump.analysis import Ensemble, read_reference, read_trajectories
-from mlff.equijump.analysis.ensemble import in_order_of
-from mlff.equijump.generation import GenerationConfig
-from mlff.peptides.building import Solvent, force_field
+from md_drivers.jumps.hydrogens import RidingHydrogens
+from mlff.analysis import Ensemble, read_reference, read_trajectories
+from mlff.analysis.ensemble import in_order_of
+from mlff.sampling.building import Solvent, force_field
+from mlff.sampling.trajectories import GenerationConfig
+from mlff.support.versions import installed_versions
 from mlff.training.report import save_figure
-from mlff.versions import installed_versions
 
 Array = NDArray[np.float64]
 

@@ -23,9 +23,9 @@ from rich.table import Table
 
 from benchmarks.command_line import measure_and_show, new_parser
 from benchmarks.speed.timing import machine
-from mlff.equijump.analysis import Ensemble, read_reference
-from mlff.equijump.analysis.features import Torsions
-from mlff.versions import installed_versions
+from mlff.analysis import Ensemble, read_reference
+from mlff.analysis.features import Torsions
+from mlff.support.versions import installed_versions
 
 Array = NDArray[np.float64]
 

@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from md_drivers.ase_calculator import MLFFCalculator, NeighborStatistics
-    from md_drivers.errors import StructureError
+    from md_drivers.ase.calculator import MLFFCalculator, NeighborStatistics
+    from md_drivers.ase.relaxation import relax
+    from md_drivers.ase.results import RelaxFailed, RelaxInterrupted, RelaxResult, RelaxStep
+    from md_drivers.common.errors import StructureError
     from md_drivers.openmm.force import openmm_force
     from md_drivers.openmm.simulation.driver import SimulationResult, simulate
     from md_drivers.openmm.simulation.errors import SimulationFailed
     from md_drivers.openmm.simulation.settings import SimulationSettings
-    from md_drivers.relaxation import relax
-    from md_drivers.results import RelaxFailed, RelaxInterrupted, RelaxResult, RelaxStep
 
 __all__ = [
     "MLFFCalculator",
@@ -33,18 +33,18 @@ __all__ = [
 ]
 
 _HOME = {
-    "MLFFCalculator": "ase_calculator",
-    "NeighborStatistics": "ase_calculator",
-    "RelaxFailed": "results",
-    "RelaxInterrupted": "results",
-    "RelaxResult": "results",
-    "RelaxStep": "results",
+    "MLFFCalculator": "ase.calculator",
+    "NeighborStatistics": "ase.calculator",
+    "RelaxFailed": "ase.results",
+    "RelaxInterrupted": "ase.results",
+    "RelaxResult": "ase.results",
+    "RelaxStep": "ase.results",
     "SimulationFailed": "openmm.simulation.errors",
     "SimulationResult": "openmm.simulation.driver",
     "SimulationSettings": "openmm.simulation.settings",
-    "StructureError": "errors",
+    "StructureError": "common.errors",
     "openmm_force": "openmm.force",
-    "relax": "relaxation",
+    "relax": "ase.relaxation",
     "simulate": "openmm.simulation.driver",
 }
 

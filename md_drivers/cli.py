@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from md_drivers.results import RelaxResult
+    from md_drivers.ase.results import RelaxResult
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -94,9 +94,9 @@ def relax_command(
     interrupted by Ctrl-C (trajectories stay intact, continue with --restart).
     """
     # Torch takes seconds to import: --help must not wait for it.
-    from md_drivers.ase_calculator import MLFFCalculator
-    from md_drivers.relaxation import relax
-    from md_drivers.results import RelaxFailed, RelaxInterrupted
+    from md_drivers.ase.calculator import MLFFCalculator
+    from md_drivers.ase.relaxation import relax
+    from md_drivers.ase.results import RelaxFailed, RelaxInterrupted
 
     console = Console()
     try:
@@ -197,7 +197,7 @@ def simulate_command(
     from md_drivers.openmm.simulation.driver import simulate
     from md_drivers.openmm.simulation.progress import SimulationReporter
     from md_drivers.openmm.simulation.settings import FORCE_FIELDS, SimulationSettings
-    from mlff.signals import StopRequest
+    from mlff.support.signals import StopRequest
 
     console, stop = Console(), StopRequest()
     try:

@@ -1,9 +1,11 @@
-"""Having this file puts ``tests`` on the path, so that tests can import helpers such as ``toy_potential``."""
+"""Having this file puts ``tests`` on the path, so that tests can import ``support``."""
 
 import signal
 from collections.abc import Iterator
 
 import pytest
+
+from mlff.sampling.peptides import PeptideError, require_packages
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -12,3 +14,12 @@ def _interruptible() -> Iterator[None]:
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
+
+
+@pytest.fixture(scope="session")
+def peptide_packages() -> None:
+    """The packages that build peptides; tests that need them are skipped without."""
+    try:
+        require_packages("openmm", "PeptideBuilder", "Bio")
+    except PeptideError as error:
+        pytest.skip(f"the extra 'peptides' is needed: {error}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from mlff.compiling import CompilerError, compile_function
+from mlff.support.compiling import CompilerError, compile_function
 
 
 def force(scale: float) -> Callable[[Tensor], list[Tensor]]:

@@ -9,21 +9,21 @@ from __future__ import annotations
 import pytest
 import torch
 from ase import Atoms
-from physics_models import VARIANTS, make_potential, rattled_crystal, rattled_molecule
+from support.physics_models import VARIANTS, make_potential, rattled_crystal, rattled_molecule
+from support.toy_jump import toy_jump
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
-from toy_jump import toy_jump
 
-import md_drivers.models
+import md_drivers.common.models
 import mlff
-from md_drivers.models import moved
+from md_drivers.common.models import moved
 from mlff.artifacts.loading import find_device
-from mlff.equijump import TensorCloud
-from mlff.equijump.residues import NUM_CHANNELS
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import CorruptedGraph, DensConfig, DensPotential
+from mlff.proteins import TensorCloud
+from mlff.proteins.residues import NUM_CHANNELS
 from mlff.training.config import LossConfig
 from mlff.training.jumps.module import jump_losses, with_input_noise
 from mlff.training.objective import Objective
@@ -149,7 +149,7 @@ def test_a_loaded_model_stays_on_its_gpu(monkeypatch):
         asked.append((device, dtype))
         return model
 
-    monkeypatch.setattr(md_drivers.models, "reopen", reopen)
+    monkeypatch.setattr(md_drivers.common.models, "reopen", reopen)
     model.device = torch.device("cuda", 1)
     for device in (None, "cuda", "cuda:1", torch.device("cuda")):
         assert moved(model, device, None) is model

@@ -57,7 +57,7 @@ def test_distribution_has_a_name_of_its_own() -> None:
     assert scripts == {
         "mlff": "mlff.cli:app",
         "md-drivers": "md_drivers.cli:app",
-        "equijump": "md_drivers.equijump.cli:app",
+        "equijump": "md_drivers.jumps.cli:app",
     }
 
 

@@ -14,20 +14,20 @@ import pytest
 from typer.main import get_command
 
 import md_drivers.cli
-import md_drivers.equijump.cli
+import md_drivers.jumps.cli
 import mlff.cli
-from mlff.equijump.dataset import read_record
-from mlff.equijump.generation import load_config as load_generation
+from mlff.sampling.trajectories import load_config as load_generation
 from mlff.training import load_config
 from mlff.training.config import read_config
 from mlff.training.jumps import JumpTrainingConfig
+from mlff.trajectories import read_record
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = {
     "mlff": get_command(mlff.cli.app),
     "md-drivers": get_command(md_drivers.cli.app),
-    "equijump": get_command(md_drivers.equijump.cli.app),
+    "equijump": get_command(md_drivers.jumps.cli.app),
 }
 #: How files of these names are read; the others configure `mlff train`.
 READERS = {

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from benchmarks.accuracy.groups import Group, former, largest_budget
 from benchmarks.accuracy.published import Published
 from benchmarks.accuracy.recipe import Recipe
-from mlff._files import replacing
+from mlff.support.files import replacing
 
 _MARKERS = "sD^v"
 

@@ -17,7 +17,7 @@ from benchmarks.accuracy.groups import Group, group
 from benchmarks.accuracy.published import Published, load_published
 from benchmarks.accuracy.recipe import load_recipe
 from benchmarks.accuracy.result import ResultError, load_results
-from mlff._files import write_text
+from mlff.support.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"

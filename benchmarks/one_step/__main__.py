@@ -37,9 +37,9 @@ from benchmarks.one_step.relaunches import Plan, Relaunches, parts, run
 from benchmarks.one_step.verdict import draw, judge, show
 from benchmarks.speed.timing import machine
 from mlff.artifacts import LoadedJump
-from mlff.equijump import CloudLayout
-from mlff.equijump.generation import Platform
-from mlff.versions import installed_versions
+from mlff.proteins import CloudLayout
+from mlff.sampling.trajectories import Platform
+from mlff.support.versions import installed_versions
 
 RELAUNCHES, RESULT, PLOT = "relaunches.npz", "one_step.json", "one_step.png"
 

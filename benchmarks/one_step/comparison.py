@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from mlff.equijump import CloudLayout, kabsch_rotation
-from mlff.equijump.analysis import Binning, js_divergence
-from mlff.equijump.analysis.features import Torsions, exchangeable
+from mlff.analysis import Binning, js_divergence
+from mlff.analysis.features import Torsions, exchangeable
+from mlff.proteins import CloudLayout, kabsch_rotation
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.jump_molecule import Molecule, described, minimised, read_molecule
-from mlff._files import replacing
-from mlff.equijump.generation import CompiledCopies, Copies, GenerationConfig, side_by_side
+from mlff.sampling.trajectories import CompiledCopies, Copies, GenerationConfig, side_by_side
+from mlff.support.files import replacing
 
 Array = NDArray[np.float64]
 

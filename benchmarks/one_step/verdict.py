@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.one_step.comparison import MEASURES, OTHERS, StartResult
-from mlff._files import replacing
+from mlff.support.files import replacing
 
 Array = NDArray[np.float64]
 

@@ -28,9 +28,9 @@ import mlff
 from benchmarks.command_line import complain, new_parser, write_record
 from benchmarks.speed.timing import machine
 from md_drivers import MLFFCalculator
-from mlff.peptides.labels import METHOD, label
+from mlff.sampling.peptides.labels import METHOD, label
+from mlff.support.versions import installed_versions
 from mlff.training.report import save_figure
-from mlff.versions import installed_versions
 
 Array = NDArray[np.float64]
 Forces = Callable[[Atoms], Array]

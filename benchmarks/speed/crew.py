@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from benchmarks.jump_molecule import Molecule, read_molecule
 from mlff.artifacts import LoadedJump
-from mlff.equijump.generation import CompiledCopies, Copies, GenerationConfig
-from mlff.peptides import Peptide, sample
+from mlff.sampling.peptides import Peptide, sample
+from mlff.sampling.trajectories import CompiledCopies, Copies, GenerationConfig
 
 Array = NDArray[np.float64]
 Kind = Literal["jumps", "plain dynamics", "copies", "compiled copies"]

@@ -32,7 +32,7 @@ from benchmarks.speed.break_even import SlowTimes, read_slow_times
 from benchmarks.speed.crew import Contestant, Crew, Job
 from benchmarks.speed.jump_verdict import invested, judge, show
 from benchmarks.speed.timing import alternate, machine
-from mlff.versions import installed_versions
+from mlff.support.versions import installed_versions
 
 _MS_PER_SECOND = 1e3
 _PS_PER_NS = 1e3

@@ -30,7 +30,7 @@ from md_drivers import SimulationFailed, SimulationResult, SimulationSettings, s
 from md_drivers.openmm.simulation.figures import read_table
 from md_drivers.openmm.simulation.progress import SimulationReporter
 from md_drivers.openmm.simulation.trajectory import read_positions
-from mlff.peptides import capped_peptide
+from mlff.sampling.peptides import capped_peptide
 
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
 TEMPERATURE, INTERVAL = 300.0, 100  # K, steps between frames

@@ -14,9 +14,9 @@ from ase.calculators.calculator import CalculationFailed
 from openmm import unit
 from torch import Tensor
 
-from md_drivers.ase_calculator import NeighborStatistics
-from md_drivers.errors import StructureError
-from md_drivers.models import open_potential
+from md_drivers.ase.calculator import NeighborStatistics
+from md_drivers.common.errors import StructureError
+from md_drivers.common.models import open_potential
 from md_drivers.openmm.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.openmm.failure import Snapshot, describe_failure
 from md_drivers.openmm.region import check_box

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from md_drivers._files import write_atomic
+from md_drivers.common.files import write_atomic
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from md_drivers.models import Model, model_name, open_potential
+from md_drivers.common.models import Model, model_name, open_potential
 from md_drivers.openmm.engine import import_openmm
 from md_drivers.openmm.potential import reference, warn_if_direct
 from mlff.artifacts import LoadedModel

@@ -53,7 +53,7 @@ class MLFFPotential(MLPotentialImpl):
         from md_drivers.openmm.engine import import_openmm
 
         import_openmm()
-        from md_drivers.models import open_potential
+        from md_drivers.common.models import open_potential
         from md_drivers.openmm.potential import reference, warn_if_direct
 
         self._options = options
@@ -77,7 +77,7 @@ class MLFFPotential(MLPotentialImpl):
             TypeError: an unknown option of ``createSystem``.
             StructureError: an atom without element, an unknown species, a box that is too small.
         """
-        from md_drivers.models import open_potential
+        from md_drivers.common.models import open_potential
         from md_drivers.openmm.force import ForceOptions, build_force
         from md_drivers.openmm.region import read_region
 

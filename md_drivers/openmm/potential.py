@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from md_drivers.models import Model, model_name
+from md_drivers.common.models import Model, model_name
 from mlff.artifacts import LoadedModel, available
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from ase.data import chemical_symbols
 from openmm import unit
 
-from md_drivers.errors import StructureError
-from md_drivers.models import model_name
+from md_drivers.common.errors import StructureError
+from md_drivers.common.models import model_name
 from md_drivers.openmm.engine import NM
 from mlff.artifacts import LoadedModel
 

@@ -1,7 +1,6 @@
 """One file per model: writing, checking and loading it."""
 
 from mlff.artifacts.container import file_sha256
-from mlff.artifacts.equiformer_v2 import import_equiformer_v2
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 from mlff.artifacts.exporting import export
 from mlff.artifacts.jump import LoadedJump, export_jump, load_any, load_jump, reopen
@@ -10,6 +9,7 @@ from mlff.artifacts.loading import load
 from mlff.artifacts.metadata import ArtifactMetadata, DatasetProvenance, JumpMetadata
 from mlff.artifacts.names import available
 from mlff.artifacts.self_test import SelfTestReport
+from mlff.imports.equiformer_v2 import import_equiformer_v2
 
 __all__ = [
     "ArtifactError",

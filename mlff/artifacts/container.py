@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from mlff._files import replacing
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
+from mlff.support.files import replacing
 
 METADATA = "metadata.json"
 SELF_TEST = "self_test.json"

@@ -12,9 +12,9 @@ import ase.data
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlff.artifacts.errors import ArtifactError
-from mlff.equijump.geometry import GeometryReference
-from mlff.equijump.residues import RESIDUE_NAMES
-from mlff.versions import installed_versions
+from mlff.proteins.geometry import GeometryReference
+from mlff.proteins.residues import RESIDUE_NAMES
+from mlff.support.versions import installed_versions
 
 SCHEMA_VERSION = 1
 #: Of potentials.

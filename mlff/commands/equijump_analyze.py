@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from mlff.equijump.analysis import AnalysisSettings
+    from mlff.analysis import AnalysisSettings
 
 
 def analyze(
@@ -69,8 +69,8 @@ def analyze(
 
     try:
         _require_packages()
-        from mlff.equijump.analysis import AnalysisSettings
-        from mlff.equijump.dataset.format import validation_message
+        from mlff.analysis import AnalysisSettings
+        from mlff.trajectories.format import validation_message
 
         settings = AnalysisSettings(
             bars=bars,
@@ -101,8 +101,8 @@ def _run(
     generated_interval: float | None,
     settings: AnalysisSettings,
 ) -> int:
+    from mlff.analysis import AnalysisError, analyse, read_reference, read_trajectories, write_report
     from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error
-    from mlff.equijump.analysis import AnalysisError, analyse, read_reference, read_trajectories, write_report
 
     try:
         with _progress() as on_step:

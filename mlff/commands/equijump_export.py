@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mlff.equijump.dataset import SystemData
     from mlff.equijump.model import JumpModel
     from mlff.training.jumps import JumpTrainingConfig
+    from mlff.trajectories import SystemData
 
 _MOST_FRAMES = 20_000  # of each system, for the mean geometry
 _GROWING = ("frames", "sha256")  # what changes when trajectories are made longer
@@ -58,14 +58,14 @@ def export(
     """
     from mlff.artifacts import ArtifactError, export_jump
     from mlff.commands.common import WRONG_INPUT, error_console, report_error, set_up_logging
-    from mlff.equijump import StructureError
-    from mlff.equijump.dataset import DataError
+    from mlff.proteins import StructureError
     from mlff.training.config import ConfigError, read_config
     from mlff.training.folder import RunFolder
     from mlff.training.jumps import JumpTrainingConfig
     from mlff.training.jumps.trained import load_trained_jump
     from mlff.training.portable import portable_jump_config
     from mlff.training.state import StateError
+    from mlff.trajectories import DataError
 
     set_up_logging()
     try:
@@ -99,8 +99,8 @@ def _set_sampler(model: JumpModel, steps: int | None, of_follmer: dict[str, Any]
     """Change what is not None of how a model is sampled; raises ConfigError."""
     from pydantic import ValidationError
 
-    from mlff.equijump.transports import FollmerConfig, build_transport
     from mlff.training.config import ConfigError
+    from mlff.transports import FollmerConfig, build_transport
 
     changes = {key: value for key, value in of_follmer.items() if value is not None}
     transport = model.config.transport
@@ -119,7 +119,7 @@ def _set_sampler(model: JumpModel, steps: int | None, of_follmer: dict[str, Any]
 
 def _training_systems(config: JumpTrainingConfig | None, folders: list[Path] | None) -> list[SystemData]:
     """Systems with trajectories to train on; none where the data are gone."""
-    from mlff.equijump.dataset import load_dataset
+    from mlff.trajectories import load_dataset
 
     if folders is None:
         if config is None or not all(folder.exists() for folder in config.data.folders):
@@ -131,7 +131,7 @@ def _training_systems(config: JumpTrainingConfig | None, folders: list[Path] | N
 def _training_data(trained: dict[str, Any], systems: list[SystemData]) -> list[dict[str, Any]]:
     """As the run recorded them; the data may have more frames by now, or be gone."""
     from mlff.commands.common import error_console
-    from mlff.equijump.dataset import provenance
+    from mlff.trajectories import provenance
 
     now = provenance(systems)
     if "training_data" not in trained:  # weights of an older version: what has been added since is not known
@@ -147,8 +147,8 @@ def _training_data(trained: dict[str, Any], systems: list[SystemData]) -> list[d
 
 def _facts(systems: list[SystemData]) -> dict[str, Any]:
     """What ``export_jump`` is told of the training data."""
-    from mlff.equijump.geometry import GeometryReference
-    from mlff.equijump.residues import RESIDUE_NAMES
+    from mlff.proteins.geometry import GeometryReference
+    from mlff.proteins.residues import RESIDUE_NAMES
 
     if not systems:
         return {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from mlff.equijump.generation import GenerationConfig
+    from mlff.sampling.trajectories import GenerationConfig
 
 _SECONDS_PER_DAY = 86400.0
 _LINE_EVERY = 600.0  # s
@@ -72,10 +72,10 @@ def _run(
     seconds: float,
 ) -> int:
     from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
-    from mlff.equijump.errors import StructureError
-    from mlff.equijump.generation import DataError, generate
-    from mlff.peptides import GenerationStopped, PeptideError
-    from mlff.signals import StopRequest
+    from mlff.proteins.errors import StructureError
+    from mlff.sampling.peptides import GenerationStopped, PeptideError
+    from mlff.sampling.trajectories import DataError, generate
+    from mlff.support.signals import StopRequest
     from mlff.training.environment import git_commit
 
     set_up_logging()
@@ -112,8 +112,8 @@ def _settings(
     config_file: Path | None, output: Path, preset: str | None, pdb: Path | None, overrides: dict[str, Any]
 ) -> GenerationConfig | None:
     """The settings asked for; None: those of the folder."""
-    from mlff.equijump.generation import DataError, GenerationConfig, load_config, parse_config
-    from mlff.equijump.generation import preset as preset_of
+    from mlff.sampling.trajectories import DataError, GenerationConfig, load_config, parse_config
+    from mlff.sampling.trajectories import preset as preset_of
 
     if config_file is not None and preset is not None:
         raise DataError("CONFIG and --preset exclude each other")

@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from mlff.artifacts import ArtifactError, export, file_sha256
-from mlff.artifacts.equiformer_v2.building import build
-from mlff.artifacts.equiformer_v2.checkpoint import PublicCheckpoint, read_checkpoint
 from mlff.commands.common import WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.commands.imported_card import imported_card
+from mlff.imports.equiformer_v2.building import build
+from mlff.imports.equiformer_v2.checkpoint import PublicCheckpoint, read_checkpoint
 from mlff.potential import Potential
 from mlff.training.folder import RunFolder
 from mlff.training.state import save_weights

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.commands.progress import training_progress
-from mlff.equijump import StructureError
-from mlff.equijump.dataset import DataError
+from mlff.proteins import StructureError
 from mlff.training.config import ConfigError, read_config
 from mlff.training.folder import RunFolder
 from mlff.training.jumps import JumpTrainingConfig, train_jump
@@ -17,6 +16,7 @@ from mlff.training.keeping import TrainingInterrupted
 from mlff.training.process import set_up_process
 from mlff.training.state import StateError
 from mlff.training.stepping import TrainingError
+from mlff.trajectories import DataError
 
 
 def train_jump_model(source: Path, resume: bool, output: Path | None, overrides: Sequence[str]) -> int:

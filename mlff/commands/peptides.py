@@ -10,9 +10,16 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
-from mlff.peptides import GenerationStopped, PeptideDataConfig, PeptideError, generate, load_config, quick_config
-from mlff.peptides.generate import Progress as OnProgress
-from mlff.signals import StopRequest
+from mlff.sampling.peptides import (
+    GenerationStopped,
+    PeptideDataConfig,
+    PeptideError,
+    generate,
+    load_config,
+    quick_config,
+)
+from mlff.sampling.peptides.generate import Progress as OnProgress
+from mlff.support.signals import StopRequest
 from mlff.training.environment import git_commit
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mlff._files import replacing
 from mlff.data.frame import Frame, frames_fingerprint
 from mlff.graph import neighbor_list
+from mlff.support.files import replacing
 
 _LOG = logging.getLogger(__name__)
 

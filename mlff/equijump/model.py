@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mlff.equijump.network import Condition, JumpNetwork, JumpNetworkConfig
-from mlff.equijump.transports import FollmerConfig, TransportConfig, build_transport
+from mlff.transports import FollmerConfig, TransportConfig, build_transport
 
 
 class JumpConfig(BaseModel):
@@ -60,7 +60,7 @@ class JumpModel(nn.Module):
         """One jump of every member of a batch.
 
         Args:
-            coordinates: [B,N,3,C] in Å, see :class:`mlff.equijump.TensorCloud`, as are the next three.
+            coordinates: [B,N,3,C] in Å, see :class:`mlff.proteins.TensorCloud`, as are the next three.
             residues, chains: [B,N] int64.
             atom_mask: [B,N,C] bool.
             lag: [B] in ps.

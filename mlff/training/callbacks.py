@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 import torch
 
-from mlff.signals import StopRequest
+from mlff.support.signals import StopRequest
 from mlff.training.batches import GraphSource, graph_batches
 from mlff.training.config import TrainingConfig
 from mlff.training.folder import RunFolder

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from mlff.compiling import compile_function
 from mlff.graph import AtomicGraph
 from mlff.potential import CorruptedGraph
+from mlff.support.compiling import compile_function
 from mlff.training.losses import LossTerms
 from mlff.training.objective import Objective
 from mlff.training.padding import BatchSize, pad, pad_corrupted

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mlff._files import write_text
 from mlff.data import DataConfig
 from mlff.potential import DensConfig, PotentialConfig
+from mlff.support.files import write_text
 from mlff.training.fixed_atoms import FixedAtoms
 
 LossKind = Literal["huber", "mae", "l2"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from mlff.versions import installed_versions
+from mlff.support.versions import installed_versions
 
 _PACKAGES = ("mlff-equijump", "torch", "lightning", "e3nn", "ase", "numpy", "vesin")
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import lightning
 
-from mlff.signals import StopRequest
+from mlff.support.signals import StopRequest
 from mlff.training.environment import RunPart
 from mlff.training.folder import RunFolder
 from mlff.training.record import MetricsTable

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlff._files import replacing
+from mlff.support.files import replacing
 
 COLUMNS = (
     "step",

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mlff._files import replacing, write_text
+from mlff.support.files import replacing, write_text
 from mlff.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
 from mlff.training.record import read_metrics
 

@@ -21,7 +21,7 @@ from mlff.data import (
 )
 from mlff.graph import AtomicGraph
 from mlff.potential import Potential
-from mlff.signals import StopRequest
+from mlff.support.signals import StopRequest
 from mlff.training.batches import EpochBatches, StepSampler
 from mlff.training.callbacks import RunKeeper
 from mlff.training.config import ConfigError, TrainingConfig, dump_config

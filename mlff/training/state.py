@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mlff._files import replacing
+from mlff.support.files import replacing
 
 _FORMAT = 3
 

@@ -3,7 +3,7 @@
 import ase
 import pytest
 from ase.build import bulk, molecule
-from toy_potential import export_toy
+from support.toy_potential import export_toy
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import torch
 from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
+from support.toy_potential import ToyConfig, ToyPotential, export_toy, toy_potential
 from torch import nn
-from toy_potential import ToyConfig, ToyPotential, export_toy, toy_potential
 
 import mlff
 from mlff.artifacts import ArtifactError, exporting

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from toy_jump import DIPEPTIDE_RESIDUES, toy_jump
-from toy_potential import export_toy
+from support.toy_jump import DIPEPTIDE_RESIDUES, toy_jump
+from support.toy_potential import export_toy
 from typer.testing import CliRunner
 
 import mlff
@@ -22,9 +22,9 @@ from mlff.artifacts.jump.cases import make_cases
 from mlff.artifacts.jump.self_test import parse_jump_self_test
 from mlff.artifacts.metadata import JUMP_UNITS, build_jump_metadata, parse_metadata
 from mlff.cli import app
-from mlff.equijump import TensorCloud
-from mlff.equijump.geometry import GeometryReference
-from mlff.equijump.transports import EndpointConfig, TwoSidedConfig
+from mlff.proteins import TensorCloud
+from mlff.proteins.geometry import GeometryReference
+from mlff.transports import EndpointConfig, TwoSidedConfig
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 CONDITIONS = {"force_field": "amber14-all", "solvent": "gbn2", "temperature": 300.0, "friction": 1.0, "time_step": 4.0}

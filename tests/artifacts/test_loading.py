@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 import torch
-from toy_potential import export_toy, toy_potential
+from support.toy_potential import export_toy, toy_potential
 
 import mlff
 from mlff.artifacts import ArtifactError, ArtifactNotFoundError, container, names

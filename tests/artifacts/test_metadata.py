@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import torch
 from pydantic import ValidationError
-from toy_potential import export_toy, toy_potential
+from support.toy_potential import export_toy, toy_potential
 
 import mlff
 from mlff.artifacts import ArtifactError, ArtifactMetadata, file_sha256
@@ -119,7 +119,7 @@ def test_hash(tmp_path, toy_file):
 
 
 def test_file_does_not_tell_where_it_was_made(tmp_path):
-    import toy_potential as module
+    import support.toy_potential as module
 
     path = export_toy(tmp_path / "model.pt")
     folders = [str(tmp_path).encode(), module.__file__.encode()]

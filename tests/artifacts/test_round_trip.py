@@ -12,7 +12,7 @@ import torch
 from ase.build import bulk, molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_potential import export_toy, toy_potential
+from support.toy_potential import export_toy, toy_potential
 
 import mlff
 from md_drivers import MLFFCalculator

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 from ase.calculators.lj import LennardJones
-from toy_potential import export_toy
+from support.toy_potential import export_toy
 
 from benchmarks.physics.bonds import bonds_of, follows_to, forces_along, main
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_jump import toy_jump
+from support.toy_jump import toy_jump
 
 mdtraj = pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from trembling import trembling_data  # noqa: E402
+from support.trembling import trembling_data  # noqa: E402
 
 import mlff  # noqa: E402
 from benchmarks.held_out import main  # noqa: E402

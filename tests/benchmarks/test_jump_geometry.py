@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from toy_jump import toy_jump
+from support.toy_jump import toy_jump
 
 mdtraj = pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from trembling import TREMBLE, trembling_data  # noqa: E402
+from support.trembling import TREMBLE, trembling_data  # noqa: E402
 
 import mlff  # noqa: E402
 from benchmarks.jump_geometry import main  # noqa: E402

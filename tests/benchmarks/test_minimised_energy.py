@@ -14,11 +14,11 @@ mdtraj = pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from trembling import trembling_data  # noqa: E402
+from support.trembling import trembling_data  # noqa: E402
 
 from benchmarks.jump_molecule import Molecule, minimised, read_molecule  # noqa: E402
 from benchmarks.minimised_energy import Minimiser, compared, main  # noqa: E402
-from mlff.equijump.generation import GenerationConfig  # noqa: E402
+from mlff.sampling.trajectories import GenerationConfig  # noqa: E402
 
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
 

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 from scipy.stats import energy_distance as energy_distance_1d
-from toy_jump import toy_jump
+from support.toy_jump import toy_jump
 
 pytest.importorskip("openmm")
 pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")

@@ -12,7 +12,7 @@ pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from trembling import trembling_data
+from support.trembling import trembling_data
 
 from benchmarks.passages import counted, main, one_in, states
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_jump import toy_jump
+from support.toy_jump import toy_jump
 
 pytest.importorskip("openmm")
 pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from toy_potential import export_toy
+from support.toy_potential import export_toy
 
 pytest.importorskip("openmm")
 pytest.importorskip("PeptideBuilder", reason="the extra 'peptides' brings it")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from toy_potential import export_toy, toy_potential
+from support.toy_potential import export_toy, toy_potential
 
 import mlff
 from mlff.artifacts import LoadedModel

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.io import read
-from toy_potential import export_toy
+from support.toy_potential import export_toy
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from physics_models import VARIANTS, bonding_energy, evaluate, make_potential, rattled_crystal, rattled_molecule
+from support.physics_models import VARIANTS, bonding_energy, evaluate, make_potential, rattled_crystal, rattled_molecule
 
 RELATIVE = 1e-6
 STEP = 1e-4

@@ -6,8 +6,8 @@ import torch
 from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from physics_models import VARIANTS, bonding_energy, evaluate, make_potential, rattled_crystal, rattled_molecule
 from scipy.spatial.transform import Rotation
+from support.physics_models import VARIANTS, bonding_energy, evaluate, make_potential, rattled_crystal, rattled_molecule
 
 from mlff.irreps import wigner
 

@@ -8,8 +8,8 @@ from ase.build import fcc111
 from ase.constraints import FixAtoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from physics_models import rattled_crystal, rattled_molecule
 from pydantic import ValidationError
+from support.physics_models import rattled_crystal, rattled_molecule
 
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import CorruptedGraph, DensConfig, PotentialConfig, corrupt

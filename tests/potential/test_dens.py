@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from e3nn import o3
-from physics_models import SMALL, make_potential, rattled_crystal, rattled_molecule
 from scipy.spatial.transform import Rotation
+from support.physics_models import SMALL, make_potential, rattled_crystal, rattled_molecule
 
 from mlff.equiformer import EquiformerConfig, VectorHead
 from mlff.graph import AtomicGraph, graph_from_atoms

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from physics_models import SMALL, evaluate, make_potential, rattled_crystal, rattled_molecule
 from pydantic import ValidationError
+from support.physics_models import SMALL, evaluate, make_potential, rattled_crystal, rattled_molecule
 
 from mlff.graph import graph_from_atoms
 from mlff.potential import Potential, PotentialConfig, scalar_part

@@ -5,8 +5,8 @@ import pytest
 import torch
 from ase import Atoms, units
 from ase.data import covalent_radii
-from physics_models import SMALL, evaluate
 from pydantic import ValidationError
+from support.physics_models import SMALL, evaluate
 
 from mlff.potential import Potential, PotentialConfig
 from mlff.potential.repulsion import NuclearRepulsion

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from physics_models import make_potential, rattled_crystal, rattled_molecule
+from support.physics_models import make_potential, rattled_crystal, rattled_molecule
 
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import CorruptedGraph, DensConfig, DensPotential, Potential, corrupt

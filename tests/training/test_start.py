@@ -12,9 +12,9 @@ import torch
 from ase.io import read, write
 from lightning.pytorch.strategies import DDPStrategy
 
-from mlff._files import replacing, write_text
 from mlff.commands.common import load_trained, read_initial_weights
 from mlff.data import DataError
+from mlff.support.files import replacing, write_text
 from mlff.training import ConfigError, RunFolder, StateError, TrainingConfig, load_config, train
 from mlff.training.portable import portable_config
 from mlff.training.running import build_trainer

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import openmm
 
-from md_drivers._files import write_atomic
-from md_drivers.errors import StructureError
+from md_drivers.common.errors import StructureError
+from md_drivers.common.files import write_atomic
 
 _PLACE, _STATE, _CONTEXT = "place.json", "state.xml", "context.chk"
 _log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from md_drivers.checks import check_count
-from md_drivers.models import Model, open_potential
+from md_drivers.common.checks import check_count
+from md_drivers.common.models import Model, open_potential
 from md_drivers.openmm.engine import import_openmm
 from md_drivers.openmm.simulation.settings import SimulationSettings
 

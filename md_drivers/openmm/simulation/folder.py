@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from openmm import app, unit
 
-from md_drivers._files import check_new_folder, write_atomic
-from md_drivers.models import dtype_name, model_name
+from md_drivers.common.files import check_new_folder, write_atomic
+from md_drivers.common.models import dtype_name, model_name
+from md_drivers.common.run_record import RunRecord
 from md_drivers.openmm.engine import NM
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
 from md_drivers.openmm.simulation.figures import draw_dihedrals, draw_state, read_table
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Structure
 from md_drivers.openmm.simulation.trajectory import Recorder
-from md_drivers.run_record import RunRecord
 from mlff.artifacts import LoadedModel
-from mlff.versions import installed_versions
+from mlff.support.versions import installed_versions
 
 _PACKAGES = ("mlff-equijump", "openmm", "openmmml", "torch", "numpy", "ase", "mdtraj")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from md_drivers.display import Display
+from md_drivers.common.display import Display
 from md_drivers.openmm.simulation.driver import Progress
 
 _LINES = 20  # for a whole simulation

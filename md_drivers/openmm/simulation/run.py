@@ -12,7 +12,7 @@ import numpy as np
 import openmm
 from openmm import unit
 
-from md_drivers.errors import StructureError
+from md_drivers.common.errors import StructureError
 from md_drivers.openmm.engine import NM
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
 from md_drivers.openmm.simulation.driver import Progress, SimulationResult

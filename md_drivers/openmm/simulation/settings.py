@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from md_drivers.checks import check_count
-from md_drivers.trajectory_files import TrajectoryFormat
+from md_drivers.common.checks import check_count
+from md_drivers.common.trajectory_files import TrajectoryFormat
 
 Ensemble = Literal["nve", "nvt", "npt"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import covalent_radii
 from openmm import app, unit
 
-from md_drivers.errors import StructureError
+from md_drivers.common.errors import StructureError
 from md_drivers.openmm.engine import NM
 from md_drivers.openmm.region import box_vectors, label
 from mlff.artifacts import file_sha256

@@ -9,7 +9,7 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from md_drivers.errors import StructureError
+from md_drivers.common.errors import StructureError
 from md_drivers.openmm.engine import NM
 from md_drivers.openmm.force import openmm_force
 from md_drivers.openmm.simulation.settings import SimulationSettings

@@ -8,10 +8,10 @@ import numpy as np
 import openmm
 from openmm import app
 
+from md_drivers.common.trajectory_files import cut_files, read_frames, set_dcd_frames, synced_sizes
 from md_drivers.openmm.engine import NM
 from md_drivers.openmm.simulation.observables import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
-from md_drivers.trajectory_files import cut_files, read_frames, set_dcd_frames, synced_sizes
 
 _COLUMNS = ("step", "time_ps", "potential_eV", "kinetic_eV", "total_eV", "temperature_K")
 _BOX_COLUMNS = ("volume_A3", "density_g_cm3")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from mlff.equijump import TensorCloud
-from mlff.equijump.residues import ACE, NME, NUM_CHANNELS, RESIDUE_NAMES, TERMINAL_OXYGEN, channel_names
+from mlff.proteins import TensorCloud
+from mlff.proteins.residues import ACE, NME, NUM_CHANNELS, RESIDUE_NAMES, TERMINAL_OXYGEN, channel_names
 
 _CAPS = (RESIDUE_NAMES[ACE], RESIDUE_NAMES[NME])
 _SPACING, _VECTOR = 3.8, 1.5  # Å, of anchors along a chain, and a typical bond

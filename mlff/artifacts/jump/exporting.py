@@ -19,9 +19,9 @@ from mlff.artifacts.jump.self_test import Jump, JumpSelfTest, make_jump_self_tes
 from mlff.artifacts.loading import find_dtype
 from mlff.artifacts.metadata import build_jump_metadata
 from mlff.artifacts.torchscript import TorchScriptPayload, convert_parameters
-from mlff.equijump import TensorCloud
-from mlff.equijump.geometry import GeometryReference
 from mlff.equijump.model import JumpModel
+from mlff.proteins import TensorCloud
+from mlff.proteins.geometry import GeometryReference
 
 
 def export_jump(

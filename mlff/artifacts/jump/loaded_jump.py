@@ -10,8 +10,8 @@ from mlff.artifacts.jump.self_test import JumpSelfTest, run_jump_self_test
 from mlff.artifacts.loaded_file import LoadedFile
 from mlff.artifacts.metadata import JumpMetadata
 from mlff.artifacts.self_test import SelfTestReport
-from mlff.equijump import TensorCloud
-from mlff.equijump.residues import RESIDUE_NAMES
+from mlff.proteins import TensorCloud
+from mlff.proteins.residues import RESIDUE_NAMES
 
 _SAME_LAG = 1e-6  # relative
 

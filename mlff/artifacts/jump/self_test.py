@@ -14,7 +14,7 @@ from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.jump.cases import Given
 from mlff.artifacts.metadata import describe
 from mlff.artifacts.self_test import DTYPES, SMALLEST_TOLERANCE_FLOAT32, TOLERANCE_FLOAT64, SelfTestReport
-from mlff.equijump import TensorCloud
+from mlff.proteins import TensorCloud
 
 #: ``forward`` of :class:`mlff.equijump.model.JumpModel`.
 Jump = Callable[..., Tensor]

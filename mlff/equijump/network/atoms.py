@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from mlff.equijump.network.config import JumpNetworkConfig
 from mlff.equijump.network.context import ResidueGraph
 from mlff.equijump.network.embedding import ResidueVectors
-from mlff.equijump.residues import NUM_CHANNELS, NUM_TOKENS
 from mlff.graph.radial import GaussianBasis
+from mlff.proteins.residues import NUM_CHANNELS, NUM_TOKENS
 
 # Å; directions between closer atoms, as noise can make them, fade.
 _SOFTENING = 0.3

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mlff.equijump.residues import NUM_TOKENS
+from mlff.proteins.residues import NUM_TOKENS
 
 
 class TimeEmbedding(nn.Module):

@@ -11,9 +11,9 @@ from mlff.equijump.network.config import JumpNetworkConfig
 from mlff.equijump.network.context import Condition, ResidueGraph, edge_geometry, residue_graph
 from mlff.equijump.network.embedding import ResidueVectors, TimeEmbedding
 from mlff.equijump.network.layers import Geometry, ResidueLayer
-from mlff.equijump.residues import NUM_CHANNELS, NUM_TOKENS
 from mlff.graph.radial import GaussianBasis
 from mlff.irreps import EdgeFrame, MergedLayerNorm, SO3Linear
+from mlff.proteins.residues import NUM_CHANNELS, NUM_TOKENS
 
 # Lag times are embedded by their logarithm, in this range of ps: 10 fs to 1 µs.
 _LOG_LAG = (math.log(1e-2), math.log(1e6))
@@ -142,7 +142,7 @@ class Header(nn.Module):
 
 
 class JumpNetwork(nn.Module):
-    """Conditioner and header: what :class:`mlff.equijump.transports.Transport` asks in every latent step.
+    """Conditioner and header: what :class:`mlff.transports.Transport` asks in every latent step.
 
     Args:
         num_outputs: of the transport.

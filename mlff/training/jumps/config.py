@@ -7,9 +7,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mlff.equijump.dataset import BalanceConfig
 from mlff.equijump.model import JumpConfig
 from mlff.training.config import Fraction, OptimizerConfig, RunConfig, Section
+from mlff.trajectories import BalanceConfig
 
 
 class JumpDataConfig(Section):

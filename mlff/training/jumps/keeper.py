@@ -8,14 +8,14 @@ from typing import Any
 
 import lightning
 
-from mlff.equijump.dataset import JumpBatch
 from mlff.equijump.model import JumpConfig
-from mlff.signals import StopRequest
+from mlff.support.signals import StopRequest
 from mlff.training.folder import RunFolder
 from mlff.training.jumps.config import JumpTrainingConfig
 from mlff.training.jumps.module import averaged_model, validation_losses
 from mlff.training.keeping import Keeper, OnStep
 from mlff.training.stepping import SteppedModule
+from mlff.trajectories import JumpBatch
 
 COLUMNS = (
     *("step", "epoch", "minutes", "lr", "loss", "loss_anchors", "loss_vectors", "gradient_norm", "frames_per_second"),

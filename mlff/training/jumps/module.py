@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mlff.equijump.cloud import TensorCloud
-from mlff.equijump.dataset import JumpBatch
 from mlff.equijump.model import JumpModel
 from mlff.equijump.network import ResidueGraph
+from mlff.proteins.cloud import TensorCloud
 from mlff.training.jumps.config import JumpTrainingConfig
 from mlff.training.jumps.recorded import RecordedLoss
 from mlff.training.stepping import SteppedModule
+from mlff.trajectories import JumpBatch
 
 
 class JumpModule(SteppedModule):

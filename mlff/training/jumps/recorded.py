@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mlff.equijump.cloud import TensorCloud
-from mlff.equijump.dataset import JumpBatch
 from mlff.equijump.model import JumpModel
 from mlff.equijump.network import ResidueGraph
+from mlff.proteins.cloud import TensorCloud
 from mlff.training.replay import KnownGradients, Replay
+from mlff.trajectories import JumpBatch
 
 _MOST_SHAPES = 4  # each keeps its own memory; batches of further shapes take the plain way
 _CLOUD = 4  # tensors of a cloud

@@ -11,20 +11,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mlff.equijump.dataset import (
-    DataError,
-    JumpBatch,
-    PairSampler,
-    SystemData,
-    displacement,
-    fingerprint,
-    fixed_pairs,
-    load_dataset,
-    make_batch,
-    provenance,
-)
 from mlff.equijump.model import JumpConfig, JumpModel
-from mlff.signals import StopRequest
+from mlff.support.signals import StopRequest
 from mlff.training.config import ConfigError, dump_config
 from mlff.training.environment import git_commit, hardware, versions
 from mlff.training.folder import RunFolder
@@ -37,6 +25,18 @@ from mlff.training.keeping import OnStep
 from mlff.training.report import write_json
 from mlff.training.running import MAY_CHANGE, build_trainer, check_output, check_same_run, fit
 from mlff.training.state import load_matching, load_state
+from mlff.trajectories import (
+    DataError,
+    JumpBatch,
+    PairSampler,
+    SystemData,
+    displacement,
+    fingerprint,
+    fixed_pairs,
+    load_dataset,
+    make_batch,
+    provenance,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def train_jump(config: JumpTrainingConfig, *, resume: bool = False, on_step: OnS
 
     Raises:
         ConfigError: the configuration does not fit the data or the saved state.
-        mlff.equijump.dataset.DataError: bad trajectories, or a lag that they cannot have.
+        mlff.trajectories.DataError: bad trajectories, or a lag that they cannot have.
         TrainingError: the loss or a gradient is not finite.
         TrainingInterrupted: a signal came; the state has been saved.
         OSError: the run folder cannot be written.

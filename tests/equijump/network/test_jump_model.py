@@ -5,11 +5,11 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from mlff.equijump import TensorCloud
 from mlff.equijump.model import JumpConfig, JumpModel
 from mlff.equijump.network import JumpNetworkConfig
-from mlff.equijump.residues import NUM_CHANNELS, RESIDUE_NAMES, channel_names
-from mlff.equijump.transports import EndpointConfig, FollmerConfig, TwoSidedConfig
+from mlff.proteins import TensorCloud
+from mlff.proteins.residues import NUM_CHANNELS, RESIDUE_NAMES, channel_names
+from mlff.transports import EndpointConfig, FollmerConfig, TwoSidedConfig
 
 TRANSPORTS = {
     "follmer": FollmerConfig(),

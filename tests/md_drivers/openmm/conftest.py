@@ -7,9 +7,9 @@ import pytest
 import torch
 from ase import Atoms
 from openmm import app
-from openmm_systems import ROOT, atoms_of
-from physics_models import SMALL
-from toy_potential import export_toy
+from support.openmm_systems import ROOT, atoms_of
+from support.physics_models import SMALL
+from support.toy_potential import export_toy
 
 import mlff
 from mlff.artifacts import LoadedModel

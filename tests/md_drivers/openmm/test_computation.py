@@ -11,7 +11,7 @@ import numpy as np
 import openmm
 import pytest
 from openmm.unit import angstrom, kelvin
-from openmm_systems import EV, EV_A, context_of, evaluate, positions_of, system_of
+from support.openmm_systems import EV, EV_A, context_of, evaluate, positions_of, system_of
 
 from md_drivers import MLFFCalculator, openmm_force
 from md_drivers.openmm.computation import Computation, Settings

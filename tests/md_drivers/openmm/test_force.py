@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openmm import app
 from openmm.unit import angstrom, kelvin
-from openmm_systems import EV, box_of, context_of, evaluate, positions_of, system_of, topology_of
+from support.openmm_systems import EV, box_of, context_of, evaluate, positions_of, system_of, topology_of
 
 from md_drivers import MLFFCalculator, openmm_force
 

@@ -14,8 +14,8 @@ import openmm
 import pytest
 from openmm import app
 from openmm.unit import angstrom, elementary_charge, nanometer
-from openmm_systems import EV, atoms_of, context_of, evaluate, system_of
-from toy_potential import export_toy
+from support.openmm_systems import EV, atoms_of, context_of, evaluate, system_of
+from support.toy_potential import export_toy
 
 from md_drivers import MLFFCalculator, StructureError, openmm_force
 

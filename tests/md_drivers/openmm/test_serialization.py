@@ -15,8 +15,8 @@ import openmm
 import pytest
 import torch
 from ase import Atoms
-from openmm_systems import ROOT, context_of, evaluate, system_of, topology_of
-from toy_potential import export_toy
+from support.openmm_systems import ROOT, context_of, evaluate, system_of, topology_of
+from support.toy_potential import export_toy
 
 from md_drivers import openmm_force
 from md_drivers.openmm.computation import Settings

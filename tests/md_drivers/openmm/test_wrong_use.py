@@ -13,8 +13,8 @@ import pytest
 from ase import Atoms
 from openmm import app
 from openmm.unit import nanometer
-from openmm_systems import context_of, evaluate, system_of, topology_of
-from toy_potential import export_toy
+from support.openmm_systems import context_of, evaluate, system_of, topology_of
+from support.toy_potential import export_toy
 
 import md_drivers.openmm.probe
 from md_drivers import StructureError, openmm_force

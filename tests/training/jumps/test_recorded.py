@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from mlff.equijump.dataset import JumpBatch, PairSampler, load_dataset
 from mlff.equijump.model import JumpModel
 from mlff.training.config import validate_config
 from mlff.training.jumps import JumpTrainingConfig, recorded
 from mlff.training.jumps.module import JumpModule
 from mlff.training.jumps.recorded import RecordedLoss
+from mlff.trajectories import JumpBatch, PairSampler, load_dataset
 
 NETWORK = {"channels": 8, "message_channels": 4, "layers": 1, "conditioner_layers": 1, "num_radial": 4}
 

@@ -11,14 +11,14 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from md_drivers.equijump.cli import app
-from mlff.equijump.dataset import fixed_pairs, load_dataset, make_batch
+from md_drivers.jumps.cli import app
 from mlff.training.config import ConfigError, validate_config
 from mlff.training.jumps import JumpTrainingConfig, train_jump
 from mlff.training.jumps.module import denoised, jump_losses, with_input_noise
 from mlff.training.jumps.trained import load_trained_jump
 from mlff.training.keeping import TrainingInterrupted
 from mlff.training.state import load_weights
+from mlff.trajectories import fixed_pairs, load_dataset, make_batch
 
 SMALL = {
     "network": {"channels": 8, "message_channels": 4, "layers": 1, "conditioner_layers": 1, "num_radial": 4},

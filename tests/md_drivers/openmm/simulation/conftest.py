@@ -8,8 +8,8 @@ import openmm
 import pytest
 from ase import Atoms
 from openmm import app, unit
-from openmm_systems import ROOT
-from pdb_files import write_pdb
+from support.openmm_systems import ROOT
+from support.pdb_files import write_pdb
 
 from md_drivers import SimulationResult, SimulationSettings, simulate
 

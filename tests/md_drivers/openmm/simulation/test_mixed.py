@@ -9,7 +9,7 @@ import openmm
 import pytest
 from openmm import app
 from openmm.unit import nanometer
-from openmm_systems import context_of, evaluate
+from support.openmm_systems import context_of, evaluate
 
 from md_drivers.openmm.simulation.figures import read_table
 from md_drivers.openmm.simulation.settings import FORCE_FIELDS, SimulationSettings

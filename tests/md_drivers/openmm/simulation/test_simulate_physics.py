@@ -7,8 +7,8 @@ import openmm
 import pytest
 from ase import Atoms, units
 from openmm import unit
-from pdb_files import write_pdb
 from scipy import stats
+from support.pdb_files import write_pdb
 
 from md_drivers import SimulationSettings, simulate
 from md_drivers.openmm.simulation.figures import read_table

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from pdb_files import write_pdb
+from support.pdb_files import write_pdb
 
 from md_drivers import SimulationSettings, StructureError, simulate
 from mlff.artifacts import LoadedJump
@@ -150,7 +150,7 @@ def test_force_fields_that_do_not_fit(dynamics, solvated_file, tmp_path):
 def test_a_box_too_small_for_the_model(dynamics, solvated_file, tmp_path):
     pytest.importorskip("mdtraj")
     pytest.importorskip("openmmml")
-    from toy_potential import export_toy
+    from support.toy_potential import export_toy
 
     far = export_toy(tmp_path / "far.pt", (1, 6, 7, 8), cutoff=9.5)
     with pytest.raises(StructureError, match=r"the box is 18\.50 A high .* twice its cutoff, 19\.00 A"):

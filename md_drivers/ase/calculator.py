@@ -1,0 +1,251 @@
+"""ASE calculator for exported potentials."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, Calculator, PropertyNotImplementedError, all_changes
+from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from md_drivers.ase.contacts import check_separate
+from md_drivers.common.errors import StructureError
+from md_drivers.common.models import dtype_name, model_name, open_potential
+from mlff.artifacts import LoadedModel
+from mlff.graph import AtomicGraph, SkinNeighborList, spans_volume
+
+_DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
+
+
+@dataclass(frozen=True)
+class NeighborStatistics:
+    """How often the neighbour list was asked for and how often it was built anew; ``skin`` in A."""
+
+    queries: int
+    rebuilds: int
+    skin: float
+
+
+class MLFFCalculator(Calculator):
+    """Energy, forces and stress of an exported potential.
+
+    Properties: ``energy`` and ``free_energy`` (eV, equal), ``energies`` (eV per atom, their sum is ``energy``),
+    ``forces`` (eV/A, [N, 3]) and ``stress`` (eV/A^3, Voigt order xx yy zz yz xz xy, ASE's sign), always float64. An
+    energy alone computes no gradient; forces and stress come together from one gradient wherever there is a stress,
+    which needs a conservative model and a cell of nonzero volume. Any mix of periodic and open directions is allowed,
+    and cells may be smaller than the cutoff. Results are kept until positions, numbers, cell or pbc change; magnetic
+    moments, charges and ``atoms.info`` are no inputs of the model. The atoms are never modified.
+
+    Args:
+        model: name of a shipped checkpoint, path of an exported file, or an already loaded model.
+        device: torch device on which a model given by name or path is placed. A loaded model stays where it is unless
+            another accelerator is named here.
+        dtype: ``"float32"``, ``"float64"`` or the torch dtype to compute in; ``None`` keeps the model's own.
+        skin: extra reach of the stored neighbour list in A. The list is rebuilt once an atom has moved by half of it;
+            0 rebuilds at every change. Results do not depend on it.
+
+    Raises:
+        TypeError: ``model`` is no name, path or loaded model.
+        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, or ``skin`` is
+            no length.
+        StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, or two
+            atoms on top of each other (closer than 0.05 A).
+        PropertyNotImplementedError: (from a calculation) stress without a cell or from a direct-force model.
+        CalculationFailed: (from a calculation) the model gave a non-finite number.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (as ASE declares it)
+    ignored_changes = {"initial_magmoms", "initial_charges"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | LoadedModel,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype | None = None,
+        skin: float = 0.5,
+    ) -> None:
+        if not (isinstance(skin, (int, float, np.integer, np.floating)) and np.isfinite(skin) and skin >= 0):
+            raise ValueError(f"skin must be a finite length >= 0 A, got {skin!r}")
+        super().__init__()
+        stays = isinstance(model, LoadedModel) and str(device) == "cpu"
+        self._model = open_potential(model, None if stays else device, dtype, user="a calculator")
+        self._skin = float(skin)
+        self._neighbors = self._new_neighbor_list()
+        # Written by ASE into trajectories, so that a frame says which model made it.
+        self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
+
+    def set(self, **changes: object) -> dict[str, object]:
+        """ASE's way to change a calculator, which this one does not have: ValueError for any change."""
+        if changes:
+            raise ValueError(f"an MLFFCalculator cannot be changed, make another one: got {', '.join(changes)}")
+        return {}
+
+    @property
+    def model(self) -> LoadedModel:
+        """The loaded model; shared between copies of the calculator."""
+        return self._model
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype in which the model computes."""
+        return dtype_name(self._model.dtype)
+
+    @property
+    def neighbor_statistics(self) -> NeighborStatistics:
+        """Queries and rebuilds of the neighbour list since the calculator was made."""
+        return NeighborStatistics(self._neighbors.queries, self._neighbors.rebuilds, self._skin)
+
+    def check_atoms(self, atoms: Atoms) -> None:
+        """Raise StructureError when the model cannot be applied to ``atoms``, naming the reason."""
+        if len(atoms) == 0:
+            raise StructureError("the structure has no atoms")
+        bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+        if bad.size:
+            raise StructureError(f"positions are not finite (NaN or infinity) for atom(s) {_shorten(bad)}")
+        _check_cell(atoms)
+        known = set(self._model.metadata.species)
+        unknown = Counter(int(z) for z in atoms.numbers if int(z) not in known)
+        if unknown:
+            found = ", ".join(f"{_symbol(z)} ({count})" for z, count in sorted(unknown.items()))
+            names = ", ".join(chemical_symbols[z] for z in sorted(known))
+            raise StructureError(
+                f"species not known to model {model_name(self._model)!r}: {found}; it was trained on {names}"
+            )
+
+    def stress_obstacle(self, atoms: Atoms) -> str | None:
+        """Reason why the model has no stress for ``atoms``, or ``None`` when it has one."""
+        if not self._model.metadata.conservative:
+            return f"model {model_name(self._model)!r} predicts forces directly; stress needs a conservative model"
+        if not spans_volume(atoms.cell.array):
+            return "stress needs a three-dimensional cell of nonzero volume, set atoms.cell"
+        return None
+
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Names of the declared inputs that differ from those of the stored results by more than ``tol``."""
+        if self.atoms is None:
+            return list(all_changes)
+        return [name for name in _DECLARED_INPUTS if _differs(_input(self.atoms, name), _input(atoms, name), tol)]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Compute ``properties`` of ``atoms`` into ``results``; called by ASE, errors as in the class docstring."""
+        if atoms is None:
+            atoms = self.atoms
+        if atoms is None:
+            raise StructureError("no atoms were given to the calculator")
+        if self.check_state(atoms):
+            self.reset()
+            self.atoms = atoms.copy()
+        self.check_atoms(atoms)
+        stress = "stress" in properties
+        if stress and (obstacle := self.stress_obstacle(atoms)) is not None:
+            raise PropertyNotImplementedError(obstacle)
+        # Forces and stress are the same backward pass, so one comes with the other.
+        forces = stress or "forces" in properties
+        with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
+        outputs = self._model.evaluate(self._graph(atoms), forces=forces, stress=with_stress)
+        if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
+            del outputs["stress"]  # nobody asked for it: good forces must not fail for it
+        self.results.update(_to_results(outputs))
+
+    def _new_neighbor_list(self) -> SkinNeighborList:
+        metadata = self._model.metadata
+        limits = metadata.max_neighbors, metadata.max_neighbors_strict
+        return SkinNeighborList(metadata.cutoff, self._skin, *limits)
+
+    def _graph(self, atoms: Atoms) -> AtomicGraph:
+        positions, cell = atoms.positions, atoms.cell.array
+        try:
+            edge_index, shifts = self._neighbors.update(positions, cell, atoms.pbc)
+        except ValueError as error:  # a cell too flat for a neighbour list, for example
+            raise StructureError(str(error)) from error
+        check_separate(atoms, edge_index, shifts)
+        # float64 whatever the model computes in: it rounds edge vectors, so atoms far from the origin stay exact.
+        dtype, device = torch.float64, self._model.device
+        return AtomicGraph(
+            # torch.tensor copies: the model must never see the memory of the atoms.
+            positions=torch.tensor(positions, dtype=dtype, device=device),
+            numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=device),
+            cell=torch.tensor(cell, dtype=dtype, device=device).unsqueeze(0),
+            pbc=torch.tensor(atoms.pbc, dtype=torch.bool, device=device).unsqueeze(0),
+            edge_index=torch.as_tensor(edge_index, device=device),
+            shifts=torch.as_tensor(shifts, dtype=dtype, device=device),
+            batch=torch.zeros(len(atoms), dtype=torch.int64, device=device),
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
+        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_neighbors": None}
+        return self.__dict__ | own
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._neighbors = self._new_neighbor_list()
+
+
+def _symbol(number: int) -> str:
+    return chemical_symbols[number] if 0 <= number < len(chemical_symbols) else f"Z={number}"
+
+
+def _check_cell(atoms: Atoms) -> None:
+    cell, pbc = atoms.cell.array, atoms.pbc
+    if not np.isfinite(cell).all():
+        raise StructureError("the cell has entries that are not finite (NaN or infinity)")
+    if np.linalg.matrix_rank(cell[pbc]) < pbc.sum():
+        axes = "".join("abc"[k] for k in np.flatnonzero(pbc))
+        raise StructureError(
+            f"the structure is periodic along {axes} but these cell vectors are zero or linearly dependent: "
+            "set atoms.cell or switch off atoms.pbc"
+        )
+
+
+def _to_results(outputs: dict[str, torch.Tensor]) -> dict[str, Any]:
+    energies = _to_numpy(outputs["energies"])
+    energy = float(outputs["energy"].reshape(()))
+    results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies}
+    if "forces" in outputs:
+        results["forces"] = _to_numpy(outputs["forces"])
+    if "stress" in outputs:
+        results["stress"] = full_3x3_to_voigt_6_stress(_to_numpy(outputs["stress"])[0])
+    for name, value in results.items():
+        if not np.isfinite(value).all():
+            raise CalculationFailed(
+                f"the model gave {name} that are not finite (NaN or infinity); atoms may lie on top of each other "
+                "or far outside the training data"
+            )
+    return results
+
+
+def _to_numpy(values: torch.Tensor) -> np.ndarray:
+    return np.array(values.detach().to("cpu", torch.float64).numpy())
+
+
+def _input(atoms: Atoms, name: str) -> np.ndarray:
+    values = {"positions": atoms.positions, "numbers": atoms.numbers, "cell": atoms.cell.array, "pbc": atoms.pbc}
+    return np.asarray(values[name])
+
+
+def _differs(old: np.ndarray, new: np.ndarray, tolerance: float) -> bool:
+    if old.shape != new.shape:
+        return True
+    if tolerance == 0.0 or old.dtype == bool:
+        return not np.array_equal(old, new)
+    # Written so that NaN counts as a difference.
+    return not bool((np.abs(old - new) <= tolerance).all())
+
+
+def _shorten(indices: np.ndarray, limit: int = 5) -> str:
+    text = ", ".join(str(int(k)) for k in indices[:limit])
+    return text if len(indices) <= limit else f"{text}, … ({len(indices)} in all)"

@@ -1,0 +1,189 @@
+"""Files about a finished relaxation: structure, figure, summary tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms, FixCartesian
+from ase.visualize.plot import plot_atoms
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from md_drivers.ase.calculator import MLFFCalculator
+from md_drivers.ase.results import RelaxResult
+from md_drivers.common.files import write_atomic
+
+# Labels of the input would clash with the results.
+_DROPPED_INFO = ("energy", "free_energy", "stress")
+_DROPPED_ARRAYS = ("energies", "forces")
+_OWN_ARRAYS = ("numbers", "positions")
+
+_log = logging.getLogger(__name__)
+
+
+def write_structure(path: Path, result: RelaxResult) -> None:
+    """Write the relaxed structure as extxyz with energy (eV), forces (eV/A), stress if known (eV/A^3) and the outcome.
+
+    What extxyz cannot hold is left out, as the log says. Constraints other than FixAtoms and FixCartesian are among
+    that, hence with those ASE's ``.traj`` is written beside it.
+    """
+    atoms = result.atoms.copy()
+    for key in _DROPPED_INFO:
+        atoms.info.pop(key, None)
+    for key in _DROPPED_ARRAYS:
+        atoms.arrays.pop(key, None)
+    dropped = [key for key, value in atoms.info.items() if not _fits(Atoms("H", info={key: value}))]
+    for key in dropped:
+        del atoms.info[key]
+    for key in set(atoms.arrays) - set(_OWN_ARRAYS):
+        sample = Atoms(numbers=atoms.numbers, positions=atoms.positions)
+        sample.arrays[key] = atoms.arrays[key]
+        if atoms.arrays[key].ndim > 2 or not _fits(sample):
+            del atoms.arrays[key]
+            dropped.append(key)
+    if dropped:
+        _log.info("structure %r: %s cannot hold %s", result.name, path.name, ", ".join(map(repr, sorted(dropped))))
+    atoms.info.update(converged=result.converged, fmax=result.fmax, steps=result.steps)
+    others = [held for held in atoms.constraints if not isinstance(held, (FixAtoms, FixCartesian))]
+    complete = path.with_suffix(".traj")
+    complete.unlink(missing_ok=True)  # of an earlier run
+    if others:
+        names = ", ".join(sorted({type(held).__name__ for held in others}))
+        write_atomic(complete, lambda temporary: ase.io.write(temporary, result.atoms, format="traj"))
+        _log.warning(
+            "structure %r: %s cannot hold constraints %s, %s has them", result.name, path.name, names, complete.name
+        )
+        atoms.set_constraint([held for held in atoms.constraints if held not in others])
+    atoms.calc = result.atoms.calc
+    write_atomic(path, lambda temporary: ase.io.write(temporary, atoms, format="extxyz"))
+
+
+def _fits(atoms: Atoms) -> bool:
+    """Whether a structure survives a round trip through extxyz."""
+    text = StringIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # ASE skips some values with a warning
+            ase.io.write(text, atoms, format="extxyz")
+            text.seek(0)
+            return len(ase.io.read(text, format="extxyz")) == len(atoms)
+    except Exception:  # ASE's writer and reader raise whatever they met.
+        return False
+
+
+def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
+    """Draw the structure before and after from the side and from above, and energy and largest force against steps."""
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": [1, 1, 1.15]})
+    side = _side_view(result.atoms)
+    for column, (label, atoms) in enumerate((("before", result.initial), ("after", result.atoms))):
+        _draw(axes[0, column], atoms, side, f"{label}, side view")
+        _draw(axes[1, column], atoms, "", f"{label}, top view")
+    steps = np.arange(len(result.energies))
+    energies = np.asarray(result.energies)
+    marker = "o" if len(steps) < 60 else None
+    axes[0, 2].plot(steps, energies - energies[-1], color="tab:blue", marker=marker, markersize=3, label="energy")
+    axes[0, 2].set_ylabel("energy − final energy (eV)")
+    if result.enthalpies:
+        enthalpies = np.asarray(result.enthalpies)
+        axes[0, 2].plot(steps, enthalpies - enthalpies[-1], color="tab:green", linestyle="--", label="enthalpy")
+        axes[0, 2].set_ylabel("difference from the final value (eV)")
+        axes[0, 2].legend(frameon=False)
+    axes[1, 2].plot(steps, np.maximum(result.fmaxes, 1e-12), color="tab:red", marker=marker, markersize=3)
+    axes[1, 2].axhline(fmax, color="black", linestyle="--", linewidth=1, label=f"criterion, {fmax:g} eV/Å")
+    axes[1, 2].set_yscale("log")
+    axes[1, 2].set_ylabel("largest force (eV/Å)")
+    axes[1, 2].legend(frameon=False)
+    for axis in axes[:, 2]:
+        axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+    outcome = "converged" if result.converged else "not converged"
+    if result.close_contacts:
+        outcome = f"atoms too close ({result.close_contacts[0]})"
+    figure.suptitle(
+        f"{result.name}: {outcome} after {result.steps} steps, E = {result.energy:.4f} eV, "
+        f"largest force {result.fmax:.4f} eV/Å",
+        parse_math=False,  # a name may have dollar signs in it
+    )
+    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png", dpi=130))
+
+
+def write_summary(
+    folder: Path, results: Sequence[RelaxResult], calculator: MLFFCalculator, failures: Mapping[str, str]
+) -> None:
+    """Write ``summary.json`` (with the model) and ``summary.csv`` into ``folder``; file names are relative to it.
+
+    Args:
+        folder: the output folder.
+        results: the structures that finished, at least one unless something failed.
+        calculator: of the model.
+        failures: messages of those that failed, by name.
+    """
+    rows = [_row(result, folder) for result in results]
+    failed = [{"name": name, "converged": False, "error": message} for name, message in failures.items()]
+    model = {key: str(calculator.parameters[key]) for key in ("model", "sha256", "dtype")}
+    text = json.dumps({"model": model, "structures": rows, "failed": failed}, indent=2) + "\n"
+    write_atomic(folder / "summary.json", lambda temporary: _write_text(temporary, text))
+    # Columns that only some rows have (enthalpy, error) come last.
+    columns = dict.fromkeys(key for row in (*rows, *failed) for key in row)
+    table = StringIO()
+    writer = csv.DictWriter(table, fieldnames=list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "close_contacts": "; ".join(row["close_contacts"])} for row in rows)
+    writer.writerows(failed)
+    write_atomic(folder / "summary.csv", lambda temporary: _write_text(temporary, table.getvalue()))
+
+
+def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:
+    def relative(path: Path | None) -> str:
+        return "" if path is None else path.relative_to(folder).as_posix()
+
+    row = {
+        "name": result.name,
+        "formula": result.atoms.get_chemical_formula(),
+        "converged": result.converged,
+        "steps": result.steps,
+        "energy_eV": result.energy,
+        "energy_change_eV": result.energies[-1] - result.energies[0],
+        "fmax_eV_per_A": result.fmax,
+        "seconds": round(result.seconds, 3),
+        "neighbor_rebuilds": result.neighbor_rebuilds,
+        "close_contacts": list(result.close_contacts),
+        "trajectory": relative(result.trajectory),
+        "relaxed": relative(result.relaxed),
+        "figure": relative(result.figure),
+    }
+    if result.enthalpy is not None:
+        row["enthalpy_eV"] = result.enthalpy
+    return row
+
+
+def _side_view(atoms: Atoms) -> str:
+    """Rotation, in ASE's notation, that looks along x or y, whichever shows more of what lies on top."""
+    heights = atoms.positions[:, 2]
+    spread = np.ptp(atoms.positions[heights > heights.max() - 3.0], axis=0)  # A, about the size of an adsorbate
+    return "-90z,-90x" if spread[1] > spread[0] else "-90x"
+
+
+def _draw(axis: Axes, atoms: Atoms, rotation: str, title: str) -> None:
+    # From the side the cell would show mostly vacuum, from above it shows the repeat unit.
+    plot_atoms(atoms, axis, rotation=rotation, show_unit_cell=2 if not rotation and atoms.cell.rank == 3 else 0)
+    axis.set_title(title, fontsize=10)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

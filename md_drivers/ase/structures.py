@@ -1,0 +1,112 @@
+"""Reading of structure files for the drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import ase.io
+from ase import Atoms
+from ase.io.formats import parse_filename
+
+from md_drivers.common.errors import StructureError
+
+_COMPRESSED = {".gz", ".bz2", ".xz"}
+
+#: A structure or a file of structures, several of them, or structures by name.
+Structures = Atoms | str | Path | Sequence[Atoms | str | Path] | Mapping[str, Atoms]
+
+
+def read_structures(file: str | Path) -> list[tuple[str, Atoms]]:
+    """Frames of a structure file with a name each.
+
+    Args:
+        file: any file that ASE reads, with an optional ASE selection: ``slab.traj`` (last frame), ``slab.traj@0``,
+            ``slab.traj@0:3``, ``slab.traj@:`` (all), ``slabs.db@id=3``.
+
+    Returns:
+        ``(name, atoms)`` pairs; the name is the file's stem, numbered when there are several frames.
+
+    Raises:
+        StructureError: the file is missing, cannot be read, or the selection has no frames.
+    """
+    text = str(file)
+    # An @ inside an existing name is no selection.
+    filename, index = (text, None) if Path(text).exists() else parse_filename(text)
+    path = Path(filename)
+    if not path.exists():
+        raise StructureError(f"structure file {filename!r} does not exist")
+    if path.is_file() and path.stat().st_size == 0:
+        raise StructureError(f"structure file {filename!r} is empty")
+    try:
+        read = ase.io.read(path, index=-1 if index is None else index, do_not_split_by_at_sign=True)
+    except Exception as error:  # ASE's readers raise whatever the parser met.
+        reason = str(error) or type(error).__name__
+        raise StructureError(f"cannot read {text!r} as a structure: {reason}") from error
+    frames = [read] if isinstance(read, Atoms) else list(read)
+    if not frames:
+        raise StructureError(f"{text!r} selects no frames")
+    stem = _stem(path)
+    names = [stem] if isinstance(read, Atoms) else [f"{stem}-{k}" for k in range(len(frames))]
+    return list(zip(names, frames, strict=True))
+
+
+def collect_structures(structures: Structures) -> list[tuple[str, Atoms]]:
+    """Named copies, without calculator, of all given structures; names are unique.
+
+    Files of the same stem in different folders are named ``<folder>-<stem>``, whatever their order.
+
+    Raises:
+        StructureError: nothing was given, an item is of another type, or a file cannot be read.
+    """
+    named: list[tuple[str, Atoms]] = []
+    folders: list[Path | None] = []
+    if isinstance(structures, Mapping):
+        items: Sequence[object] = list(structures.values())
+        labels = [_checked_name(name) for name in structures]
+    else:
+        items = [structures] if isinstance(structures, (Atoms, str, Path)) else list(structures)
+        labels = [f"structure-{k}" for k in range(len(items))] if len(items) > 1 else ["structure"]
+    for label, item in zip(labels, items, strict=False):
+        if isinstance(item, Atoms):
+            named.append((label, item))
+            folders.append(None)
+        elif isinstance(item, (str, Path)) and not isinstance(structures, Mapping):
+            frames = read_structures(item)
+            named.extend(frames)
+            folders.extend([_folder(item)] * len(frames))
+        else:
+            raise StructureError(f"{label!r} is a {type(item).__name__}, not ase.Atoms or a file name")
+    if not named:
+        raise StructureError("no structures were given")
+    homes: dict[str, set[Path | None]] = {}
+    for (name, _), folder in zip(named, folders, strict=True):
+        homes.setdefault(name, set()).add(folder)
+    names: set[str] = set()
+    unique = []
+    for (name, atoms), folder in zip(named, folders, strict=True):
+        if folder is not None and folder.name and len(homes[name]) > 1:
+            name = f"{folder.name}-{name}"
+        candidate, number = name, 2
+        while candidate in names:
+            candidate, number = f"{name}-{number}", number + 1
+        names.add(candidate)
+        unique.append((candidate, atoms.copy()))
+    return unique
+
+
+def _checked_name(name: str) -> str:
+    if not name or name in (".", "..") or any(character in name for character in "/\\\0"):
+        raise StructureError(f"{name!r} cannot name a structure: the name becomes a folder")
+    return name
+
+
+def _stem(path: Path) -> str:
+    while path.suffix.lower() in _COMPRESSED:
+        path = path.with_suffix("")
+    return path.stem
+
+
+def _folder(file: str | Path) -> Path:
+    text = str(file)
+    return Path(text if Path(text).exists() else parse_filename(text)[0]).resolve().parent

@@ -1,0 +1,1 @@
+"""What all drivers share: opening models, run folders and records, trajectory files, figures, display."""

@@ -1,0 +1,118 @@
+"""Frames on disk: one trajectory for each replica and one table, which can be cut back to a saved state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from md_drivers.common.trajectory_files import (
+    TrajectoryFormat,
+    cut_files,
+    dcd_header_size,
+    read_frames,
+    set_dcd_frames,
+    synced_sizes,
+)
+from mlff.proteins.validity import FrameGeometry
+
+if TYPE_CHECKING:
+    from mdtraj import Topology
+
+TABLE = "frames.csv"
+_UNITS = {"bond_error": "A", "angle_error": "deg", "overlap": "A", "gyration": "A"}
+_GEOMETRY = tuple(field.name for field in fields(FrameGeometry) if field.name != "valid")
+#: Columns of the table; ``FrameGeometry`` explains those of the geometry.
+COLUMNS = ("replica", "step", "time_ps", "valid", *_GEOMETRY, "gyration")
+HEADER = ",".join(f"{name}_{_UNITS[name]}" if name in _UNITS else name for name in COLUMNS)
+
+_ANGSTROM_PER_NM = 10.0
+
+
+class FrameFiles:
+    """Appends frames to ``replica_*.xtc`` (or ``.dcd``) and rows to ``frames.csv``, in whole blocks.
+
+    Args:
+        folder: with the files.
+        topology: of the heavy atoms.
+        trajectory_format: of the trajectories.
+        lag: ps between steps.
+        replicas: how many.
+    """
+
+    def __init__(
+        self, folder: Path, topology: Topology, trajectory_format: TrajectoryFormat, lag: float, replicas: int
+    ) -> None:
+        self._folder, self._topology, self._format, self._lag = folder, topology, trajectory_format, lag
+        digits = max(3, len(str(replicas - 1)))
+        self.trajectories = [folder / f"replica_{r:0{digits}d}.{trajectory_format}" for r in range(replicas)]
+        self.table = folder / TABLE
+
+    def create(self) -> None:
+        """Begin all files anew; a trajectory appears with its first frame."""
+        for path in self.trajectories:
+            path.unlink(missing_ok=True)
+        self.table.write_text(HEADER + "\n", encoding="utf-8")
+
+    def add(self, replica: int, steps: np.ndarray, atoms: np.ndarray) -> None:
+        """Append frames [F,M,3] in Å of consecutive steps [F], counted from 1, to the trajectory of a replica."""
+        path = self.trajectories[replica]
+        before = path.stat().st_size if path.exists() else 0
+        data = self._encoded(steps, atoms)
+        if before and self._format == "dcd":
+            data = data[dcd_header_size(data) :]
+        with open(path, "ab") as file:
+            file.write(data)
+        if self._format == "dcd":
+            set_dcd_frames(path, int(steps[-1]), int(steps[-1]))
+
+    def add_rows(self, replicas: np.ndarray, steps: np.ndarray, geometry: FrameGeometry, gyration: np.ndarray) -> None:
+        """Append rows of the table, all arguments [rows]."""
+        columns = [replicas, steps, steps * self._lag, geometry.valid.astype(int)]
+        columns += [getattr(geometry, name) for name in _GEOMETRY] + [gyration]
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        lines = [",".join(f"{x:.6g}" if isinstance(x, float) else str(x) for x in row) for row in rows]
+        with open(self.table, "a", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the files by name, brought to the disk first, so that no saved state is ahead of them."""
+        return synced_sizes((self.table, *self.trajectories))
+
+    def cut_back(self, sizes: Mapping[str, int], frames: np.ndarray) -> None:
+        """Take away what came after a saved state, when the trajectories had so many frames [R].
+
+        Raises:
+            StructureError: a file is gone or shorter than it was then; nothing was changed.
+        """
+        cut_files(self._folder, sizes, "the state was saved")
+        for path, count in zip(self.trajectories, frames.tolist(), strict=True):
+            if path.name not in sizes:
+                path.unlink(missing_ok=True)
+            elif self._format == "dcd":
+                set_dcd_frames(path, count, count)
+
+    def read(self, path: Path) -> Iterator[np.ndarray]:
+        """Frames [F,M,3] in Å, float32, of one of the trajectories, a part of the file at a time."""
+        return read_frames(path, self._topology.n_atoms)
+
+    def _encoded(self, steps: np.ndarray, atoms: np.ndarray) -> bytes:
+        """The frames as a file of their own; frames of XTC files simply follow each other."""
+        from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
+
+        temporary = self._folder / f".frames.{os.getpid()}.tmp"
+        try:
+            if self._format == "xtc":
+                with XTCTrajectoryFile(str(temporary), "w") as file:
+                    time = (steps * self._lag).astype(np.float32)
+                    file.write((atoms / _ANGSTROM_PER_NM).astype(np.float32), time=time, step=steps.astype(np.int32))
+            else:
+                with DCDTrajectoryFile(str(temporary), "w") as file:
+                    file.write(atoms.astype(np.float32))
+            return temporary.read_bytes()
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,27 @@
+"""Generated trajectories against molecular dynamics, beside the noise floor of MD against itself and controls.
+
+:func:`analyse` takes two :class:`Ensemble` objects, made of MDTraj trajectories or read from files, and
+:func:`write_report` writes what it finds.
+"""
+
+from mlff.analysis.analyse import Analysis, analyse
+from mlff.analysis.divergence import Binning, js_divergence
+from mlff.analysis.ensemble import Ensemble
+from mlff.analysis.errors import AnalysisError
+from mlff.analysis.reading import ensemble_of, read_reference, read_trajectories
+from mlff.analysis.report import write_report
+from mlff.analysis.settings import AnalysisSettings
+
+__all__ = [
+    "Analysis",
+    "AnalysisError",
+    "AnalysisSettings",
+    "Binning",
+    "Ensemble",
+    "analyse",
+    "ensemble_of",
+    "js_divergence",
+    "read_reference",
+    "read_trajectories",
+    "write_report",
+]

@@ -1,0 +1,213 @@
+"""Trajectories from files: data sets of this project, or any topology with trajectories beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff.analysis.ensemble import Ensemble, atom_keys
+from mlff.analysis.errors import AnalysisError
+from mlff.proteins.errors import StructureError
+from mlff.proteins.layout import CloudLayout
+from mlff.trajectories import DataError, SystemData, load_dataset
+from mlff.trajectories.format import DATASET_FILE, SYSTEM_FILE, read_record
+
+if TYPE_CHECKING:
+    from mdtraj import Topology, Trajectory
+
+_TOPOLOGY = "topology.pdb"
+_TOPOLOGIES = (".pdb", ".cif")
+_TRAJECTORIES = (".xtc", ".dcd", ".trr", ".nc", ".h5")
+_WITH_TIMES = (".xtc", ".trr", ".nc", ".h5")  # a DCD file of MDTraj has none
+_DESCRIPTIONS = (".yaml", ".yml", ".json")
+_ROLLOUT = "rollout.json"
+_ANGSTROM_PER_NM = 10.0
+
+
+def read_reference(source: Path, interval: float | None, molecule: Ensemble | None = None) -> Ensemble:
+    """Molecular dynamics to compare with.
+
+    Args:
+        source: a data set folder of `equijump generate-data`, the folder of one of its systems, a YAML or JSON
+            description of trajectories, or what :func:`read_trajectories` takes.
+        interval: ps between frames, for trajectories without a description.
+        molecule: the system of a data set that is meant, where it has several.
+
+    Raises:
+        AnalysisError: missing or damaged files, or not one system with this molecule.
+    """
+    described = source.is_file() and source.suffix in _DESCRIPTIONS
+    if source.is_dir() and not (source / SYSTEM_FILE).is_file() and (source / DATASET_FILE).is_file():
+        source, described = _system_of(source, molecule), True
+    if not described and not (source / SYSTEM_FILE).is_file():
+        return read_trajectories(source, interval, "reference")
+    try:
+        systems = load_dataset(source)
+    except (DataError, StructureError) as error:
+        raise AnalysisError(str(error)) from error
+    return ensemble_of(systems[0])
+
+
+def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemble:
+    """A topology and the trajectories beside it.
+
+    Args:
+        source: a folder with ``topology.pdb`` (or a single PDB or CIF file) and trajectory files, or one trajectory
+            file in such a folder.
+        interval: ps between frames; None: the lag in the record of `equijump rollout`, or the times in the files.
+
+    A ``rollout.json`` beside them also tells how many replicas exploded.
+
+    Raises:
+        AnalysisError: missing or damaged files, no interval.
+    """
+    import mdtraj
+
+    if not source.exists():
+        raise AnalysisError(f"{source}: no such file or folder")
+    folder = source if source.is_dir() else source.parent
+    files = [source] if source.is_file() else sorted(p for p in folder.iterdir() if p.suffix in _TRAJECTORIES)
+    if not files:
+        raise AnalysisError(f"{folder}: no trajectories; expected files {', '.join(_TRAJECTORIES)}")
+    path = _topology_file(folder)
+    topology = _load(mdtraj.load_topology, path)
+    trajectories = [_load(lambda text: mdtraj.load(text, top=topology), file) for file in files]
+    record = _rollout_record(folder)
+    lost = None if record is None else _lost_replicas(record, len(files) if source.is_dir() else None)
+    interval = _recorded_lag(record or {}) if interval is None else interval
+    labels = [file.name for file in files]
+    if interval is not None:
+        return Ensemble.of(name, trajectories, interval, labels, lost=lost)
+    intervals = [_interval(file, trajectory) for file, trajectory in zip(files, trajectories, strict=True)]
+    first = intervals[0]
+    for file, other in zip(files, intervals, strict=True):
+        if abs(other - first) > 1e-3 * first:
+            raise AnalysisError(
+                f"{file}: frames are {other:g} ps apart, but {first:g} ps in {files[0].name}; analyse them separately"
+            )
+    return Ensemble.of(name, trajectories, first, labels, lost=lost)
+
+
+def ensemble_of(system: SystemData) -> Ensemble:
+    """A system of a data set."""
+    import mdtraj
+
+    trajectories = [
+        mdtraj.Trajectory(part.atoms.numpy() / np.float32(_ANGSTROM_PER_NM), system.layout.topology)
+        for part in system.trajectories
+    ]
+    known = {key: value for key, value in system.conditions.model_dump().items() if value is not None}
+    return Ensemble.of(
+        system.name,
+        trajectories,
+        system.frame_interval,
+        labels=[part.name for part in system.trajectories],
+        splits=[part.split for part in system.trajectories],
+        held_out=system.split != "train",
+        conditions=", ".join(f"{key.replace('_', ' ')} {value}" for key, value in known.items()),
+    )
+
+
+def _system_of(folder: Path, molecule: Ensemble | None) -> Path:
+    """The folder of the system of a data set that is this molecule."""
+    import mdtraj
+
+    systems = sorted(path.parent for path in folder.glob(f"*/{SYSTEM_FILE}"))
+    matching = systems
+    if molecule is not None and len(systems) > 1:
+        wanted = set(atom_keys(molecule.layout))
+        topologies = {path: _load(mdtraj.load_topology, path / _record_topology(path)) for path in systems}
+        matching = [path for path, topology in topologies.items() if _keys(topology) == wanted]
+    if len(matching) != 1:
+        names = ", ".join(path.name for path in systems) or "none"
+        found = "none of its systems is" if not matching else "several of its systems are"
+        raise AnalysisError(f"{folder}: {found} the generated molecule; give the folder of one system ({names})")
+    return matching[0]
+
+
+def _record_topology(folder: Path) -> Path:
+    try:
+        return read_record(folder / SYSTEM_FILE).topology
+    except DataError as error:
+        raise AnalysisError(str(error)) from error
+
+
+def _keys(topology: Topology) -> set[tuple[int, str]]:
+    try:
+        return set(atom_keys(CloudLayout.of(topology)))
+    except StructureError:  # a system with solvent, which its description leaves out
+        return set()
+
+
+def _topology_file(folder: Path) -> Path:
+    if (folder / _TOPOLOGY).is_file():
+        return folder / _TOPOLOGY
+    others = sorted(path for path in folder.iterdir() if path.suffix in _TOPOLOGIES)
+    if len(others) != 1:
+        raise AnalysisError(
+            f"{folder}: no {_TOPOLOGY}, and {len(others)} other PDB or CIF files instead of one; put the topology "
+            f"beside the trajectories as {_TOPOLOGY}"
+        )
+    return others[0]
+
+
+def _load(load, path: Path):  # type: ignore[no-untyped-def]  # MDTraj has no types
+    try:
+        return load(str(path))
+    except Exception as error:  # readers of many formats raise many kinds
+        raise AnalysisError(
+            f"{path}: cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from error
+
+
+def _rollout_record(folder: Path) -> dict[str, Any] | None:
+    """What `equijump rollout` wrote about the folder; None where it made none, empty if it cannot be read."""
+    path = folder / _ROLLOUT
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _setting(record: dict[str, Any], name: str) -> float | None:
+    """A number of the settings; None where the record does not tell."""
+    settings = record.get("settings")
+    value = settings.get(name) if isinstance(settings, dict) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _recorded_lag(record: dict[str, Any]) -> float | None:
+    """ps; None where the record does not tell."""
+    lag = _setting(record, "lag")
+    return lag if lag is not None and lag > 0 else None
+
+
+def _lost_replicas(record: dict[str, Any], files: int | None) -> float:
+    """Replicas that exploded, or have no file (as those that exploded in their first jump); nan: not known.
+
+    Args:
+        files: trajectories in the folder; None if only one of them was asked for.
+    """
+    exploded = record.get("exploded_replicas")
+    if not isinstance(exploded, dict):  # it runs still, or was interrupted
+        return float("nan")
+    replicas = _setting(record, "replicas")
+    missing = 0.0 if replicas is None or files is None else replicas - files
+    return max(float(len(exploded)), missing)
+
+
+def _interval(file: Path, trajectory: Trajectory) -> float:
+    steps = np.diff(trajectory.time.astype(np.float64))
+    if file.suffix not in _WITH_TIMES or not len(steps) or not steps.mean() > 0:
+        raise AnalysisError(f"{file}: the file does not tell the time between frames; give the interval in ps")
+    if np.abs(steps - steps.mean()).max() > 0.01 * steps.mean():
+        raise AnalysisError(
+            f"{file}: frames are not equally far apart in time; give the interval if the times are wrong"
+        )
+    return round(float(steps.mean()), 4)

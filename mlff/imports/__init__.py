@@ -1,0 +1,1 @@
+"""Public checkpoints of other codes as models of this one."""

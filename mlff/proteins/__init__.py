@@ -1,0 +1,21 @@
+"""Proteins as tensor clouds: residues and their atoms, layout, alignment, geometry and validity."""
+
+from mlff.proteins.alignment import align, kabsch_rotation
+from mlff.proteins.cloud import TensorCloud
+from mlff.proteins.conversion import cloud_from_trajectory, trajectory_from_cloud
+from mlff.proteins.errors import StructureError
+from mlff.proteins.layout import CloudLayout
+from mlff.proteins.relabelling import random_relabelling, relabelled, relabelling
+
+__all__ = [
+    "CloudLayout",
+    "StructureError",
+    "TensorCloud",
+    "align",
+    "cloud_from_trajectory",
+    "kabsch_rotation",
+    "random_relabelling",
+    "relabelled",
+    "relabelling",
+    "trajectory_from_cloud",
+]

@@ -1,0 +1,1 @@
+"""Making training data: building peptides, sampling them, labelling frames, generating trajectories."""

@@ -1,0 +1,1 @@
+"""Files, signals, versions and compiled code: what every package may use."""

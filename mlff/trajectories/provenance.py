@@ -1,0 +1,29 @@
+"""What a trained model says about the trajectories that it learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mlff.trajectories.format import SYSTEM_FILE, sha256_of
+from mlff.trajectories.reading import SystemData
+
+
+def provenance(systems: Iterable[SystemData]) -> list[dict[str, Any]]:
+    """Of each system with training frames, as the data are now: name, sequence, training frames, their interval in ps.
+
+    Systems with a folder of their own have the SHA-256 of its description, too.
+
+    Raises:
+        OSError: a description cannot be read.
+    """
+    found: list[dict[str, Any]] = []
+    for system in systems:
+        frames = sum(len(trajectory.atoms) for trajectory in system.trajectories if trajectory.split == "train")
+        if not frames:
+            continue
+        about: dict[str, Any] = {"name": system.name, "sequence": system.sequence, "frames": frames}
+        about["frame_interval_ps"] = system.frame_interval
+        record = system.folder / SYSTEM_FILE
+        found.append(about | ({"sha256": sha256_of(record)} if record.exists() else {}))
+    return found

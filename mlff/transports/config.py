@@ -1,0 +1,118 @@
+"""Typed configurations of the transports."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlff.proteins.residues import NUM_CHANNELS
+from mlff.transports.base import Transport
+from mlff.transports.endpoint import EndpointTransport
+from mlff.transports.follmer import FollmerTransport
+from mlff.transports.two_sided import TwoSidedTransport
+
+
+class _Common(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    position_noise: float = Field(
+        default=0.5, gt=0, description="Å, σ of the anchors: about their rms displacement in a jump"
+    )
+    vector_noise: float = Field(default=0.5, gt=0, description="Å, σ of the other heavy atoms about their anchor")
+    heun: bool = Field(default=True, description="second-order steps, two network calls each; false: Euler")
+    grid_power: float = Field(
+        default=2.0, ge=1, le=8, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end"
+    )
+    time_power: float = Field(
+        default=1.0, ge=1, description="training draws times 1 - (1 - u)^power, u uniform: 1 uniform, above 1 late ones"
+    )
+
+    @property
+    def noise(self) -> list[float]:
+        """σ of every channel of a tensor cloud."""
+        return [self.position_noise] + [self.vector_noise] * (NUM_CHANNELS - 1)
+
+
+class FollmerConfig(_Common):
+    """A point source and one drift: exact for a point, one output, no singularity."""
+
+    kind: Literal["follmer"] = "follmer"
+    time_power: float = Field(
+        default=2.0, ge=1, description="training draws times 1 - (1 - u)^power: bonds and contacts are decided late"
+    )
+    quadratic: bool = Field(default=True, description="β = t², which tolerates a small σ; false: β = t")
+    exponential: bool = Field(
+        default=False,
+        description="steps that are exact where the end is known, and narrow x1 if few; false: along the drift",
+    )
+    churn: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="steps of the second half begin earlier by this share of the last one: errors of the network are "
+        "forgotten, and few steps narrow x1",
+    )
+    early: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="share of the steps, rounded, that decide along the drift where the jump goes (up to t = 0.5; "
+        "grid_power is for the others); 0: all steps by grid_power, which miss rare jumps if they are few",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> "FollmerConfig":
+        build_transport(self)
+        return self
+
+
+class EndpointConfig(_Common):
+    """A noised source and the prediction of the end, as in DeepJump."""
+
+    kind: Literal["endpoint"] = "endpoint"
+
+
+class TwoSidedConfig(_Common):
+    """Drift and denoiser of a two-sided interpolant, as in EquiJump."""
+
+    kind: Literal["two_sided"] = "two_sided"
+    gamma: Literal["brownian", "quadratic"] = "brownian"
+    epsilon: float = Field(default=0.5, gt=0, description="strength of the noise; 3 suits the quadratic gamma")
+    window: tuple[float, float] | None = Field(
+        default=None, description="times between which the noise is constant, else 0"
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> "TwoSidedConfig":
+        build_transport(self)
+        return self
+
+
+TransportConfig = Annotated[FollmerConfig | EndpointConfig | TwoSidedConfig, Field(discriminator="kind")]
+
+
+def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> Transport:
+    """The transport of tensor clouds that a configuration describes."""
+    if isinstance(config, FollmerConfig):
+        return FollmerTransport(
+            config.noise,
+            True,
+            config.heun,
+            config.grid_power,
+            config.quadratic,
+            config.time_power,
+            config.exponential,
+            config.churn,
+            config.early,
+        )
+    if isinstance(config, EndpointConfig):
+        return EndpointTransport(config.noise, True, config.heun, config.grid_power, config.time_power)
+    return TwoSidedTransport(
+        config.noise,
+        True,
+        config.heun,
+        config.grid_power,
+        config.gamma,
+        config.epsilon,
+        config.window,
+        config.time_power,
+    )

@@ -1,0 +1,50 @@
+"""The transport of a noised source by prediction of its end."""
+
+from typing import Sequence, Tuple
+
+from torch import Tensor
+
+from mlff.transports.base import Transport, along
+
+
+class EndpointTransport(Transport):
+    """x_t = (1-t) (x0 + σ z) + t x1, sampled by dX/dt = (x̂1 - X) / (1-t) from X = x0 + σ z.
+
+    The transport of DeepJump (arXiv:2509.13294). All randomness is in the noise of the source, of which the condition
+    must not know: it holds the clean x0. The one output is x̂1 = E[x1 | x_t]. The last step is Euler's, which ends on
+    x̂1 exactly where the velocity is singular.
+    """
+
+    def __init__(
+        self,
+        noise: Sequence[float],
+        centred: bool = True,
+        heun: bool = True,
+        grid_power: float = 2.0,
+        time_power: float = 1.0,
+    ) -> None:
+        super().__init__(noise, centred, heun, grid_power, time_power)
+        self.num_outputs: int = 1
+        self.time_range: Tuple[float, float] = (0.0, 1.0)
+        self.random_start: bool = True
+        self.random_steps: bool = False
+
+    def interpolate(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
+        t = along(time)
+        return (1.0 - t) * (source + self.sigma.to(source.dtype) * noise) + t * target
+
+    def targets(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
+        return target.unsqueeze(0)
+
+    def outputs(self, raw: Tensor, source: Tensor, state: Tensor, time: Tensor) -> Tensor:
+        # the nearer the end, the less is left to guess
+        return (state + (1.0 - along(time)) * self.sigma.to(raw.dtype) * raw[0]).unsqueeze(0)
+
+    def endpoint(self, source: Tensor, state: Tensor, outputs: Tensor, time: Tensor) -> Tensor:
+        return outputs[0]
+
+    def drift(self, state: Tensor, outputs: Tensor, time: float, step_start: float) -> Tensor:
+        return (outputs[0] - state) / (1.0 - time)
+
+    def kick(self, start: float, end: float) -> float:
+        return 0.0
