@@ -1,4 +1,4 @@
-"""Checkpoints in the layout of the public EquiformerV2 code, and outputs of that code (``tests/imports/equiformer_v2``)."""
+"""Checkpoints in the layout of the public EquiformerV2 code, and outputs of that code (``imports/equiformer_v2``)."""
 
 from __future__ import annotations
 
