@@ -1,0 +1,86 @@
+"""The errors of this project, and the exit status that each has on a command line.
+
+===================  ======  ======================================================================
+error                status  what it says
+===================  ======  ======================================================================
+`InputError`         2       a file, an option or a structure is wrong
+`ConfigError`        2       ... in a configuration
+`DataError`          2       ... in training data or a trajectory; names file and frame
+`ArtifactError`      2       a model file or a saved state cannot be written, read or trusted
+`RunError`           1       a calculation failed
+`NotConvergedError`  3       a calculation ended without reaching what it was to reach
+`Interrupted`        128+n   signal n came; what was finished is saved
+===================  ======  ======================================================================
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Something given to this program is wrong; the message says what, where, and what to do."""
+
+
+class ConfigError(InputError):
+    """A configuration that cannot be used; the message names the file and the field."""
+
+
+class DataError(InputError):
+    """Data that cannot be used as given.
+
+    The message reads ``<file>, frame <index>: <reason>; <what to do>``. Frames are counted from 0, as in ASE.
+
+    Attributes:
+        reason: what is wrong.
+        file: the file it was found in, or None where the error concerns no single file.
+        frame: index of the frame within that file, or None.
+        hint: what the user can do about it, or None.
+    """
+
+    def __init__(
+        self, reason: str, *, file: str | Path | None = None, frame: int | None = None, hint: str | None = None
+    ) -> None:
+        self.reason = reason
+        self.file = None if file is None else Path(file)
+        self.frame = frame
+        self.hint = hint
+        where = [] if file is None else [str(file)]
+        if frame is not None:
+            where.append(f"frame {frame}")
+        message = f"{', '.join(where)}: {reason}" if where else reason
+        super().__init__(message if hint is None else f"{message}; {hint}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors raised in data-loader workers travel to the main process by pickling.
+        return _rebuild, (type(self), self.reason, self.file, self.frame, self.hint)
+
+
+class ArtifactError(ValueError):
+    """A model file or a saved state that cannot be written, read or trusted; the message names file, fault, remedy."""
+
+
+class RunError(RuntimeError):
+    """A calculation that failed; the message says where and what to try."""
+
+
+class NotConvergedError(RunError):
+    """A calculation that ended before it reached what it was to reach."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked to stop, and what was finished is saved.
+
+    Attributes:
+        signum: number of the signal.
+    """
+
+    def __init__(self, signum: int = signal.SIGINT, message: str = "") -> None:
+        super().__init__(message or f"stopped by signal {signum}")
+        self.signum = int(signum)
+
+
+def _rebuild(kind: type[DataError], *given: object) -> DataError:
+    reason, file, frame, hint = given
+    return kind(reason, file=file, frame=frame, hint=hint)  # type: ignore[arg-type]

@@ -1,0 +1,113 @@
+"""Settings in YAML: one reader and one writer for every configuration, description and note of this project."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mlff.support.errors import ConfigError, InputError
+from mlff.support.files import write_text
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A part of a configuration: frozen, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_mapping(path: Path, *, error: type[InputError] = ConfigError, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Fields of a YAML or JSON file.
+
+    Args:
+        path: of the file; an empty one has no fields.
+        error: class of what is raised.
+        overrides: ``section.field=value`` items, values in YAML; they replace what the file says.
+
+    Raises:
+        InputError: unreadable, not YAML, or no fields; the message names the file.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise error(f"{path}: cannot be read ({problem.strerror or problem})") from problem
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
+        raise error(f"{path}: not valid YAML: {problem}") from problem
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise error(f"{path}: expected fields such as 'name: value' at the top level")
+    for item in overrides:
+        _override(content, item)
+    return content
+
+
+def validated(kind: type[M], content: dict[str, Any], source: str, *, error: type[InputError] = ConfigError) -> M:
+    """A dictionary as a typed configuration.
+
+    Args:
+        kind: class of the configuration.
+        content: fields by name.
+        source: begins every line of the message.
+        error: class of what is raised.
+
+    Raises:
+        InputError: one line for each field that is wrong, missing or unknown.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as problem:
+        raise error(validation_message(problem, source, kind)) from problem
+
+
+def validation_message(problem: ValidationError, source: str, kind: type[BaseModel] | None = None) -> str:
+    """One line for each bad field; unknown ones with the known name that is nearest."""
+    lines = []
+    for item in problem.errors():
+        field = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{source}: unknown field `{field}`{_nearest(item['loc'], kind)}")
+            continue
+        message = item["msg"].removeprefix("Value error, ")
+        shown = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
+        lines.append(f"{source}: {field}: {message}{shown}")
+    return "\n".join(lines)
+
+
+def dump(config: BaseModel, path: Path) -> None:
+    """Write all fields as YAML, defaults included; reading gives an equal object back."""
+    write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def _override(content: dict[str, Any], item: str) -> None:
+    key, separator, text = item.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {item}: expected section.field=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise ConfigError(f"--set {item}: the value is not valid YAML: {problem}") from problem
+    *sections, field = key.split(".")
+    target = content
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"--set {item}: {section} is not a section")
+    target[field] = value
+
+
+def _nearest(location: tuple[int | str, ...], kind: type[BaseModel] | None) -> str:
+    """``, did you mean `...`?`` from the fields of the innermost section of a configuration."""
+    section: Any = kind
+    for part in location[:-1]:
+        fields = getattr(section, "model_fields", {})
+        section = fields[part].annotation if part in fields else None
+        # Optional sections and unions: the first alternative that has fields.
+        section = next((t for t in getattr(section, "__args__", ()) if hasattr(t, "model_fields")), section)
+    near = difflib.get_close_matches(str(location[-1]), getattr(section, "model_fields", {}), n=1)
+    return f", did you mean `{near[0]}`?" if near else ""
