@@ -2,4 +2,4 @@
 
 from mlff.support.renamed import former
 
-__getattr__ = former(__name__, "mlff.analysis")
+__getattr__ = former(__name__)

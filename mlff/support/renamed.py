@@ -1,32 +1,52 @@
-"""Former import paths: they still work, and say the new one once."""
+"""Former import paths: they still work, and say the new one once. The table is ``mlff/former_names.json``."""
 
+from __future__ import annotations
+
+import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
+from importlib.resources import files
+from types import FrameType
 from typing import Any
 
+_said: set[tuple[str, str]] = set()
 
-def former(old: str, new: str) -> Callable[[str], Any]:
-    """``__getattr__`` of the module ``old`` whose public names have moved to the module ``new``.
 
-    >>> __getattr__ = former("mlff.peptides", "mlff.sampling.peptides")
+@cache
+def former_names() -> Mapping[str, Mapping[str, str]]:
+    """Where names have gone: the new ``module:name``, or the new module, by former module and name.
+
+    The name ``*`` stands for all public names of the new module.
     """
+    table: Mapping[str, Mapping[str, str]] = json.loads(files("mlff").joinpath("former_names.json").read_text("utf-8"))
+    return table
+
+
+def former(module: str) -> Callable[[str], Any]:
+    """``__getattr__`` for a module whose names, or some of them, have moved."""
 
     def get(name: str) -> Any:
-        target = import_module(new)
-        if name.startswith("_") or name not in target.__all__:
-            raise AttributeError(f"module {old!r} has no attribute {name!r}")
-        if (old, name) not in _said:
-            _said.add((old, name))
-            # The caller is the first frame that is not of the import machinery.
-            level, frame = 2, sys._getframe(1)
-            while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
-                level, frame = level + 1, frame.f_back  # type: ignore[assignment]
-            warnings.warn(f"{old}.{name} is now {new}.{name}", DeprecationWarning, stacklevel=level)
-        return getattr(target, name)
+        moved = former_names().get(module, {})
+        path, _, new_name = moved.get(name, moved.get("*", "")).partition(":")
+        target = import_module(path) if path and not name.startswith("_") else None
+        new_name = new_name or name
+        if target is None or not (hasattr(target, new_name) and (name in moved or name in target.__all__)):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        if (module, name) not in _said:
+            _said.add((module, name))
+            text = f"{module}.{name} is now {path}.{new_name}"
+            warnings.warn(text, DeprecationWarning, stacklevel=_caller(sys._getframe(1)))
+        return getattr(target, new_name)
 
     return get
 
 
-_said: set[tuple[str, str]] = set()
+def _caller(frame: FrameType | None) -> int:
+    """Stack level of whoever imports, beyond the import machinery."""
+    level = 2
+    while frame is not None and frame.f_back and "importlib" in frame.f_back.f_code.co_filename:
+        level, frame = level + 1, frame.f_back
+    return level

@@ -1,0 +1,87 @@
+"""The kinds of model, by name. Their modules are imported when they are needed.
+
+A kind is a package with a model, an artifact part (how it is exported, tested and opened, see
+:class:`mlff.artifacts.ModelKind`) and a training part (see :class:`mlff.training.Task`). Other distributions add kinds
+by the entry point group ``mlff.kinds``, whose entries name a :class:`Kind`, or by :func:`register`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from mlff.support.errors import ConfigError
+
+DEFAULT = "potential"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where the parts of a kind are, each as ``module:object``.
+
+    Attributes:
+        name: as in ``kind:`` of a configuration and in the metadata of a file.
+        artifact: a :class:`mlff.artifacts.ModelKind`.
+        task: a :class:`mlff.training.Task`; None: models of this kind are not trained here.
+    """
+
+    name: str
+    artifact: str
+    task: str | None = None
+
+    @cached_property
+    def model_kind(self) -> Any:
+        """The artifact part."""
+        return _imported(self.artifact)
+
+    @cached_property
+    def training_task(self) -> Any:
+        """The training part.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if self.task is None:
+            raise ConfigError(f"kind: models of kind {self.name!r} cannot be trained by this command")
+        return _imported(self.task)
+
+
+_known = {
+    kind.name: kind
+    for kind in (
+        Kind("potential", "mlff.potential.artifact:KIND", "mlff.potential.training:TASK"),
+        Kind("jump", "mlff.equijump.artifact:KIND", "mlff.equijump.training:TASK"),
+    )
+}
+
+
+def register(kind: Kind) -> None:
+    """Add a kind for this process.
+
+    Raises:
+        ValueError: another kind has that name.
+    """
+    if _known.setdefault(kind.name, kind) != kind:
+        raise ValueError(f"there is a kind {kind.name!r} already")
+
+
+def find(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        ConfigError: there is none; the message lists those there are.
+    """
+    if name not in _known:
+        for entry in entry_points(group="mlff.kinds", name=name):
+            register(entry.load())
+    if name not in _known:
+        raise ConfigError(f"kind: there is no kind {name!r} of model; known: {', '.join(sorted(_known))}")
+    return _known[name]
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
