@@ -30,7 +30,7 @@ from benchmarks.jump_molecule import chosen_lag
 from benchmarks.speed.timing import machine
 from md_drivers.jumps import RolloutSettings, rollout
 from mlff.analysis import AnalysisSettings, Ensemble, analyse, read_reference, read_trajectories, write_report
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.support.versions import installed_versions
 from mlff.training.report import save_figure
 from mlff.trajectories import read_record

@@ -27,7 +27,7 @@ import mlff
 from benchmarks.command_line import add_jump_model, measure_and_show, new_parser
 from benchmarks.jump_molecule import chosen_lag
 from benchmarks.speed.timing import machine
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins.alignment import kabsch_rotation
 from mlff.proteins.geometry import GeometryReference
 from mlff.proteins.validity import GeometryCheck

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import CloudLayout
 from mlff.sampling.dynamics import DynamicsConfig
 from mlff.sampling.peptides import Peptide, minimise

@@ -1,19 +1,19 @@
-"""Equivariant networks on point clouds: machine-learned potentials and time-jumping generators.
+"""Equivariant networks on point clouds: machine-learned potentials, time-jumping generators and their relatives.
 
-``mlff.load`` opens a potential and ``mlff.load_jump`` a jump model, ``mlff.export`` and ``mlff.export_jump`` write
-them, ``mlff.available`` lists the shipped ones. Importing this package imports nothing else; torch comes with the first
-of these names.
+``mlff.load`` opens a model of any kind, ``mlff.export`` writes one, ``mlff.available`` names the pretrained ones and
+``mlff.models`` says more about each. Importing this package imports nothing else; torch comes with the first of these
+names.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlff.artifacts import available, export, export_jump, load, load_jump
+    from mlff.artifacts import available, export, load, models
 
     __version__: str
 
-__all__ = ["__version__", "available", "export", "export_jump", "load", "load_jump"]
+__all__ = ["__version__", "available", "export", "load", "models"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,7 +26,9 @@ def __getattr__(name: str) -> Any:
             return "unknown"
     if name in __all__:
         return getattr(import_module("mlff.artifacts"), name)
-    raise AttributeError(f"module 'mlff' has no attribute {name!r}")
+    from mlff.support.renamed import former
+
+    return former(__name__)(name)
 
 
 def __dir__() -> list[str]:

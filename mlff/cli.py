@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from mlff.support.console import command
+
 app = typer.Typer(
     name="mlff",
     help="Train, evaluate, export, import and inspect machine-learned potentials.",
@@ -191,9 +193,25 @@ def inspect(
 
         mlff inspect formate-cu110 --json
     """
-    from mlff.commands.inspect import run_inspect
+    with command():
+        from mlff.commands.inspect import run_inspect
 
-    raise typer.Exit(run_inspect(model, as_json))
+        status = run_inspect(model, as_json)
+    raise typer.Exit(status)
+
+
+@app.command("models")
+def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the pretrained models: kind, elements or residues, licence and one error each.
+
+    Examples:
+
+        mlff models
+    """
+    with command():
+        from mlff.commands.inspect import run_models
+
+        run_models(as_json)
 
 
 @data_app.command()

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 import md_drivers.common.models
 import mlff
 from md_drivers.common.models import moved
-from mlff.artifacts.loading import find_device
+from mlff.artifacts.devices import find_device
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import CorruptedGraph, DensConfig, DensPotential
 from mlff.proteins import TensorCloud

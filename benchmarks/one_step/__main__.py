@@ -36,7 +36,7 @@ from benchmarks.one_step.comparison import Space, compare_start
 from benchmarks.one_step.relaunches import Plan, Relaunches, parts, run
 from benchmarks.one_step.verdict import draw, judge, show
 from benchmarks.speed.timing import machine
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import CloudLayout
 from mlff.sampling.trajectories import Platform
 from mlff.support.versions import installed_versions

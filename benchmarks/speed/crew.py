@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.jump_molecule import Molecule, read_molecule
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.sampling.peptides import Peptide, sample
 from mlff.sampling.trajectories import CompiledCopies, Copies, GenerationConfig
 

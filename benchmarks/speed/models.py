@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import mlff
-from mlff.artifacts import LoadedModel
 from mlff.graph import AtomicGraph
 from mlff.potential import Potential, PotentialConfig
+from mlff.potential.artifact import LoadedModel
 
 Compute = Callable[[AtomicGraph], dict[str, Tensor]]
 

@@ -31,7 +31,7 @@ from benchmarks.speed.models import build
 from benchmarks.speed.timing import machine
 from md_drivers.openmm.force import ForceOptions, computation
 from md_drivers.openmm.region import read_region
-from mlff.artifacts import LoadedModel
+from mlff.potential.artifact import LoadedModel
 
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
 SIZES = (22, 166, 1000)

@@ -1,10 +1,8 @@
-"""What can be wrong with a model file."""
+"""What can be wrong with a model file; the home of ``ArtifactError`` is :mod:`mlff.support.errors`."""
 
-from __future__ import annotations
+from mlff.support.errors import ArtifactError
 
-
-class ArtifactError(ValueError):
-    """A model file that cannot be written, read or trusted; the message names the file, the fault and the remedy."""
+__all__ = ["ArtifactError", "ArtifactNotFoundError"]
 
 
 class ArtifactNotFoundError(ArtifactError, FileNotFoundError):

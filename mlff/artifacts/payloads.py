@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -23,8 +23,12 @@ class PayloadReader(Protocol):
     def recognizes(self, container: Container) -> bool:
         """Whether the members of the archive are of this kind; must not run anything."""
 
-    def load(self, container: Container, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """The network, ready to be called; ArtifactError if it cannot be read."""
+    def load(self, container: Container, device: torch.device, dtype: torch.dtype, methods: Sequence[str]) -> nn.Module:
+        """The network, ready to be called; ArtifactError if it cannot be read.
+
+        Args:
+            methods: what it has beside ``forward``.
+        """
 
 
 READERS: Mapping[str, PayloadReader] = MappingProxyType({reader.name: reader for reader in (TorchScriptPayload(),)})
@@ -56,6 +60,8 @@ def read_metadata(container: Container) -> Metadata:
     return metadata
 
 
-def load_payload(container: Container, metadata: Metadata, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def load_payload(
+    container: Container, metadata: Metadata, device: torch.device, dtype: torch.dtype, methods: Sequence[str]
+) -> nn.Module:
     """The network of an archive, see :class:`PayloadReader`."""
-    return READERS[metadata.payload].load(container, device, dtype)
+    return READERS[metadata.payload].load(container, device, dtype, methods)

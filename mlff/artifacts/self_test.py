@@ -1,90 +1,75 @@
-"""Structures with their outputs that travel in a model file, so that every installation can check what it computes."""
+"""Inputs with their outputs that travel in a model file, so that every installation can check what it computes."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, Self, TypeVar
 
-import ase
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
 from mlff.artifacts.errors import ArtifactError
-from mlff.artifacts.evaluation import Model, Outputs, deviations, run_model
-from mlff.artifacts.metadata import ArtifactMetadata, describe
-from mlff.graph import AtomicGraph, graph_from_atoms, spans_volume
+from mlff.artifacts.metadata import Metadata, describe
+from mlff.artifacts.torchscript import plain_execution
 
 _log = logging.getLogger(__name__)
 
-Row = tuple[float, float, float]
+Outputs = dict[str, Tensor]
+Program = Callable[..., Any]
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+#: Largest relative deviation between the eager, the scripted and the reloaded model in the same dtype.
+AGREEMENT = {torch.float64: 1e-10, torch.float32: 1e-5}
 # float64 results differ between machines by the order of sums only.
 TOLERANCE_FLOAT64 = 1e-8
 SMALLEST_TOLERANCE_FLOAT32 = 1e-4
 _SUSPICIOUS_FLOAT32 = 1e-2
 
 
-class SelfTestFrame(BaseModel):
-    """A structure (A) and its float64 outputs (eV, eV/A, eV/A^3)."""
+class Case(Protocol):
+    """One input of a model, and what came out."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def run(
+        self, program: Program, dtype: torch.dtype, device: torch.device | str = "cpu", *, strided: bool = False
+    ) -> Outputs:
+        """Outputs by name of a model on ``device``; ``strided``: given tensors that are not contiguous in memory."""
+
+    def deviations(self, outputs: Outputs, reference: Outputs | None = None) -> dict[str, float]:
+        """Largest deviation of each output from a reference (None: the stored one), relative to its size.
+
+        Infinite where an output is missing, has a wrong shape or is not finite.
+        """
+
+
+class SelfTest(BaseModel, ABC):
+    """Cases, and the tolerance of each dtype."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
-    numbers: Annotated[list[int], Field(min_length=1)]
-    positions: list[Row]
-    cell: tuple[Row, Row, Row]
-    pbc: tuple[bool, bool, bool]
-    energy: float
-    energies: list[float]
-    forces: list[Row]
-    stress: tuple[Row, Row, Row] | None = None
+    tolerances: dict[str, Annotated[float, Field(gt=0.0)]] = {
+        "float64": TOLERANCE_FLOAT64,
+        "float32": SMALLEST_TOLERANCE_FLOAT32,
+    }
 
     @model_validator(mode="after")
-    def _check_lengths(self) -> SelfTestFrame:
-        lengths = {len(self.numbers), len(self.positions), len(self.energies), len(self.forces)}
-        if len(lengths) > 1:
-            raise ValueError("numbers, positions, energies and forces must have one entry per atom")
-        return self
-
-    @property
-    def atoms(self) -> ase.Atoms:
-        """The structure."""
-        return ase.Atoms(numbers=self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
-
-    @property
-    def outputs(self) -> Outputs:
-        """The expected outputs, float64 on the CPU, with the shapes that a model returns."""
-        outputs: dict[str, Any] = {"energy": [self.energy], "energies": self.energies, "forces": self.forces}
-        if self.stress is not None:
-            outputs["stress"] = [self.stress]
-        return {name: torch.tensor(value, dtype=torch.float64) for name, value in outputs.items()}
-
-
-class SelfTest(BaseModel):
-    """Frames, energies of isolated atoms (eV, by atomic number) and the tolerance of each dtype."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    frames: Annotated[list[SelfTestFrame], Field(min_length=1)]
-    isolated_energies: dict[int, float]
-    tolerances: dict[str, Annotated[float, Field(gt=0.0)]]
-
-    @model_validator(mode="after")
-    def _check_references(self) -> SelfTest:
-        missing = {z for frame in self.frames for z in frame.numbers} - set(self.isolated_energies)
-        if missing:
-            raise ValueError(f"no isolated energies for atomic numbers {sorted(missing)}")
+    def _check_tolerances(self) -> Self:
         if set(self.tolerances) != set(DTYPES):
             raise ValueError(f"tolerances must be given for {list(DTYPES)}")
         return self
 
-    def isolated(self, frame: SelfTestFrame) -> Tensor:
-        """[N] float64, energies of the isolated atoms of a frame."""
-        return torch.tensor([self.isolated_energies[z] for z in frame.numbers], dtype=torch.float64)
+    @abstractmethod
+    def entries(self, metadata: Any) -> Sequence[Case]:
+        """The cases; ``metadata`` of the file say what their inputs need, such as a cutoff."""
+
+
+T = TypeVar("T", bound=SelfTest)
 
 
 @dataclass(frozen=True)
@@ -98,126 +83,96 @@ class SelfTestReport:
     device: torch.device
 
 
-def make_self_test(model: Model, metadata: ArtifactMetadata, frames: Sequence[tuple[str, ase.Atoms]]) -> SelfTest:
-    """Compute the outputs of named frames with the eager float64 ``model`` (CPU).
+def with_float32_tolerance(test: T, program: Program, metadata: Metadata) -> T:
+    """The test with the float32 tolerance set to ten times what the eager float32 model (CPU) is measured to deviate.
 
     Raises:
-        ArtifactError: if an output is not finite or missing; the message names the frame.
+        ArtifactError: values that are not finite.
     """
-    done = []
-    for name, atoms in frames:
-        stress = has_stress(atoms, metadata)
-        try:
-            outputs = run_model(model, make_graph(atoms, metadata, torch.float64), stress=stress)
-            done.append(
-                SelfTestFrame(
-                    name=name,
-                    numbers=atoms.numbers.tolist(),
-                    positions=atoms.positions.tolist(),
-                    cell=atoms.cell.array.tolist(),
-                    pbc=atoms.pbc.tolist(),
-                    energy=outputs["energy"].item(),
-                    energies=outputs["energies"].tolist(),
-                    forces=outputs["forces"].tolist(),
-                    stress=outputs["stress"][0].tolist() if stress else None,  # type: ignore[arg-type]
-                )
-            )
-        except RuntimeError as error:
-            raise ArtifactError(f"self-test frame {name!r}: the model cannot compute it: {error}") from error
-        except KeyError as error:
-            raise ArtifactError(f"self-test frame {name!r}: the model returns no output {error}") from error
-        except ValidationError as error:
-            raise ArtifactError(
-                f"self-test frame {name!r}: the model gives wrong outputs: {describe(error)}"
-            ) from error
-    tolerances = {"float64": TOLERANCE_FLOAT64, "float32": SMALLEST_TOLERANCE_FLOAT32}
-    return SelfTest(frames=done, isolated_energies=isolated_energies(model, metadata), tolerances=tolerances)
-
-
-def isolated_energies(model: Model, metadata: ArtifactMetadata) -> dict[int, float]:
-    """Energy of one atom alone in eV, by atomic number, of all elements of a float64 ``model`` (CPU)."""
-    energies = {}
-    for z in metadata.species:
-        graph = make_graph(ase.Atoms(numbers=[z], positions=[[0.0, 0.0, 0.0]]), metadata, torch.float64)
-        energies[z] = float(run_model(model, graph, forces=False)["energies"])
-    return energies
-
-
-def with_float32_tolerance(test: SelfTest, model: Model, metadata: ArtifactMetadata) -> SelfTest:
-    """The test with the float32 tolerance set to ten times what the float32 ``model`` (CPU) is measured to deviate."""
-    worst = max(worst_deviations(test, model, metadata, torch.float32)[0].values())
-    if not np.isfinite(worst):
-        raise ArtifactError(
-            "the model gives values that are not finite in float32, on structures where float64 is finite"
-        )
+    deviations, culprits = worst_deviations(test.entries(metadata), program, torch.float32)
+    worst = max(deviations.values())
+    if not worst < float("inf"):
+        culprit = culprits[max(deviations, key=deviations.__getitem__)]
+        raise ArtifactError(f"self-test {culprit!r}: values that are not finite in float32, where float64 is finite")
     if worst > _SUSPICIOUS_FLOAT32:
         _log.warning("float32 deviates from float64 by %.1e of the size of an output; use this model in float64", worst)
     tolerance = max(SMALLEST_TOLERANCE_FLOAT32, 10.0 * worst)
     return test.model_copy(update={"tolerances": {**test.tolerances, "float32": tolerance}})
 
 
-def run_self_test(
-    test: SelfTest, model: Model, metadata: ArtifactMetadata, dtype: torch.dtype, device: torch.device, where: str
-) -> SelfTestReport:
-    """Compare ``model`` with the stored outputs.
+def worst_deviations(
+    cases: Sequence[Case], program: Program, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Largest relative deviation of each output over all cases, and the name of the case where it occurs."""
+    worst: dict[str, float] = {}
+    culprits: dict[str, str] = {}
+    for case in cases:
+        for name, value in case.deviations(case.run(program, dtype, device)).items():
+            if name not in worst or value > worst[name]:
+                worst[name], culprits[name] = value, case.name
+    return worst, culprits
 
-    Every frame is computed twice, because TorchScript optimizes a graph after it has seen it once.
+
+def run_self_test(
+    test: SelfTest, program: Program, metadata: Metadata, dtype: torch.dtype, device: torch.device, where: str
+) -> SelfTestReport:
+    """Compare a model with the stored outputs.
+
+    On a GPU every case is computed twice, because TorchScript optimizes a graph after it has seen it once.
 
     Raises:
         ArtifactError: a deviation beyond the tolerance of the dtype; ``where`` names the file in the message.
     """
     tolerance = test.tolerances[str(dtype).removeprefix("torch.")]
-    for _ in range(2):
-        worst, culprits = worst_deviations(test, model, metadata, dtype, device)
+    cases = test.entries(metadata)
+    for _ in range(1 if device.type == "cpu" else 2):
+        with plain_execution(device):
+            worst, culprits = worst_deviations(cases, program, dtype, device)
         name = max(worst, key=worst.__getitem__)
         if not worst[name] <= tolerance:
             raise ArtifactError(
-                f"{where}: self-test failed: {name} of frame {culprits[name]!r} deviates by {worst[name]:.1e} of its "
+                f"{where}: self-test failed: {name} of {culprits[name]!r} deviates by {worst[name]:.1e} of its "
                 f"size (tolerance {tolerance:.0e}) with {dtype} on {device}, torch {torch.__version__}; the file was "
                 f"written with torch {metadata.versions.get('torch', 'unknown')}. Do not use this combination; float64 "
                 "on the CPU is safest"
             )
-    return SelfTestReport(len(test.frames), worst, tolerance, dtype, device)
+    return SelfTestReport(len(cases), worst, tolerance, dtype, device)
 
 
-def worst_deviations(
-    test: SelfTest, model: Model, metadata: ArtifactMetadata, dtype: torch.dtype, device: torch.device | str = "cpu"
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Largest relative deviation of each output over all frames, and the name of the frame where it occurs."""
-    worst: dict[str, float] = {}
-    culprits: dict[str, str] = {}
-    for frame in test.frames:
-        graph = make_graph(frame.atoms, metadata, dtype).to(device=device)
-        outputs = run_model(model, graph, stress=frame.stress is not None)
-        for name, value in deviations(frame.outputs, outputs, test.isolated(frame)).items():
-            if name not in worst or value > worst[name]:
-                worst[name], culprits[name] = value, frame.name
-    return worst, culprits
+def check_agreement(which: str, program: Program, eager: Program, dtype: torch.dtype, cases: Sequence[Case]) -> None:
+    """Make sure that two models agree on all cases, before and after TorchScript has optimized its graphs.
+
+    Raises:
+        ArtifactError: they do not.
+    """
+    for repetition in range(3):
+        strided = repetition == 2
+        for case in cases:
+            expected = {name: value.to(torch.float64) for name, value in case.run(eager, dtype).items()}
+            outputs = case.run(program, dtype, strided=strided)
+            for name, deviation in case.deviations(outputs, expected).items():
+                if not deviation <= AGREEMENT[dtype]:
+                    layout = " (inputs not contiguous)" if strided else ""
+                    raise ArtifactError(
+                        f"the {which} model does not agree with the model: {name} of {case.name!r} deviates by "
+                        f"{deviation:.1e} of its size (allowed {AGREEMENT[dtype]:.0e}) in {dtype}{layout}"
+                    )
 
 
-def make_graph(atoms: ase.Atoms, metadata: ArtifactMetadata, dtype: torch.dtype) -> AtomicGraph:
-    """The graph that the model expects of a structure, on the CPU."""
-    return graph_from_atoms(
-        atoms,
-        metadata.cutoff,
-        max_neighbors=metadata.max_neighbors,
-        max_neighbors_strict=metadata.max_neighbors_strict,
-        dtype=dtype,
-    )
-
-
-def has_stress(atoms: ase.Atoms, metadata: ArtifactMetadata) -> bool:
-    """Whether the model can compute a stress of this structure."""
-    return "stress" in metadata.outputs and bool(atoms.pbc.any()) and spans_volume(atoms.cell.array)
-
-
-def parse_self_test(text: str, where: str) -> SelfTest:
+def parse_self_test(schema: type[T], text: str, where: str) -> T:
     """Self-test from the JSON of a model file.
 
     Raises:
         ArtifactError: wrong or missing fields; ``where`` names the file in the message.
     """
     try:
-        return SelfTest.model_validate_json(text)
+        return schema.model_validate_json(text)
     except ValidationError as error:
         raise ArtifactError(f"{where}: wrong self_test.json: {describe(error)}") from error
+
+
+def strided(x: Tensor) -> Tensor:
+    """The same values in memory that is not contiguous, as slices and transposes give them."""
+    spread = torch.zeros(*x.shape[:-1], 2 * x.shape[-1], dtype=x.dtype, device=x.device)
+    spread[..., ::2] = x
+    return spread[..., ::2]

@@ -10,17 +10,14 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
 
 from mlff.artifacts.container import Container
 from mlff.artifacts.errors import ArtifactError
-
-# What models have beside forward; freezing would leave it out.
-_METHODS = ("num_noises",)
 
 
 @contextmanager
@@ -30,6 +27,18 @@ def _deprecation_silenced() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated", category=DeprecationWarning)
         yield
+
+
+def plain_execution(device: torch.device | str) -> AbstractContextManager[object]:
+    """In this context programs run as they are written, where they are on a CPU.
+
+    TorchScript would otherwise watch its first calls and rewrite its graphs, which takes seconds and makes later calls
+    on a CPU no faster. To be entered for calls, not for loading.
+    """
+    if torch.device(device).type == "cpu":
+        context: AbstractContextManager[object] = torch.jit.optimized_execution(False)
+        return context
+    return nullcontext()
 
 
 def convert_parameters(module: nn.Module, dtype: torch.dtype) -> None:
@@ -78,7 +87,9 @@ class TorchScriptPayload:
         """Whether the archive is TorchScript; archives of ``torch.save`` have neither code nor constants."""
         return "constants.pkl" in container.members and any(name.startswith("code/") for name in container.members)
 
-    def load(self, container: Container, device: torch.device, dtype: torch.dtype) -> torch.jit.ScriptModule:
+    def load(
+        self, container: Container, device: torch.device, dtype: torch.dtype, methods: Sequence[str] = ()
+    ) -> torch.jit.ScriptModule:
         """The network on ``device`` with parameters in ``dtype``, in eval mode, frozen: weights are constants.
 
         Raises:
@@ -96,7 +107,6 @@ class TorchScriptPayload:
         for parameter in module.parameters():
             parameter.requires_grad_(False)
         convert_parameters(module, dtype)
-        methods = [name for name in _METHODS if hasattr(module, name)]
         with _deprecation_silenced():
-            # optimize_numerics would change the order of operations.
-            return torch.jit.freeze(module, preserved_attrs=methods, optimize_numerics=False)
+            # Freezing leaves out methods that are not named; optimize_numerics would change the order of operations.
+            return torch.jit.freeze(module, preserved_attrs=list(methods), optimize_numerics=False)

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from mlff.artifacts import ArtifactError, load
-from mlff.artifacts.loading import find_device
+from mlff.artifacts.devices import find_device
 from mlff.commands.common import WRONG_INPUT, error_console, load_trained, print_errors, report_error, set_up_logging
 from mlff.data import DataError, DataKeys, DataUnits, GraphDataset, read_frames
 from mlff.data.split_file import select_frames

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlff.artifacts import ArtifactError
-from mlff.artifacts.names import shipped
+from mlff.artifacts.names import pretrained as shipped
 from mlff.commands.common import (
     FAILED,
     WRONG_INPUT,

@@ -28,6 +28,7 @@ class JumpModel(nn.Module):
         lag_times: ps, what the model is trained for; kept for drivers, which refuse others.
     """
 
+    kind = "jump"
     lag_times: List[float]
 
     def __init__(self, config: JumpConfig, lag_times: List[float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import ase
 import numpy as np
@@ -15,6 +16,20 @@ from mlff.graph.neighbors import neighbor_list
 
 _FLOATS = ("positions", "cell", "shifts", "forces", "stress")  # the energy keeps float64, see AtomicGraph.to
 _OPTIONAL = ("energy", "forces", "stress", "fixed")
+
+
+class GraphInput(NamedTuple):
+    """What a model sees of a graph, in the order in which exported programs take it; see :class:`AtomicGraph`.
+
+    TorchScript knows this class, so that models pass it on as one value.
+    """
+
+    positions: Tensor  # [N, 3] Å; float64 is welcome whatever the dtype of the model
+    numbers: Tensor  # [N] int64
+    cell: Tensor  # [B, 3, 3] Å
+    edge_index: Tensor  # [2, E] int64
+    shifts: Tensor  # [E, 3]
+    batch: Tensor  # [N] int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +99,11 @@ class AtomicGraph:
                 raise ValueError(f"AtomicGraph.{name} must be {expected}, got {value.dtype}")
         if not self.positions.is_floating_point():
             raise ValueError(f"AtomicGraph.positions must be floating point, got {self.positions.dtype}")
+
+    @property
+    def inputs(self) -> GraphInput:
+        """What models take: ``model(*graph.inputs)``."""
+        return GraphInput(self.positions, self.numbers, self.cell, self.edge_index, self.shifts, self.batch)
 
     @property
     def num_graphs(self) -> int:

@@ -38,15 +38,15 @@ def former(module: str) -> Callable[[str], Any]:
         if (module, name) not in _said:
             _said.add((module, name))
             text = f"{module}.{name} is now {path}.{new_name}"
-            warnings.warn(text, DeprecationWarning, stacklevel=_caller(sys._getframe(1)))
+            warnings.warn(text, DeprecationWarning, stacklevel=_caller(sys._getframe(1), module))
         return getattr(target, new_name)
 
     return get
 
 
-def _caller(frame: FrameType | None) -> int:
-    """Stack level of whoever imports, beyond the import machinery."""
+def _caller(frame: FrameType | None, module: str) -> int:
+    """Stack level of whoever imports, beyond the former module itself and the import machinery."""
     level = 2
-    while frame is not None and frame.f_back and "importlib" in frame.f_back.f_code.co_filename:
+    while frame is not None and (frame.f_globals.get("__name__") == module or "importlib" in frame.f_code.co_filename):
         level, frame = level + 1, frame.f_back
     return level

@@ -221,7 +221,7 @@ def test_self_test_finds_other_weights(toy_file, tmp_path, path):
     other = export_toy(tmp_path / "other.pt", species=(1, 6, 8, 78))
     weights = zipfile.ZipFile(other).read("archive/data/0"), zipfile.ZipFile(other).read("archive/data/1")
     rewrite(toy_file, path, {"data/0": weights[0], "data/1": weights[1]})
-    with pytest.raises(ArtifactError, match=r"self-test failed: \w+ of frame '.*' deviates"):
+    with pytest.raises(ArtifactError, match=r"self-test failed: \w+ of '.*' deviates"):
         mlff.load(path)
     model = mlff.load(path, verify=False)
     with pytest.raises(ArtifactError, match="self-test failed"):

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from support.toy_potential import export_toy, toy_potential
 
 import mlff
-from mlff.artifacts import ArtifactError, ArtifactMetadata, file_sha256
-from mlff.artifacts.metadata import UNITS, build_metadata, parse_metadata
+from mlff.artifacts import ArtifactError, file_sha256
+from mlff.artifacts.metadata import build_metadata, parse_metadata
+from mlff.potential.artifact.metadata import UNITS, ArtifactMetadata
 
 FACTS = {"cutoff": 4.0, "species": [1, 8], "dtype": "float32", "conservative": True, "outputs": ["energy"]}
 
@@ -39,7 +40,7 @@ def test_round_trip_through_a_file(toy_file):
 
 
 def test_json_round_trip():
-    about = build_metadata({"training_data": [{"name": "a"}, {"name": "b", "frames": 2}]}, **FACTS)
+    about = build_metadata(ArtifactMetadata, {"training_data": [{"name": "a"}, {"name": "b", "frames": 2}]}, FACTS)
     assert parse_metadata(about.model_dump_json(), "file") == about
     assert [data.name for data in about.training_data] == ["a", "b"]
 
@@ -73,8 +74,8 @@ def test_wrong_author_metadata(tmp_path, author, message):
         ({"schema_version": 2}, "schema 2 is newer than 1.*update"),
         ({"schema_version": None}, "no valid schema_version"),
         ({"schema_version": True}, "no valid schema_version"),
-        ({"kind": "density"}, r"kind: there are \['potential', 'jump'\], got 'density'"),
-        ({"kind": ["jump"]}, "kind: there are"),
+        ({"kind": "nonsense"}, r"kind: there is no kind 'nonsense' of model; known: jump, potential"),
+        ({"kind": ["jump"]}, "kind: there is no kind"),
         ({"kind": "jump"}, "lag_times: Field required"),
         ({"lag_time": 100.0}, "lag_time: Extra inputs"),
         ({"units": {**UNITS, "energy": "kcal/mol"}}, "units must be"),
@@ -85,13 +86,13 @@ def test_wrong_author_metadata(tmp_path, author, message):
         ({"species": [0]}, "species: .*not atomic numbers"),
         ({"max_neighbors": 0}, "max_neighbors: "),
         ({"dtype": "float16"}, "dtype: "),
-        ({"outputs": ["dipole"]}, "outputs.0: "),
+        ({"outputs": ["nonsense"]}, "outputs: .*no quantity 'nonsense'"),
         ({"created": "2026-01-01T00:00:00"}, "created: .*timezone"),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
     ],
 )
 def test_wrong_metadata_in_a_file(change, message):
-    fields = json.loads(build_metadata(None, **FACTS).model_dump_json())
+    fields = json.loads(build_metadata(ArtifactMetadata, None, FACTS).model_dump_json())
     with pytest.raises(ArtifactError, match=rf"^model\.pt: .*{message}"):
         parse_metadata(json.dumps(fields | change), "model.pt")
 
@@ -103,7 +104,7 @@ def test_metadata_that_is_no_metadata(text):
 
 
 def test_files_from_before_jump_models_are_read():
-    about = build_metadata(None, **FACTS)
+    about = build_metadata(ArtifactMetadata, None, FACTS)
     fields = json.loads(about.model_dump_json()) | {"lag_time": None}
     assert parse_metadata(json.dumps(fields), "model.pt") == about
 

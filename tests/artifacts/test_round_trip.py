@@ -16,11 +16,11 @@ from support.toy_potential import export_toy, toy_potential
 
 import mlff
 from md_drivers import MLFFCalculator
-from mlff.artifacts.evaluation import run_model
-from mlff.artifacts.exporting import scattered
-from mlff.artifacts.frames import edge_cases
 from mlff.artifacts.torchscript import TorchScriptPayload, convert_parameters
 from mlff.graph import AtomicGraph, graph_from_atoms
+from mlff.potential.artifact.evaluation import run_model
+from mlff.potential.artifact.examples import edge_cases
+from mlff.potential.artifact.self_test import scattered
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 CUTOFF = 4.0

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 import mlff
 import mlff.commands.import_equiformer_v2 as command
 from md_drivers import MLFFCalculator, relax
-from mlff.artifacts import ArtifactError, import_equiformer_v2
+from mlff.artifacts import ArtifactError
 from mlff.cli import app
 from mlff.commands.common import load_trained
+from mlff.imports.equiformer_v2 import import_equiformer_v2
 from mlff.imports.equiformer_v2.names import public_name
 from mlff.imports.equiformer_v2.options import read_options
 from mlff.potential import Potential, PotentialConfig

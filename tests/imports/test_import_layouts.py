@@ -9,8 +9,9 @@ import pytest
 import torch
 from support.public_checkpoints import Case, content, in_parts, option_cases, published, save, with_dens
 
-from mlff.artifacts import ArtifactError, import_equiformer_v2
+from mlff.artifacts import ArtifactError
 from mlff.equiformer import EquiformerConfig
+from mlff.imports.equiformer_v2 import import_equiformer_v2
 from mlff.imports.equiformer_v2.options import read_options
 from mlff.potential import Potential
 

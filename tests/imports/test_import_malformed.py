@@ -15,7 +15,8 @@ import torch
 from support.public_checkpoints import content, in_parts, option_cases, published, save, with_dens
 from torch import nn
 
-from mlff.artifacts import ArtifactError, ArtifactNotFoundError, import_equiformer_v2
+from mlff.artifacts import ArtifactError, ArtifactNotFoundError
+from mlff.imports.equiformer_v2 import import_equiformer_v2
 
 CASE = option_cases()["rms_norm_sh"]
 WEIGHT = "module.module.blocks.0.ga.proj.weight"

@@ -9,7 +9,8 @@ import pytest
 import torch
 from support.public_checkpoints import Case, content, in_parts, option_cases, save
 
-from mlff.artifacts import ArtifactError, import_equiformer_v2
+from mlff.artifacts import ArtifactError
+from mlff.imports.equiformer_v2 import import_equiformer_v2
 
 CASE = option_cases()["gate with grid MLP"]
 SCALAR, VECTOR = "equiformerV2_scalar_head", "equiformerV2_vector_head"

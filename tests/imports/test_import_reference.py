@@ -9,9 +9,9 @@ import torch
 from support.public_checkpoints import Case, content, option_cases, published, save, use_frames, with_dens
 from torch import Tensor, nn
 
-from mlff.artifacts import import_equiformer_v2
 from mlff.artifacts.torchscript import convert_parameters
 from mlff.graph import neighbor_list
+from mlff.imports.equiformer_v2 import import_equiformer_v2
 
 FILES = ("eqv2_oc20_style_l4m2", "eqv2_oc20_style_l6m3")
 EXACT, FLOAT32 = 1e-11, 1e-4

@@ -9,8 +9,9 @@ import pytest
 import torch
 from support.public_checkpoints import content, option_cases, published, save
 
-from mlff.artifacts import ArtifactError, import_equiformer_v2
+from mlff.artifacts import ArtifactError
 from mlff.equiformer import EquiformerConfig
+from mlff.imports.equiformer_v2 import import_equiformer_v2
 from mlff.imports.equiformer_v2.options import read_options
 from mlff.imports.equiformer_v2.sizes import fewest_parameters
 

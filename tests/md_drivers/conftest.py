@@ -10,7 +10,7 @@ from ase import Atoms
 from support.toy_potential import export_toy, toy_potential
 
 import mlff
-from mlff.artifacts import LoadedModel
+from mlff.potential.artifact import LoadedModel
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from md_drivers import RelaxResult, RelaxStep
 from md_drivers.ase.progress import StepReporter
 from md_drivers.cli import app, print_summary
-from mlff.artifacts import LoadedModel
+from mlff.potential.artifact import LoadedModel
 
 
 @pytest.fixture

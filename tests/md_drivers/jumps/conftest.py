@@ -6,7 +6,7 @@ import pytest
 from support.toy_jump import DIPEPTIDE_RESIDUES, toy_jump
 
 import mlff
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import cloud_from_trajectory
 from mlff.proteins.geometry import GeometryReference
 

@@ -64,7 +64,7 @@ def test_wrong_input(dipeptide, jump_path, tmp_path):
     base = ["rollout", dipeptide, "--steps", 2, "-o", tmp_path / "out"]
     for options, message in (
         (["-m", jump_path, "--lag", 7], "not trained for a lag of 7 ps"),
-        (["-m", "equijump-none", "--lag", 10], "no shipped model and no file is called 'equijump-none'"),
+        (["-m", "equijump-none", "--lag", 10], "no pretrained model or file is called 'equijump-none'"),
         (["-m", jump_path, "--lag", 10, "--resume"], "no rollout to resume"),
     ):
         result = run(*base, *options)

@@ -17,7 +17,7 @@ from md_drivers.jumps.errors import OutOfMemory, is_out_of_memory
 from md_drivers.jumps.figures import read_table
 from md_drivers.jumps.noise import ReplicaNoise
 from md_drivers.jumps.state import State
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import CloudLayout
 from mlff.proteins.validity import GeometryCheck
 

@@ -12,8 +12,8 @@ from support.physics_models import SMALL
 from support.toy_potential import export_toy
 
 import mlff
-from mlff.artifacts import LoadedModel
 from mlff.potential import Potential, PotentialConfig
+from mlff.potential.artifact import LoadedModel
 
 ORGANIC = (1, 6, 7, 8)
 

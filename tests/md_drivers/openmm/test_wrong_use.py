@@ -18,7 +18,7 @@ from support.toy_potential import export_toy
 
 import md_drivers.openmm.probe
 from md_drivers import StructureError, openmm_force
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_jump_models(toy, dipeptide) -> None:
 def test_missing_files_and_names(dipeptide, tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.pt: no such file"):
         openmm_force(tmp_path / "nothing.pt", dipeptide.topology)
-    with pytest.raises(FileNotFoundError, match="no shipped model and no file is called 'peptide-x'; available: "):
+    with pytest.raises(FileNotFoundError, match="no pretrained model or file is called 'peptide-x'; available: "):
         openmm_force("peptide-x", dipeptide.topology)
 
 

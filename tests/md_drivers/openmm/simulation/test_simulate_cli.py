@@ -21,7 +21,7 @@ from md_drivers.openmm.simulation.driver import Progress
 from md_drivers.openmm.simulation.figures import read_table
 from md_drivers.openmm.simulation.observables import Sample
 from md_drivers.openmm.simulation.progress import SimulationReporter
-from mlff.artifacts import LoadedModel
+from mlff.potential.artifact import LoadedModel
 
 
 def run(*arguments: object):

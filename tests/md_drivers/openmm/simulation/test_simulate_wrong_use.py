@@ -13,7 +13,7 @@ from ase.build import molecule
 from support.pdb_files import write_pdb
 
 from md_drivers import SimulationSettings, StructureError, simulate
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_unusable_files(dynamics, dipeptide_file, tmp_path):
 
 
 def test_unusable_models(dipeptide_file, toy, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no shipped model and no file is called 'peptide-x'"):
+    with pytest.raises(FileNotFoundError, match="no pretrained model or file is called 'peptide-x'"):
         simulate(dipeptide_file, "peptide-x", tmp_path / "out", steps=1)
     jump = object.__new__(LoadedJump)
     jump.path = Path("jump.pt")

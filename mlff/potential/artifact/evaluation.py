@@ -1,35 +1,29 @@
-"""Calling a model on a graph, and comparing what two models return."""
+"""Calling a potential on a graph, and comparing what two of them return."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
+import ase
 import torch
 from torch import Tensor
 
-from mlff.graph import AtomicGraph
+from mlff.artifacts.self_test import Outputs, Program
+from mlff.graph import AtomicGraph, graph_from_atoms, quantity, spans_volume
+from mlff.potential.artifact.metadata import ArtifactMetadata
 
-Outputs = dict[str, Tensor]
-Model = Callable[..., Outputs]
-
-# A deviation counts relative to the largest value in the frame, but never to less than these: below them, sums over
-# bonds cancel (atoms at rest, for example) and rounding errors follow the bonds, not the sum. eV, eV/A, eV/A^3.
-SMALLEST_SCALE: Mapping[str, float] = {"energy": 1.0, "energies": 1.0, "forces": 1.0, "stress": 0.1}
 _ROUNDING = 16.0 * torch.finfo(torch.float64).eps
 
 
-def run_model(model: Model, graph: AtomicGraph, *, forces: bool = True, stress: bool = False) -> Outputs:
+def run_model(model: Program, graph: AtomicGraph, *, forces: bool = True, stress: bool = False) -> Outputs:
     """Outputs of ``model`` for ``graph``, detached and contiguous, whatever autograd mode the caller is in.
 
     Args:
-        model: takes positions, numbers, cell, edge_index, shifts, batch, compute_forces, compute_stress.
+        model: takes the tensors of :class:`mlff.graph.GraphInput`, compute_forces, compute_stress.
         graph: on the device of the model, in its dtype.
         forces, stress: compute them too.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        given = (graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch)
         # Tensors made in inference mode cannot take part in autograd; their clones can.
-        inputs = [x.clone() if x.is_inference() else x.detach() for x in given]
+        inputs = [x.clone() if x.is_inference() else x.detach() for x in graph.inputs]
         outputs = model(*inputs, forces, stress)
     return {name: value.detach().contiguous() for name, value in outputs.items()}
 
@@ -59,5 +53,21 @@ def deviations(reference: Outputs, outputs: Outputs, isolated: Tensor) -> dict[s
         if name in ("energy", "energies"):
             difference = max(0.0, difference - _ROUNDING * float(reference["energies"].abs().sum()))
             scale = bonding * (len(isolated) if name == "energy" else 1)
-        result[name] = difference / max(scale, SMALLEST_SCALE.get(name, 1.0))
+        result[name] = difference / max(scale, quantity(name).smallest)
     return result
+
+
+def make_graph(atoms: ase.Atoms, metadata: ArtifactMetadata, dtype: torch.dtype) -> AtomicGraph:
+    """The graph that the model expects of a structure, on the CPU."""
+    return graph_from_atoms(
+        atoms,
+        metadata.cutoff,
+        max_neighbors=metadata.max_neighbors,
+        max_neighbors_strict=metadata.max_neighbors_strict,
+        dtype=dtype,
+    )
+
+
+def has_stress(atoms: ase.Atoms, metadata: ArtifactMetadata) -> bool:
+    """Whether the model can compute a stress of this structure."""
+    return "stress" in metadata.outputs and bool(atoms.pbc.any()) and spans_volume(atoms.cell.array)

@@ -1,4 +1,4 @@
-"""A model that was read from a file."""
+"""A potential that was read from a file."""
 
 from __future__ import annotations
 
@@ -9,39 +9,35 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from mlff.artifacts.container import Container
-from mlff.artifacts.evaluation import Outputs, run_model
-from mlff.artifacts.loaded_file import LoadedFile
-from mlff.artifacts.metadata import ArtifactMetadata
-from mlff.artifacts.self_test import SelfTest, SelfTestReport, make_graph, run_self_test
+from mlff.artifacts.loaded import Loaded
+from mlff.artifacts.metadata import Metadata
+from mlff.artifacts.self_test import Outputs, SelfTest
+from mlff.artifacts.torchscript import plain_execution
 from mlff.graph import AtomicGraph
+from mlff.potential.artifact.evaluation import make_graph, run_model
+from mlff.potential.artifact.metadata import ArtifactMetadata
 
 
-class LoadedModel(LoadedFile):
-    """A network that computes, with what its file says about it. Made by :func:`mlff.load`.
+class LoadedModel(Loaded):
+    """A potential that computes, with what its file says about it. Made by :func:`mlff.load`.
 
     Attributes:
         metadata: of the file.
-        module, device, dtype, name, path, sha256: of every loaded file, see :class:`LoadedFile`.
+        module, device, dtype, name, path, sha256: of every loaded file, see :class:`mlff.artifacts.Loaded`.
     """
 
+    metadata: ArtifactMetadata
+
     def __init__(
-        self,
-        container: Container,
-        metadata: ArtifactMetadata,
-        test: SelfTest,
-        *,
-        device: torch.device,
-        dtype: torch.dtype,
+        self, container: Container, metadata: Metadata, test: SelfTest, device: torch.device, dtype: torch.dtype
     ) -> None:
-        super().__init__(container, metadata, device, dtype)
-        self.metadata = metadata
-        self._test = test
+        super().__init__(container, metadata, test, device, dtype)
         self._known = np.zeros(len(chemical_symbols), dtype=bool)
-        self._known[list(metadata.species)] = True
+        self._known[list(self.metadata.species)] = True
 
     def __repr__(self) -> str:
         elements = "-".join(self.metadata.symbols)
-        return f"LoadedModel({self.name}, {elements}, cutoff {self.metadata.cutoff:g} A, {self.dtype}, {self.device})"
+        return f"LoadedModel({self.name}, {elements}, cutoff {self.metadata.cutoff:g} Å, {self.dtype}, {self.device})"
 
     def check_species(self, numbers: np.ndarray | Tensor) -> None:
         """Make sure that the model knows all elements.
@@ -82,8 +78,8 @@ class LoadedModel(LoadedFile):
             stress: compute the stress.
 
         Returns:
-            ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/A; ``stress`` [B, 3, 3] in
-            eV/A^3, positive under tension as in ASE.
+            ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/Å; ``stress`` [B, 3, 3] in
+            eV/Å³, positive under tension as in ASE.
 
         Raises:
             ValueError: elements that the model does not know; a stress of a model with direct forces, or of structures
@@ -95,12 +91,5 @@ class LoadedModel(LoadedFile):
                 raise ValueError(f"{self.path.name} has no stress: its forces are not the derivative of its energy")
             if bool((torch.linalg.det(graph.cell) == 0).any()):
                 raise ValueError("stress needs three lattice vectors that span a volume in every structure")
-        return run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)
-
-    def self_test(self) -> SelfTestReport:
-        """Recompute the frames in the file on this device in this dtype.
-
-        Raises:
-            ArtifactError: a deviation beyond the tolerance; the message names frame, output and deviation.
-        """
-        return run_self_test(self._test, self.module, self.metadata, self.dtype, self.device, str(self.path))
+        with plain_execution(self.device):
+            return run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)

@@ -5,40 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mlff.artifacts.container import Container
-from mlff.artifacts.jump.self_test import JumpSelfTest, run_jump_self_test
-from mlff.artifacts.loaded_file import LoadedFile
-from mlff.artifacts.metadata import JumpMetadata
-from mlff.artifacts.self_test import SelfTestReport
+from mlff.artifacts.loaded import Loaded
+from mlff.artifacts.torchscript import plain_execution
+from mlff.equijump.artifact.metadata import JumpMetadata
 from mlff.proteins import TensorCloud
 from mlff.proteins.residues import RESIDUE_NAMES
 
 _SAME_LAG = 1e-6  # relative
 
 
-class LoadedJump(LoadedFile):
-    """A network that jumps, with what its file says about it. Made by :func:`mlff.load_jump`.
+class LoadedJump(Loaded):
+    """A network that jumps, with what its file says about it. Made by :func:`mlff.load`.
 
     Attributes:
         metadata: of the file.
-        module, device, dtype, name, path, sha256: of every loaded file, see :class:`LoadedFile`.
+        module, device, dtype, name, path, sha256: of every loaded file, see :class:`mlff.artifacts.Loaded`.
     """
 
-    def __init__(
-        self,
-        container: Container,
-        metadata: JumpMetadata,
-        test: JumpSelfTest,
-        *,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        super().__init__(container, metadata, device, dtype)
-        self.metadata = metadata
-        self._test = test
+    metadata: JumpMetadata
 
     def __repr__(self) -> str:
-        return f"LoadedJump({self.name}, lag {_listed(self.metadata.lag_times)} ps, {self.dtype}, {self.device})"
+        return f"LoadedJump({self.name}, lag {self.metadata.lags_in_words}, {self.dtype}, {self.device})"
 
     def check_lag(self, lag: float) -> None:
         """Make sure that the model was trained for a lag time in ps.
@@ -49,7 +36,7 @@ class LoadedJump(LoadedFile):
         if not any(abs(lag - known) <= _SAME_LAG * known for known in self.metadata.lag_times):
             raise ValueError(
                 f"the model {self.name} was not trained for a lag of {lag:g} ps; it was for "
-                f"{_listed(self.metadata.lag_times)} ps"
+                f"{self.metadata.lags_in_words}"
             )
 
     def untrained_residues(self, cloud: TensorCloud) -> list[str]:
@@ -108,20 +95,7 @@ class LoadedJump(LoadedFile):
             torch.full((members,), lag, dtype=self.dtype, device=self.device),
             noise.to(self.device, self.dtype).reshape(shape[0], members, size, *shape[-2:]),
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), plain_execution(self.device):
             coordinates = self.module(*given, steps)
         # Tensors made in inference mode cannot take part in autograd; their clones can.
         return moved.replace(coordinates=coordinates.clone().reshape(shape[1:]))
-
-    def self_test(self) -> SelfTestReport:
-        """Repeat the jumps in the file on this device in this dtype.
-
-        Raises:
-            ArtifactError: a deviation beyond the tolerance; the message names the case and the deviation.
-        """
-        versions = self.metadata.versions
-        return run_jump_self_test(self._test, self.module, versions, self.dtype, self.device, str(self.path))
-
-
-def _listed(lags: tuple[float, ...]) -> str:
-    return ", ".join(f"{lag:g}" for lag in lags)

@@ -5,11 +5,11 @@ import torch
 from ase.build import add_adsorbate, fcc111, molecule
 
 import mlff
-from mlff.artifacts.evaluation import run_model
-from mlff.artifacts.exporting import scattered
 from mlff.artifacts.torchscript import convert_parameters
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import Potential, PotentialConfig
+from mlff.potential.artifact.evaluation import run_model
+from mlff.potential.artifact.self_test import scattered
 
 REFERENCE_ENERGIES = {1: -13.6, 6: -1030.0, 8: -2041.0, 29: -45000.0}
 SIZE = {"num_layers": 2, "lmax": 2, "mmax": 2, "channels": 8, "hidden_channels": 8, "num_heads": 2}

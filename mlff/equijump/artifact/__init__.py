@@ -1,0 +1,8 @@
+"""Jump models in files: their metadata, self-test and opened form."""
+
+from mlff.equijump.artifact.kind import KIND
+from mlff.equijump.artifact.loaded import LoadedJump
+from mlff.equijump.artifact.metadata import JumpMetadata
+from mlff.equijump.artifact.short import export_jump, load_jump
+
+__all__ = ["KIND", "JumpMetadata", "LoadedJump", "export_jump", "load_jump"]
