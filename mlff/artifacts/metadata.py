@@ -31,7 +31,7 @@ UNITS: Mapping[str, str] = MappingProxyType(
 #: Of jump models.
 JUMP_UNITS: Mapping[str, str] = MappingProxyType({"length": "angstrom", "time": "ps"})
 AUTHOR_FIELDS = ("name", "description", "licence", "training_data", "training_config", "extra")
-_PACKAGES = ("mlff-equijump", "torch", "e3nn", "ase", "vesin", "numpy")
+_PACKAGES = ("mlff-equijump", "torch", "ase", "vesin", "numpy")
 
 
 def _check_species(species: tuple[int, ...]) -> tuple[int, ...]:
