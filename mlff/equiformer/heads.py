@@ -37,5 +37,5 @@ class VectorHead(nn.Module):
         self.attention = GraphAttention(config, num_species, out_channels=1)
 
     def forward(self, x: Tensor, graph: GraphContext) -> Tensor:
-        """l = 1 rows are (x, y, z) in e3nn's convention."""
+        """[N,(lmax+1)²,C] → [N,3]; the rows of l = 1 are (x, y, z)."""
         return self.attention(x, graph)[:, 1:4, 0]

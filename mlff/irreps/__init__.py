@@ -1,6 +1,7 @@
 """The algebra of SO(3) features: tensors only, no atoms, no energies."""
 
 from mlff.irreps.activation import GateActivation, S2Activation, SeparableS2Activation, SwiGLUS2Activation
+from mlff.irreps.constants import clebsch_gordan, spherical_harmonics
 from mlff.irreps.grid import SphereGrid, exact_resolution, minimal_resolution
 from mlff.irreps.layout import (
     edge_degrees,
@@ -32,6 +33,7 @@ __all__ = [
     "SeparableS2Activation",
     "SphereGrid",
     "SwiGLUS2Activation",
+    "clebsch_gordan",
     "edge_degrees",
     "edge_rotation",
     "exact_resolution",
@@ -43,4 +45,5 @@ __all__ = [
     "num_edge_rows",
     "order_rescaling",
     "order_sizes",
+    "spherical_harmonics",
 ]

@@ -5,10 +5,10 @@ from typing import Optional, Tuple
 
 import numpy as np
 import torch
-from e3nn import o3
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mlff.irreps.constants import spherical_harmonics
 from mlff.irreps.layout import m_major_rows, node_degrees, order_rescaling
 
 
@@ -38,7 +38,7 @@ def _gauss_legendre(latitudes: int) -> Tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def _equiangular(latitudes: int) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Latitudes π(j + ½)/n with the weights of Fejér's first rule, those of e3nn's S² grids."""
+    """Latitudes π(j + ½)/n with the weights of Fejér's first rule, as in e3nn's S² grids."""
     angle = math.pi * (np.arange(latitudes) + 0.5) / latitudes
     order = np.arange(1, latitudes // 2 + 1)
     series = np.cos(2.0 * np.outer(angle, order)) / (4.0 * order**2 - 1.0)
@@ -48,7 +48,12 @@ def _equiangular(latitudes: int) -> Tuple[NDArray[np.float64], NDArray[np.float6
 def _matrices(
     lmax: int, cosine: NDArray[np.float64], weight: NDArray[np.float64], longitudes: int
 ) -> Tuple[Tensor, Tensor]:
-    """Matrices to and from a grid in float64; e3nn computes its own partly in torch's default dtype."""
+    """Matrices to and from a grid, float64 [points,(lmax+1)²] and [(lmax+1)²,points].
+
+    With component normalisation, where coefficients x of unit variance give a signal f of unit variance:
+    f(p) = Σ_lm Y_lm(p) x_lm / √(lmax+1), and back by x_lm = (2l+1) √(lmax+1) Σ_p w_p Y_lm(p) f(p), w_p shares of the
+    sphere, Y of :func:`spherical_harmonics`.
+    """
     angle = 2.0 * math.pi * np.arange(longitudes) / longitudes
     sine = np.sqrt(1.0 - cosine**2)
     points = np.stack(
@@ -59,14 +64,10 @@ def _matrices(
         ],
         axis=-1,
     ).reshape(-1, 3)
-    harmonics = o3.spherical_harmonics(
-        list(range(lmax + 1)), torch.from_numpy(points), normalize=False, normalization="integral"
-    )
-    degrees = node_degrees(lmax).to(torch.float64)
-    # "component" normalisation: unit-variance coefficients give a signal of unit variance
-    scale = math.sqrt(4.0 * math.pi / (lmax + 1)) / torch.sqrt(2.0 * degrees + 1.0)
-    area = torch.from_numpy(np.repeat(weight, longitudes)) * 2.0 * math.pi / longitudes
-    return harmonics * scale, (harmonics * area[:, None] / scale).t()
+    harmonics = torch.from_numpy(spherical_harmonics(lmax, points))
+    share = torch.from_numpy(np.repeat(weight, longitudes)) / (2.0 * longitudes)
+    norm = math.sqrt(lmax + 1)
+    return harmonics / norm, (harmonics * share[:, None]).t() * (2.0 * node_degrees(lmax)[:, None] + 1.0) * norm
 
 
 class SphereGrid(nn.Module):

@@ -1,6 +1,7 @@
 """Index tables of the coefficient layouts. The only place that knows the order of rows.
 
-Node layout (l-major): row l² + l + m, for l = 0..lmax and m = −l..l, e3nn's real spherical harmonics (polar axis y).
+Node layout (l-major): row l² + l + m, for l = 0..lmax and m = −l..l, real spherical harmonics, polar axis y, as in
+e3nn (see :func:`mlff.irreps.spherical_harmonics`).
 Edge layout (m-major): only |m| ≤ mmax; first all m = 0 rows (l = 0..lmax), then for each m = 1..mmax the +m rows
 (l = m..lmax) followed by the −m rows (l = m..lmax), so that every SO(2) block is one contiguous slice.
 """

@@ -3,14 +3,16 @@
 from typing import List
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
+from mlff.irreps.constants import clebsch_gordan
 from mlff.irreps.layout import num_coefficients
 
 
 class ChannelwiseProduct(nn.Module):
-    """All products (l1, l2) → l3 with degrees up to lmax, channel by channel (Clebsch-Gordan, e3nn's w3j).
+    """All products (l1, l2) → l3 with degrees up to lmax, channel by channel.
+
+    z_k = Σ_ij C_ijk x_i y_j with C = :func:`clebsch_gordan` of (l1, l2, l3).
 
     SO(3)-equivariant; products such as 1 × 1 → 1, the cross product, tell mirror images apart. Each product is scaled
     so that inputs of unit variance give outputs of unit variance in every row.
@@ -31,9 +33,8 @@ class ChannelwiseProduct(nn.Module):
             for l1 in range(lmax + 1):
                 for l2 in range(abs(l1 - l3), min(lmax, l1 + l3) + 1):
                     coupling = torch.zeros(size, size, 2 * l3 + 1, dtype=torch.float64)
-                    coupling[l1 * l1 : (l1 + 1) ** 2, l2 * l2 : (l2 + 1) ** 2] = (
-                        o3.wigner_3j(l1, l2, l3, dtype=torch.float64) * (2 * l3 + 1) ** 0.5
-                    )
+                    rows1, rows2 = slice(l1 * l1, (l1 + 1) ** 2), slice(l2 * l2, (l2 + 1) ** 2)
+                    coupling[rows1, rows2] = torch.tensor(clebsch_gordan(l1, l2, l3))
                     columns.append(coupling.view(size * size, 2 * l3 + 1))
                     self.path_degrees.append(l3)
         self.register_buffer("table", torch.cat(columns, dim=1).t().contiguous(), persistent=False)

@@ -4,9 +4,9 @@ import math
 from typing import List
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
+from mlff.irreps.constants import clebsch_gordan
 from mlff.irreps.layout import m_major_rows, num_coefficients
 
 
@@ -22,7 +22,7 @@ def edge_rotation(direction: Tensor) -> Tensor:
         direction: [E,3] unit vectors.
 
     Returns:
-        [E,3,3]; as e3nn's l = 1 is (x, y, z) this is also the Wigner matrix of degree 1.
+        [E,3,3]; as the rows of l = 1 are (x, y, z) this is also the Wigner matrix of degree 1.
     """
     x, y, z = direction.unbind(-1)
     sign = torch.where(y >= 0, torch.ones_like(y), -torch.ones_like(y))
@@ -40,8 +40,8 @@ def edge_rotation(direction: Tensor) -> Tensor:
 class EdgeFrame(nn.Module):
     """Wigner matrices of the edge frames, packed for the SO(2) convolution (eSCN: Passaro & Zitnick, arXiv:2302.03655).
 
-    D_l follows from D_{l−1} and D_1 by the recurrence D_l = Cᵀ (D_{l−1} ⊗ D_1) C with C = √(2l+1)·w3j(l−1, 1, l), so it
-    is a polynomial in the entries of R: no angles, finite first and second derivatives for every direction.
+    D_l follows from D_{l−1} and D_1 = R by the recurrence D_l = Cᵀ (D_{l−1} ⊗ R) C with C = :func:`clebsch_gordan` of
+    (l−1, 1, l), so it is a polynomial in the entries of R: no angles, finite first and second derivatives everywhere.
     """
 
     rows: Tensor
@@ -52,13 +52,11 @@ class EdgeFrame(nn.Module):
         self.lmax = lmax
         self.num_rows = num_coefficients(lmax)
         self.register_buffer("rows", m_major_rows(lmax, mmax), persistent=False)
-        couplings: List[Tensor] = []
+        couplings = [torch.zeros(0, dtype=torch.float64)]
         for degree in range(2, lmax + 1):
-            coupling = o3.wigner_3j(degree - 1, 1, degree, dtype=torch.float64) * (2 * degree + 1) ** 0.5
-            couplings.append(coupling.reshape(3 * (2 * degree - 1), 2 * degree + 1))
+            couplings.append(torch.tensor(clebsch_gordan(degree - 1, 1, degree)).flatten())
         # one flat buffer, because TorchScript cannot index a list of buffers
-        flat = torch.cat([c.reshape(-1) for c in couplings]) if couplings else torch.zeros(0, dtype=torch.float64)
-        self.register_buffer("couplings", flat, persistent=False)
+        self.register_buffer("couplings", torch.cat(couplings), persistent=False)
 
     def wigner_blocks(self, direction: Tensor) -> List[Tensor]:
         """D_l, l = 0..lmax, of the frames of unit vectors [E,3]: a list of [E,2l+1,2l+1]."""

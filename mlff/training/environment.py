@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mlff.support.versions import installed_versions
 
-_PACKAGES = ("mlff-equijump", "torch", "lightning", "e3nn", "ase", "numpy", "vesin")
+_PACKAGES = ("mlff-equijump", "torch", "lightning", "ase", "numpy", "vesin")
 
 
 class RunPart(BaseModel):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from e3nn import o3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.rotations import random_rotation, wigner_matrix
 
 from mlff.irreps import (
     DegreeLayerNorm,
@@ -21,7 +21,7 @@ from mlff.irreps import (
 
 
 def test_the_default_dtype_is_single():
-    """What the tests below rely on: e3nn's own grids are then exact to seven digits only."""
+    """What the tests below rely on: tables made in torch's default dtype would be exact to seven digits only."""
     assert torch.get_default_dtype() == torch.float32
 
 
@@ -32,20 +32,6 @@ def test_band_limited_signals_survive_the_equiangular_grid(lmax, extra, longitud
     grid = SphereGrid(lmax, resolution=(2 * (lmax + 1 + extra), 2 * lmax + 1 + longitudes))
     identity = grid.from_matrix @ grid.to_matrix
     assert (identity - torch.eye(num_coefficients(lmax), dtype=torch.float64)).abs().max() < 1e-13
-
-
-def test_equiangular_grid_is_that_of_e3nn():
-    previous = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        to, back = o3.ToS2Grid(4, (18, 18)), o3.FromS2Grid((18, 18), 4)
-    finally:
-        torch.set_default_dtype(previous)
-    grid = SphereGrid(4, resolution=(18, 18))
-    to_grid = torch.einsum("mbi,am->bai", to.shb, to.sha).reshape(-1, 25)
-    from_grid = torch.einsum("am,mbi->iba", back.sha, back.shb).reshape(25, -1)
-    torch.testing.assert_close(grid.to_matrix, to_grid, rtol=0, atol=1e-13)
-    torch.testing.assert_close(grid.from_matrix, from_grid, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("mmax", [0, 1, 3, None])
@@ -72,8 +58,7 @@ def test_degree_layer_norm_formula(lmax):
 
 
 def test_degree_layer_norm_is_equivariant():
-    rotation = o3.rand_matrix(dtype=torch.float64)
-    wigner = torch.block_diag(*(o3.Irrep(degree, 1).D_from_matrix(rotation) for degree in range(4)))
+    wigner = wigner_matrix(random_rotation(0), 3)
     norm = DegreeLayerNorm(3, 5).double()
     x = torch.randn(2, 16, 5, dtype=torch.float64)
     torch.testing.assert_close(norm(wigner @ x), wigner @ norm(x), rtol=0, atol=1e-12)

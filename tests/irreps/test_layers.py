@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from e3nn import o3
+from support.rotations import random_rotation, rotation_about_y, wigner_matrix
 
 from mlff.irreps import (
     GateActivation,
@@ -33,15 +33,13 @@ def _double_precision_seeded():
 
 
 def node_rotation(lmax: int) -> torch.Tensor:
-    angles = torch.rand(3) * 3.0
-    return torch.block_diag(*(o3.wigner_D(degree, *angles) for degree in range(lmax + 1)))
+    return wigner_matrix(random_rotation(0), lmax)
 
 
 def roll(lmax: int, mmax: int, angle: float = 0.7) -> torch.Tensor:
     """Rotation about the edge, on the edge layout."""
-    turn = [o3.wigner_D(d, torch.tensor(angle), torch.tensor(0.0), torch.tensor(0.0)) for d in range(lmax + 1)]
     rows = m_major_rows(lmax, mmax)
-    return torch.block_diag(*turn)[rows][:, rows]
+    return wigner_matrix(rotation_about_y(angle), lmax)[rows][:, rows]
 
 
 def mirror(lmax: int, mmax: int) -> torch.Tensor:

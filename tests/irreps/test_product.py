@@ -2,13 +2,9 @@
 
 import pytest
 import torch
-from e3nn import o3
+from support.rotations import random_rotation, wigner_blocks
 
 from mlff.irreps import ChannelwiseProduct, num_coefficients
-
-
-def rotation_of_features(rotation: torch.Tensor, lmax: int) -> torch.Tensor:
-    return torch.block_diag(*(o3.Irrep(degree, 1).D_from_matrix(rotation) for degree in range(lmax + 1)))
 
 
 @pytest.mark.parametrize("lmax", [0, 1, 2, 3])
@@ -16,11 +12,10 @@ def test_products_turn_with_their_factors(lmax: int) -> None:
     torch.manual_seed(lmax)
     product = ChannelwiseProduct(lmax)
     x, y = torch.randn(2, 4, num_coefficients(lmax), 3, dtype=torch.float64)
-    rotation = o3.rand_matrix(dtype=torch.float64)
-    d = rotation_of_features(rotation, lmax)
-    rows = torch.block_diag(*(o3.Irrep(l3, 1).D_from_matrix(rotation) for l3 in product.path_degrees))
-    # e3nn's generators are float32
-    torch.testing.assert_close(product(d @ x, d @ y), rows @ product(x, y), rtol=1e-5, atol=1e-5)
+    blocks = wigner_blocks(random_rotation(lmax), lmax)
+    d = torch.block_diag(*blocks)
+    rows = torch.block_diag(*(blocks[l3] for l3 in product.path_degrees))
+    torch.testing.assert_close(product(d @ x, d @ y), rows @ product(x, y), rtol=1e-12, atol=1e-12)
 
 
 def test_products_of_vectors_are_scalar_and_cross_product() -> None:

@@ -37,7 +37,7 @@ def import_equiformer_v2(path: str | os.PathLike[str], *, dens: bool = False) ->
             supported, or parameters are missing, left over, of the wrong shape or not finite; ``dens`` for a file
             without it.
     """
-    # Importing e3nn takes long, and whoever only loads exported models does not need it.
+    # Whoever only loads exported models needs no network.
     from mlff.imports.equiformer_v2.building import build, build_dens
     from mlff.imports.equiformer_v2.checkpoint import read_checkpoint
 
