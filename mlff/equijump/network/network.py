@@ -107,7 +107,10 @@ class Header(nn.Module):
         nn.init.zeros_(self.skip.bias)
 
     def forward(self, state: Tensor, time: Tensor, condition: Condition) -> Tensor:
-        """State [B,N,3,C] in Å at times [B] → [num_outputs,B,N,3,C], of unit size."""
+        """State [B,N,3,C] in Å at times [B] → [num_outputs,B,N,3,C], of unit size.
+
+        The state is seen as its displacement from the source in units of the noise, of about unit size at all times.
+        """
         graph = condition.graph
         shape = state.shape
         nodes = state.flatten(0, 1).index_select(0, graph.nodes)
