@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from mlff.analysis.blocks import block_duration
 from mlff.analysis.controls import controls as make_controls
 from mlff.analysis.ensemble import Ensemble, in_order_of
-from mlff.analysis.errors import AnalysisError
 from mlff.analysis.markov import MarkovModel, basins
 from mlff.analysis.measure import Lags, Measurement, measure
 from mlff.analysis.metrics import PROCESSES, Kinetics, metrics
@@ -22,6 +21,7 @@ from mlff.analysis.resampling import Figure, Halves, compare
 from mlff.analysis.settings import AnalysisSettings
 from mlff.analysis.spaces import Spaces
 from mlff.analysis.structure import StructureSums
+from mlff.support.errors import DataError
 
 Array = NDArray[np.float64]
 OnStep = Callable[[str, int, int], None]
@@ -98,7 +98,7 @@ def analyse(
         on_step: called with what comes next, its number and how many there are.
 
     Raises:
-        AnalysisError: different molecules, too few frames, no common lag, unusable settings.
+        DataError: different molecules, too few frames, no common lag, unusable settings.
     """
     settings = settings or AnalysisSettings()
     generated = in_order_of(reference, generated)
@@ -112,7 +112,7 @@ def analyse(
     fitted, compared = fitted.thinned(thinning), compared.thinned(thinning)
     for ensemble in (fitted, compared, generated):
         if ensemble.frames < _FEWEST_FRAMES:
-            raise AnalysisError(
+            raise DataError(
                 f"{ensemble.name}: {ensemble.frames} frames {ensemble.interval:g} ps apart are too few, at least "
                 f"{_FEWEST_FRAMES} are needed"
             )
@@ -184,7 +184,7 @@ def choose_lags(base: float, ensembles: tuple[Ensemble, ...], settings: Analysis
         base: ps, their common interval.
 
     Raises:
-        AnalysisError: a lag of the settings that is no multiple of it, or trajectories too short for three lags.
+        DataError: a lag of the settings that is no multiple of it, or trajectories too short for three lags.
     """
     shortest = min(ensembles, key=_longest)
     longest = _LONGEST_LAG * _longest(shortest)
@@ -193,10 +193,10 @@ def choose_lags(base: float, ensembles: tuple[Ensemble, ...], settings: Analysis
     wanted = settings.lags or chosen
     for lag in (*wanted, *filter(None, (settings.tica_lag, settings.markov_lag))):
         if abs(round(lag / base) * base - lag) > 1 / _RESOLUTION or lag < base / 2:
-            raise AnalysisError(f"a lag of {lag:g} ps is no multiple of {base:g} ps, the common interval; {intervals}")
+            raise DataError(f"a lag of {lag:g} ps is no multiple of {base:g} ps, the common interval; {intervals}")
     markov = tuple(sorted(set(wanted)))
     if len(markov) < _FEWEST_LAGS or markov[-1] > _longest(shortest) / 2:
-        raise AnalysisError(
+        raise DataError(
             f"no common range of lag times: three are needed in multiples of {base:g} ps, but the longest trajectory "
             f"of {shortest.name} has {_longest(shortest):g} ps; {intervals}"
         )
@@ -214,7 +214,7 @@ def choose_kinetics(transitions: Array, lags: Lags, settings: AnalysisSettings) 
         transitions: [lags, clusters, clusters], counts of the reference.
 
     Raises:
-        AnalysisError: the reference has no connected states.
+        DataError: the reference has no connected states.
     """
     models = [MarkovModel.of(counts, lag) for counts, lag in zip(transitions, lags.markov, strict=True)]
     times = np.array([np.full(PROCESSES, np.nan) if model is None else model.timescales(PROCESSES) for model in models])
@@ -224,7 +224,7 @@ def choose_kinetics(transitions: Array, lags: Lags, settings: AnalysisSettings) 
         place = _plateau(times[:, 0], np.array(lags.markov))
     model = models[place]
     if model is None:
-        raise AnalysisError("the reference never returns to where it was: no Markov model can be made of it")
+        raise DataError("the reference never returns to where it was: no Markov model can be made of it")
     resolved = int((times[place] > lags.markov[place]).sum())
     return Kinetics(lags.markov[place], place, resolved, model.states, basins(model))
 
@@ -252,4 +252,4 @@ def _longest(ensemble: Ensemble) -> float:
 def _check_finite(reference: Ensemble) -> None:
     for label, trajectory in zip(reference.labels, reference.trajectories, strict=True):
         if not np.isfinite(trajectory.xyz).all():
-            raise AnalysisError(f"{reference.name}: {label} holds coordinates that are no numbers")
+            raise DataError(f"{reference.name}: {label} holds coordinates that are no numbers")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mlff.proteins.validity import ValidityLimits
+from mlff.support.settings import Section
 
 BarSet = Literal["seen", "held-out"]
 
 
-class AnalysisSettings(BaseModel):
+class AnalysisSettings(Section):
     """Settings of an analysis; every field has a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bars: BarSet | None = Field(default=None, description="limits to compare with; None: by the split of the system")
     compare: Literal["test", "all"] = Field(default="test", description="trajectories of the reference to compare with")

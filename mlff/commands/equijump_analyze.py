@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-if TYPE_CHECKING:
-    from mlff.analysis import AnalysisSettings
+from mlff.support.console import command, error_console, progress
+from mlff.support.errors import InputError
+from mlff.support.files import check_exists
+from mlff.support.packages import require_packages
+from mlff.support.settings import validated
 
 
 def analyze(
@@ -53,7 +53,7 @@ def analyze(
     `topology.pdb`; a data set of `equijump generate-data` also says which trajectories are for training (coordinates
     are fitted to these) and which for testing (these are compared).
 
-    Exit status: 0 done, whatever the result; 1 a file cannot be written, 2 wrong input, 130 stopped by Ctrl-C.
+    Exit status: 0 done, whatever the result; 2 wrong input or a file that cannot be written, 130 stopped by Ctrl-C.
 
     Examples:
 
@@ -63,78 +63,43 @@ def analyze(
 
         equijump analyze md rollout -o report --reference-interval 1 --generated-interval 10
     """
-    from pydantic import ValidationError
+    with command():
+        check_exists(reference, generated)
+        given = {
+            "bars": bars,
+            "compare": compare,
+            "lags": _numbers(lags),
+            "tica_lag": tica_lag,
+            "markov_lag": markov_lag,
+            "clusters": clusters,
+            "splits": splits,
+            "bootstrap": bootstrap,
+            "controls": controls,
+            "seed": seed,
+        }
+        require_packages("equijump", "mdtraj", "deeptime")
+        from mlff.analysis import AnalysisSettings, analyse, read_reference, read_trajectories, write_report
 
-    from mlff.commands.common import WRONG_INPUT, report_error
+        settings = validated(AnalysisSettings, given, "options")
+        with progress(BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}")) as update:
 
-    try:
-        _require_packages()
-        from mlff.analysis import AnalysisSettings
-        from mlff.trajectories.format import validation_message
+            def on_step(text: str, done: int, total: int) -> None:
+                if update is not None:
+                    update(completed=done, total=total, description=text)
 
-        settings = AnalysisSettings(
-            bars=bars,
-            compare=compare,
-            lags=_numbers(lags),
-            tica_lag=tica_lag,
-            markov_lag=markov_lag,
-            clusters=clusters,
-            splits=splits,
-            bootstrap=bootstrap,
-            controls=controls,
-            seed=seed,
-        )
-    except ValidationError as error:
-        report_error(ValueError(validation_message(error, "options")))
-        raise typer.Exit(WRONG_INPUT) from error
-    except ValueError as error:
-        report_error(error)
-        raise typer.Exit(WRONG_INPUT) from error
-    raise typer.Exit(_run(reference, generated, output, reference_interval, generated_interval, settings))
-
-
-def _run(
-    reference: Path,
-    generated: Path,
-    output: Path,
-    reference_interval: float | None,
-    generated_interval: float | None,
-    settings: AnalysisSettings,
-) -> int:
-    from mlff.analysis import AnalysisError, analyse, read_reference, read_trajectories, write_report
-    from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error
-
-    try:
-        with _progress() as on_step:
+            on_step("reading", 0, 1)
             made = read_trajectories(generated, generated_interval, "generated")
-            real = read_reference(reference, reference_interval, made)
-            analysis = analyse(real, made, settings, on_step)
+            analysis = analyse(read_reference(reference, reference_interval, made), made, settings, on_step)
             on_step("writing the report", 1, 1)
             content = write_report(analysis, output)
-    except AnalysisError as error:
-        report_error(error)
-        return WRONG_INPUT
-    except OSError as error:
-        report_error(error)
-        return FAILED
-    except KeyboardInterrupt:
-        error_console.print("stopped")
-        return 128 + signal.SIGINT
-    error_console.print(_summary(content, output), markup=False)
-    return 0
-
-
-def _require_packages() -> None:
-    missing = [name for name in ("mdtraj", "deeptime") if find_spec(name) is None]
-    if missing:
-        raise ValueError(f"{' and '.join(missing)} is not installed; run: pip install 'mlff-equijump[equijump]'")
+        error_console.print(_summary(content, output), markup=False)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise ValueError(f"--lags {text!r}: expected numbers in ps, separated by commas") from error
+        raise InputError(f"--lags {text!r}: expected numbers in ps, separated by commas") from error
 
 
 def _summary(content: dict[str, Any], output: Path) -> str:
@@ -144,19 +109,3 @@ def _summary(content: dict[str, Any], output: Path) -> str:
         value, limit = ("–" if bar[key] is None else f"{bar[key]:.4g}" for key in ("value", "limit"))
         lines.append(f"  {'kept  ' if bar['passed'] else 'MISSED'} {bar['name']}: {value} ({bar['sense']} {limit})")
     return "\n".join([*lines, f"report in {output / 'index.html'}"])
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar over the parts of the analysis; nothing where standard error is no terminal."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from mlff.commands.common import error_console
-
-    if not error_console.is_terminal:
-        yield lambda *_: None
-        return
-    columns = (BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=error_console, transient=True) as progress:
-        task = progress.add_task("reading", total=None)
-        yield lambda text, done, total: progress.update(task, completed=done, total=total, description=text)
