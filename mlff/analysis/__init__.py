@@ -1,4 +1,4 @@
-"""Generated trajectories against molecular dynamics, beside the noise floor of MD against itself and controls.
+"""Generated trajectories against molecular dynamics, alongside the noise floor of MD and controls.
 
 :func:`analyse` takes two :class:`Ensemble` objects, made of MDTraj trajectories or read from files, and
 :func:`write_report` writes what it finds.

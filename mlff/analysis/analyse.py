@@ -1,4 +1,4 @@
-"""The whole analysis: from two ensembles to all figures."""
+"""The whole analysis: from two ensembles to all metrics."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mlff.analysis.controls import controls as make_controls
 from mlff.analysis.ensemble import Ensemble, in_order_of
 from mlff.analysis.markov import MarkovModel, basins
 from mlff.analysis.measure import Lags, Measurement, measure
-from mlff.analysis.metrics import PROCESSES, Kinetics, metrics
-from mlff.analysis.resampling import Figure, Halves, compare
+from mlff.analysis.metrics import PROCESSES, Kinetics, metric_groups
+from mlff.analysis.resampling import Halves, Metric, compare
 from mlff.analysis.settings import AnalysisSettings
 from mlff.analysis.spaces import Spaces
 from mlff.analysis.structure import StructureSums
@@ -64,7 +64,7 @@ class Analysis:
     generated_measured: Measurement
     control_totals: dict[str, dict[str, Array]]
     halves: Halves
-    figures: tuple[Figure, ...]
+    metrics: tuple[Metric, ...]
     thinning: int
 
     @property
@@ -80,9 +80,9 @@ class Analysis:
             "been trained on it; held-out trajectories need a description with splits"
         )
 
-    def figure(self, name: str) -> Figure:
-        """A figure by its name."""
-        return next(figure for figure in self.figures if figure.name == name)
+    def metric(self, name: str) -> Metric:
+        """A metric by its name."""
+        return next(metric for metric in self.metrics if metric.name == name)
 
 
 def analyse(
@@ -102,21 +102,8 @@ def analyse(
     """
     settings = settings or AnalysisSettings()
     generated = in_order_of(reference, generated)
-    _check_finite(reference)
+    fitted, compared, thinning, lags = _comparable(reference, generated, settings)
     report = on_step or (lambda *_: None)
-    base = common_interval(reference.interval, generated.interval)
-    thinning = round(base / reference.interval) if abs(base - generated.interval) < 1 / _RESOLUTION else 1
-    fitted = reference.part("train") or reference
-    compared = reference if settings.compare == "all" else reference.part("test") or fitted
-    lags = choose_lags(base, (fitted, compared, generated), settings)
-    fitted, compared = fitted.thinned(thinning), compared.thinned(thinning)
-    for ensemble in (fitted, compared, generated):
-        if ensemble.frames < _FEWEST_FRAMES:
-            raise DataError(
-                f"{ensemble.name}: {ensemble.frames} frames {ensemble.interval:g} ps apart are too few, at least "
-                f"{_FEWEST_FRAMES} are needed"
-            )
-
     steps = 4 + (3 if settings.controls else 0)
     report("fitting slow coordinates and clusters", 0, steps)
     rng = np.random.default_rng(settings.seed)
@@ -129,26 +116,16 @@ def analyse(
     report("measuring the generated frames", 2, steps)
     generated_measured = measure(generated, spaces, structure, lags, duration)
     totals: dict[str, dict[str, Array]] = {}
-    if settings.controls:
-        for number, (name, ensemble) in enumerate(make_controls(compared, generated.lengths, rng), start=3):
-            report(f"control: {name}", number, steps)
-            sums = measure(ensemble, spaces, structure, lags, float("inf"))
-            totals[name] = {key: sums.total(key) for key in sums.sums}
+    for name, ensemble in make_controls(compared, generated.lengths, rng) if settings.controls else ():
+        report(f"control: {name}", 3 + len(totals), steps)
+        sums = measure(ensemble, spaces, structure, lags, float("inf"))
+        totals[name] = {key: sums.total(key) for key in sums.sums}
     report("noise floor and bootstrap", steps - 1, steps)
     halves = Halves.of(measured.blocks, generated_measured.blocks, settings.splits, rng)
-    figures = [
-        figure
-        for metric in metrics(spaces, structure, lags, kinetics)
-        for figure in compare(
-            metric,
-            measured,
-            generated_measured,
-            {name: sums[metric.sums] for name, sums in totals.items()},
-            halves,
-            settings.bootstrap,
-            rng,
-        )
-    ]
+    found: list[Metric] = []
+    for group in metric_groups(spaces, structure, lags, kinetics):
+        controls = {name: sums[group.sums] for name, sums in totals.items()}
+        found += compare(group, measured, generated_measured, controls, halves, settings.bootstrap, rng)
     report("done", steps, steps)
     analysis = Analysis(
         settings=settings,
@@ -163,12 +140,34 @@ def analyse(
         generated_measured=generated_measured,
         control_totals=totals,
         halves=halves,
-        figures=tuple(figures),
+        metrics=tuple(found),
         thinning=thinning,
     )
     if analysis.caution:
         _LOG.warning("%s: %s", compared.name, analysis.caution)
     return analysis
+
+
+def _comparable(
+    reference: Ensemble, generated: Ensemble, settings: AnalysisSettings
+) -> tuple[Ensemble, Ensemble, int, Lags]:
+    """What is fitted, what is compared, every how many frames of the reference are used, and the lags."""
+    for label, trajectory in zip(reference.labels, reference.trajectories, strict=True):
+        if not np.isfinite(trajectory.xyz).all():
+            raise DataError(f"{reference.name}: {label} holds coordinates that are no numbers")
+    base = common_interval(reference.interval, generated.interval)
+    thinning = round(base / reference.interval) if abs(base - generated.interval) < 1 / _RESOLUTION else 1
+    fitted = reference.part("train") or reference
+    compared = reference if settings.compare == "all" else reference.part("test") or fitted
+    lags = choose_lags(base, (fitted, compared, generated), settings)
+    fitted, compared = fitted.thinned(thinning), compared.thinned(thinning)
+    for ensemble in (fitted, compared, generated):
+        if ensemble.frames < _FEWEST_FRAMES:
+            raise DataError(
+                f"{ensemble.name}: {ensemble.frames} frames {ensemble.interval:g} ps apart are too few, at least "
+                f"{_FEWEST_FRAMES} are needed"
+            )
+    return fitted, compared, thinning, lags
 
 
 def common_interval(first: float, second: float) -> float:
@@ -247,9 +246,3 @@ def _plateau(slowest: Array, lags: Array) -> int:
 def _longest(ensemble: Ensemble) -> float:
     """ps of the longest trajectory."""
     return max(ensemble.lengths) * ensemble.interval
-
-
-def _check_finite(reference: Ensemble) -> None:
-    for label, trajectory in zip(reference.labels, reference.trajectories, strict=True):
-        if not np.isfinite(trajectory.xyz).all():
-            raise DataError(f"{reference.name}: {label} holds coordinates that are no numbers")

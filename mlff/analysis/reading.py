@@ -1,4 +1,4 @@
-"""Trajectories from files: data sets of this project, or any topology with trajectories beside it."""
+"""Trajectories from files: data sets of this project, or any topology with trajectories next to it."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def read_reference(source: Path, interval: float | None, molecule: Ensemble | No
 
 
 def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemble:
-    """A topology and the trajectories beside it.
+    """A topology and the trajectories next to it.
 
     Args:
         source: a folder with ``topology.pdb`` (or a single PDB or CIF file) and trajectory files, or one trajectory
             file in such a folder.
         interval: ps between frames; None: the lag in the record of `equijump rollout`, or the times in the files.
 
-    A ``rollout.json`` beside them also tells how many replicas exploded.
+    A ``rollout.json`` next to them also tells how many replicas exploded.
 
     Raises:
         DataError: missing or damaged files, no interval.

@@ -28,9 +28,11 @@ def analyze(
     generated_interval: Annotated[
         float | None, typer.Option(help="ps between frames of GENERATED, the lag; default: what its files say.")
     ] = None,
-    bars: Annotated[
+    targets: Annotated[
         Literal["seen", "held-out"] | None,
-        typer.Option(help="Limits for a molecule seen in training, or not; default: by the data set, else seen."),
+        typer.Option(
+            "--targets", "--bars", help="For a molecule seen in training, or not; default: by the data set, else seen."
+        ),
     ] = None,
     compare: Annotated[
         Literal["test", "all"], typer.Option(help="Compare with the test trajectories of a data set, or with all.")
@@ -41,15 +43,15 @@ def analyze(
         float | None, typer.Option(help="ps, at which kinetics are compared; default: where timescales are constant.")
     ] = None,
     clusters: Annotated[int, typer.Option(min=2, help="Clusters of the Markov models.")] = 75,
-    splits: Annotated[int, typer.Option(min=20, help="Random halves of the reference.")] = 40,
+    splits: Annotated[int, typer.Option(min=20, help="Split halves of the reference.")] = 40,
     bootstrap: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 100,
     controls: Annotated[bool, typer.Option(help="Measure the controls: no-op, shuffled MD, random walk.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of all random choices.")] = 0,
 ) -> None:
-    """Compare generated trajectories with molecular dynamics, beside what MD differs from itself.
+    """Compare generated trajectories with molecular dynamics (MD), against the noise floor of MD.
 
-    Writes report.json, figures and one page, index.html: torsions, slow coordinates, Markov models, contacts, size,
-    geometry and validity of every frame. No frame is left out. Trajectories are files that MDTraj reads beside a
+    Writes report.json, plots and one page, index.html: torsions, slow coordinates, Markov models, contacts, size,
+    geometry and validity of every frame. No frame is left out. Trajectories are files that MDTraj reads next to a
     `topology.pdb`; a data set of `equijump generate-data` also says which trajectories are for training (coordinates
     are fitted to these) and which for testing (these are compared).
 
@@ -59,14 +61,14 @@ def analyze(
 
         equijump analyze ala2 rollout -o report
 
-        equijump analyze data/peptides/A-K rollouts/A-K -o report --bars held-out
+        equijump analyze data/peptides/A-K rollouts/A-K -o report --targets held-out
 
         equijump analyze md rollout -o report --reference-interval 1 --generated-interval 10
     """
     with command():
         check_exists(reference, generated)
         given = {
-            "bars": bars,
+            "targets": targets,
             "compare": compare,
             "lags": _numbers(lags),
             "tica_lag": tica_lag,
@@ -103,9 +105,11 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _summary(content: dict[str, Any], output: Path) -> str:
-    required = [bar for bar in content["bars"] if bar["required"]]
-    lines = [f"{sum(bar['passed'] for bar in required)} of {len(required)} required limits kept"]
-    for bar in required:
-        value, limit = ("–" if bar[key] is None else f"{bar[key]:.4g}" for key in ("value", "limit"))
-        lines.append(f"  {'kept  ' if bar['passed'] else 'MISSED'} {bar['name']}: {value} ({bar['sense']} {limit})")
+    required = [target for target in content["targets"] if target["required"]]
+    lines = [f"{sum(target['passed'] for target in required)} of {len(required)} required targets met"]
+    for target in required:
+        value, limit = ("–" if target[key] is None else f"{target[key]:.4g}" for key in ("value", "limit"))
+        lines.append(
+            f"  {'met   ' if target['passed'] else 'MISSED'} {target['name']}: {value} ({target['sense']} {limit})"
+        )
     return "\n".join([*lines, f"report in {output / 'index.html'}"])

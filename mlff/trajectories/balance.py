@@ -40,7 +40,7 @@ class BalanceConfig(Section):
 def cluster_labels(system: SystemData, config: BalanceConfig, split: Split = "train") -> NDArray[np.int64]:
     """Cluster of every row of ``SystemData.atoms`` of a split; -1 for the other rows.
 
-    Computed once and kept beside the data, under a name that depends on settings and frames.
+    Computed once and kept next to the data, under a name that depends on settings and frames.
 
     Raises:
         DataError: no trajectory longer than the lag of TICA, or deeptime is not installed.
