@@ -37,7 +37,7 @@ from mlff.trajectories import read_record
 
 RESULT, PLOT = "held_out.json", "held_out.png"
 # Names that the analysis gives its limits, and the keys here.
-_BARS = {
+_TARGETS = {
     "divergence of TIC1": "tic1",
     "implied timescales": "timescales",
     "divergence of φ and ψ over the noise floor": "torsions_over_floor",
@@ -74,7 +74,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "seed": options.seed,
         "replicas_per_start": options.replicas_per_start,
         "limits_of_medians": {key: rows[0][key]["limit"] for key in _LIMITED},
-        "medians": {key: _median([row[key]["value"] for row in rows]) for key in _BARS.values()},
+        "medians": {key: _median([row[key]["value"] for row in rows]) for key in _TARGETS.values()},
         "medians_of_processes": {
             name: _median(values)
             for name in _PROCESSES
@@ -99,25 +99,25 @@ def _row(dynamics: Ensemble, model: LoadedJump, lag: float, options: argparse.Na
     steps = int((min(dynamics.lengths) - 1) * dynamics.interval / lag + 1e-6)
     result = rollout(output / "starts.pdb", model, output / "rollout", steps=steps, settings=settings)
     made = read_trajectories(result.folder, None, "generated")
-    content = write_report(analyse(dynamics, made, AnalysisSettings(bars="held-out")), output / "report")
+    content = write_report(analyse(dynamics, made, AnalysisSettings(targets="held-out")), output / "report")
     found: dict[str, Any] = {
         "molecule": dynamics.name,
         "simulated_ns": 1e-3 * settings.replicas * result.time,
         "failed": len(result.failed),
     }
-    for bar in content["bars"]:
-        for name, key in _BARS.items():
-            if bar["name"].startswith(name):
+    for target in content["targets"]:
+        for name, key in _TARGETS.items():
+            if target["name"].startswith(name):
                 found[key] = {
-                    "name": bar["name"],
-                    "value": bar["value"],
-                    "dynamics": bar["reference"],
-                    "limit": bar["limit"],
+                    "name": target["name"],
+                    "value": target["value"],
+                    "dynamics": target["reference"],
+                    "limit": target["limit"],
                 }
     found["processes"] = {
-        figure["name"]: {"value": figure["value"], "dynamics": figure["floor"]["median"]}
-        for figure in content["figures"]
-        if figure["name"] in _PROCESSES[: content["lags"]["resolved_timescales"]]
+        metric["name"]: {"value": metric["value"], "dynamics": metric["floor"]["median"]}
+        for metric in content["metrics"]
+        if metric["name"] in _PROCESSES[: content["lags"]["resolved_timescales"]]
     }
     found["outside"] = content["lags"]["outside"]
     return found

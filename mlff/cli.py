@@ -229,8 +229,8 @@ def peptides(
     Writes train, val and test files, energies of isolated atoms, provenance, a figure and a README. Needs the extra
     packages of `pip install 'mlff-equijump[peptides]'`.
 
-    Exit status: 0 done, 1 a file cannot be written, 2 wrong settings or missing packages, 130 stopped by Ctrl-C, 143
-    terminated (both continue with the same command).
+    Exit status: 0 done, 1 failed, 2 wrong settings, missing packages or a file that cannot be written, 130 stopped by
+    Ctrl-C, 143 terminated (both continue with the same command).
 
     Examples:
 
@@ -240,7 +240,7 @@ def peptides(
     """
     from mlff.commands.peptides import run_peptides
 
-    raise typer.Exit(run_peptides(output, config, frames, workers, quick))
+    run_peptides(output, config, frames, workers, quick)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The whole analysis: from two ensembles to all figures."""
+"""The whole analysis: from two ensembles to all metrics."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from mlff.analysis.blocks import block_duration
 from mlff.analysis.controls import controls as make_controls
 from mlff.analysis.ensemble import Ensemble, in_order_of
-from mlff.analysis.errors import AnalysisError
 from mlff.analysis.markov import MarkovModel, basins
 from mlff.analysis.measure import Lags, Measurement, measure
-from mlff.analysis.metrics import PROCESSES, Kinetics, metrics
-from mlff.analysis.resampling import Figure, Halves, compare
+from mlff.analysis.metrics import PROCESSES, Kinetics, metric_groups
+from mlff.analysis.resampling import Halves, Metric, compare
 from mlff.analysis.settings import AnalysisSettings
 from mlff.analysis.spaces import Spaces
 from mlff.analysis.structure import StructureSums
+from mlff.support.errors import DataError
 
 Array = NDArray[np.float64]
 OnStep = Callable[[str, int, int], None]
@@ -64,7 +64,7 @@ class Analysis:
     generated_measured: Measurement
     control_totals: dict[str, dict[str, Array]]
     halves: Halves
-    figures: tuple[Figure, ...]
+    metrics: tuple[Metric, ...]
     thinning: int
 
     @property
@@ -80,9 +80,9 @@ class Analysis:
             "been trained on it; held-out trajectories need a description with splits"
         )
 
-    def figure(self, name: str) -> Figure:
-        """A figure by its name."""
-        return next(figure for figure in self.figures if figure.name == name)
+    def metric(self, name: str) -> Metric:
+        """A metric by its name."""
+        return next(metric for metric in self.metrics if metric.name == name)
 
 
 def analyse(
@@ -98,25 +98,12 @@ def analyse(
         on_step: called with what comes next, its number and how many there are.
 
     Raises:
-        AnalysisError: different molecules, too few frames, no common lag, unusable settings.
+        DataError: different molecules, too few frames, no common lag, unusable settings.
     """
     settings = settings or AnalysisSettings()
     generated = in_order_of(reference, generated)
-    _check_finite(reference)
+    fitted, compared, thinning, lags = _comparable(reference, generated, settings)
     report = on_step or (lambda *_: None)
-    base = common_interval(reference.interval, generated.interval)
-    thinning = round(base / reference.interval) if abs(base - generated.interval) < 1 / _RESOLUTION else 1
-    fitted = reference.part("train") or reference
-    compared = reference if settings.compare == "all" else reference.part("test") or fitted
-    lags = choose_lags(base, (fitted, compared, generated), settings)
-    fitted, compared = fitted.thinned(thinning), compared.thinned(thinning)
-    for ensemble in (fitted, compared, generated):
-        if ensemble.frames < _FEWEST_FRAMES:
-            raise AnalysisError(
-                f"{ensemble.name}: {ensemble.frames} frames {ensemble.interval:g} ps apart are too few, at least "
-                f"{_FEWEST_FRAMES} are needed"
-            )
-
     steps = 4 + (3 if settings.controls else 0)
     report("fitting slow coordinates and clusters", 0, steps)
     rng = np.random.default_rng(settings.seed)
@@ -129,26 +116,16 @@ def analyse(
     report("measuring the generated frames", 2, steps)
     generated_measured = measure(generated, spaces, structure, lags, duration)
     totals: dict[str, dict[str, Array]] = {}
-    if settings.controls:
-        for number, (name, ensemble) in enumerate(make_controls(compared, generated.lengths, rng), start=3):
-            report(f"control: {name}", number, steps)
-            sums = measure(ensemble, spaces, structure, lags, float("inf"))
-            totals[name] = {key: sums.total(key) for key in sums.sums}
+    for name, ensemble in make_controls(compared, generated.lengths, rng) if settings.controls else ():
+        report(f"control: {name}", 3 + len(totals), steps)
+        sums = measure(ensemble, spaces, structure, lags, float("inf"))
+        totals[name] = {key: sums.total(key) for key in sums.sums}
     report("noise floor and bootstrap", steps - 1, steps)
     halves = Halves.of(measured.blocks, generated_measured.blocks, settings.splits, rng)
-    figures = [
-        figure
-        for metric in metrics(spaces, structure, lags, kinetics)
-        for figure in compare(
-            metric,
-            measured,
-            generated_measured,
-            {name: sums[metric.sums] for name, sums in totals.items()},
-            halves,
-            settings.bootstrap,
-            rng,
-        )
-    ]
+    found: list[Metric] = []
+    for group in metric_groups(spaces, structure, lags, kinetics):
+        controls = {name: sums[group.sums] for name, sums in totals.items()}
+        found += compare(group, measured, generated_measured, controls, halves, settings.bootstrap, rng)
     report("done", steps, steps)
     analysis = Analysis(
         settings=settings,
@@ -163,12 +140,34 @@ def analyse(
         generated_measured=generated_measured,
         control_totals=totals,
         halves=halves,
-        figures=tuple(figures),
+        metrics=tuple(found),
         thinning=thinning,
     )
     if analysis.caution:
         _LOG.warning("%s: %s", compared.name, analysis.caution)
     return analysis
+
+
+def _comparable(
+    reference: Ensemble, generated: Ensemble, settings: AnalysisSettings
+) -> tuple[Ensemble, Ensemble, int, Lags]:
+    """What is fitted, what is compared, every how many frames of the reference are used, and the lags."""
+    for label, trajectory in zip(reference.labels, reference.trajectories, strict=True):
+        if not np.isfinite(trajectory.xyz).all():
+            raise DataError(f"{reference.name}: {label} holds coordinates that are no numbers")
+    base = common_interval(reference.interval, generated.interval)
+    thinning = round(base / reference.interval) if abs(base - generated.interval) < 1 / _RESOLUTION else 1
+    fitted = reference.part("train") or reference
+    compared = reference if settings.compare == "all" else reference.part("test") or fitted
+    lags = choose_lags(base, (fitted, compared, generated), settings)
+    fitted, compared = fitted.thinned(thinning), compared.thinned(thinning)
+    for ensemble in (fitted, compared, generated):
+        if ensemble.frames < _FEWEST_FRAMES:
+            raise DataError(
+                f"{ensemble.name}: {ensemble.frames} frames {ensemble.interval:g} ps apart are too few, at least "
+                f"{_FEWEST_FRAMES} are needed"
+            )
+    return fitted, compared, thinning, lags
 
 
 def common_interval(first: float, second: float) -> float:
@@ -184,7 +183,7 @@ def choose_lags(base: float, ensembles: tuple[Ensemble, ...], settings: Analysis
         base: ps, their common interval.
 
     Raises:
-        AnalysisError: a lag of the settings that is no multiple of it, or trajectories too short for three lags.
+        DataError: a lag of the settings that is no multiple of it, or trajectories too short for three lags.
     """
     shortest = min(ensembles, key=_longest)
     longest = _LONGEST_LAG * _longest(shortest)
@@ -193,10 +192,10 @@ def choose_lags(base: float, ensembles: tuple[Ensemble, ...], settings: Analysis
     wanted = settings.lags or chosen
     for lag in (*wanted, *filter(None, (settings.tica_lag, settings.markov_lag))):
         if abs(round(lag / base) * base - lag) > 1 / _RESOLUTION or lag < base / 2:
-            raise AnalysisError(f"a lag of {lag:g} ps is no multiple of {base:g} ps, the common interval; {intervals}")
+            raise DataError(f"a lag of {lag:g} ps is no multiple of {base:g} ps, the common interval; {intervals}")
     markov = tuple(sorted(set(wanted)))
     if len(markov) < _FEWEST_LAGS or markov[-1] > _longest(shortest) / 2:
-        raise AnalysisError(
+        raise DataError(
             f"no common range of lag times: three are needed in multiples of {base:g} ps, but the longest trajectory "
             f"of {shortest.name} has {_longest(shortest):g} ps; {intervals}"
         )
@@ -214,7 +213,7 @@ def choose_kinetics(transitions: Array, lags: Lags, settings: AnalysisSettings) 
         transitions: [lags, clusters, clusters], counts of the reference.
 
     Raises:
-        AnalysisError: the reference has no connected states.
+        DataError: the reference has no connected states.
     """
     models = [MarkovModel.of(counts, lag) for counts, lag in zip(transitions, lags.markov, strict=True)]
     times = np.array([np.full(PROCESSES, np.nan) if model is None else model.timescales(PROCESSES) for model in models])
@@ -224,7 +223,7 @@ def choose_kinetics(transitions: Array, lags: Lags, settings: AnalysisSettings) 
         place = _plateau(times[:, 0], np.array(lags.markov))
     model = models[place]
     if model is None:
-        raise AnalysisError("the reference never returns to where it was: no Markov model can be made of it")
+        raise DataError("the reference never returns to where it was: no Markov model can be made of it")
     resolved = int((times[place] > lags.markov[place]).sum())
     return Kinetics(lags.markov[place], place, resolved, model.states, basins(model))
 
@@ -247,9 +246,3 @@ def _plateau(slowest: Array, lags: Array) -> int:
 def _longest(ensemble: Ensemble) -> float:
     """ps of the longest trajectory."""
     return max(ensemble.lengths) * ensemble.interval
-
-
-def _check_finite(reference: Ensemble) -> None:
-    for label, trajectory in zip(reference.labels, reference.trajectories, strict=True):
-        if not np.isfinite(trajectory.xyz).all():
-            raise AnalysisError(f"{reference.name}: {label} holds coordinates that are no numbers")

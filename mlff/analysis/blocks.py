@@ -1,6 +1,6 @@
 """Pieces of trajectories, and sums over them.
 
-Every figure of the analysis is a function of sums over frames. The sums of each block are kept, so that a random half
+Every metric of the analysis is a function of sums over frames. The sums of each block are kept, so that a random half
 or a bootstrap resample costs an addition, not another pass over the frames.
 """
 

@@ -1,4 +1,4 @@
-"""Ensembles that must fail: each shows that a figure can tell the difference."""
+"""Ensembles that must fail: each shows that a metric can tell the difference."""
 
 from __future__ import annotations
 

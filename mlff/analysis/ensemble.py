@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff.analysis.errors import AnalysisError
-from mlff.proteins.errors import StructureError
 from mlff.proteins.geometry import atom_labels
 from mlff.proteins.layout import CloudLayout
+from mlff.support.errors import DataError
+from mlff.support.units import ANGSTROM_PER_NM
 
 if TYPE_CHECKING:
     from mdtraj import Topology, Trajectory
-
-_ANGSTROM_PER_NM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +58,21 @@ class Ensemble:
         """Trajectories as an ensemble; hydrogens are left out.
 
         Raises:
-            AnalysisError: no trajectory, one without frames, no positive interval, or a molecule that cannot be read.
+            DataError: no trajectory, one without frames, no positive interval, or a molecule that cannot be read.
         """
         whole = tuple(trajectories)
         if not whole:
-            raise AnalysisError(f"{name}: no trajectories")
+            raise DataError(f"{name}: no trajectories")
         if not interval > 0:
-            raise AnalysisError(f"{name}: the interval between frames must be positive, got {interval} ps")
+            raise DataError(f"{name}: the interval between frames must be positive, got {interval} ps")
         names = tuple(labels) if labels is not None else tuple(f"trajectory {i}" for i in range(len(whole)))
         for label, trajectory in zip(names, whole, strict=True):
             if trajectory.n_frames == 0:
-                raise AnalysisError(f"{name}: {label} has no frames")
+                raise DataError(f"{name}: {label} has no frames")
         try:
             layout = CloudLayout.of(whole[0].topology)
-        except StructureError as error:
-            raise AnalysisError(f"{name}: {error}") from error
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
         heavy = layout.heavy_atoms.numpy()
         all_heavy = len(heavy) == whole[0].n_atoms
         return Ensemble(
@@ -107,7 +105,7 @@ class Ensemble:
     def positions(self) -> Iterator[NDArray[np.float64]]:
         """[F,M,3] in Å of each trajectory."""
         for trajectory in self.trajectories:
-            yield trajectory.xyz.astype(np.float64) * _ANGSTROM_PER_NM
+            yield trajectory.xyz.astype(np.float64) * ANGSTROM_PER_NM
 
     def part(self, *splits: str) -> Ensemble | None:
         """The trajectories of these splits, None if there are none."""
@@ -139,13 +137,13 @@ def in_order_of(reference: Ensemble, other: Ensemble) -> Ensemble:
     """The other ensemble with the atoms of each residue in the order of the reference.
 
     Raises:
-        AnalysisError: they are different molecules; the message names the first atom that differs.
+        DataError: they are different molecules; the message names the first atom that differs.
     """
     keys, other_keys = atom_keys(reference.layout), atom_keys(other.layout)
     if keys == other_keys:
         return other
     if sorted(keys) != sorted(other_keys):
-        raise AnalysisError(_difference(reference, other, keys, other_keys))
+        raise DataError(_difference(reference, other, keys, other_keys))
     import mdtraj
 
     order = [other_keys.index(key) for key in keys]

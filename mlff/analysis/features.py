@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff.analysis.errors import AnalysisError
 from mlff.proteins.geometry import GeometryTerms
 from mlff.proteins.layout import CloudLayout
 from mlff.proteins.residues import ANCHOR, OXYGEN, TERMINAL_OXYGEN, swap_table
+from mlff.support.errors import DataError
+from mlff.support.units import ANGSTROM_PER_NM
 
 if TYPE_CHECKING:
     from mdtraj import Trajectory
@@ -22,7 +23,6 @@ Integers = NDArray[np.int64]
 _SMALL = 8  # residues with an alpha carbon; from here on alpha carbons tell the fold
 _ALL_HEAVY = 20  # heavy atoms up to which all distances are features
 _BACKBONE = ("N", "CA", "C", "O", "CB", "CH3")
-_ANGSTROM_PER_NM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Torsions:
         """phi, psi and chi1 to chi5 of a trajectory of heavy atoms, as MDTraj names them.
 
         Raises:
-            AnalysisError: the molecule has none.
+            DataError: the molecule has none.
         """
         import mdtraj
 
@@ -68,7 +68,7 @@ class Torsions:
                 names.append(f"{kind} {residue.name} {residue.resSeq}{chain}")
                 rows.append(quadruple)
         if not names:
-            raise AnalysisError("the molecule has no torsion phi, psi or chi; there is nothing to analyse")
+            raise DataError("the molecule has no torsion phi, psi or chi; there is nothing to analyse")
         atoms = np.array(rows, dtype=np.int64)
         pairs = [
             (at, place["psi", residue])
@@ -113,7 +113,7 @@ class Features:
         """Features of a molecule.
 
         Raises:
-            AnalysisError: see :meth:`Torsions.of`.
+            DataError: see :meth:`Torsions.of`.
         """
         torsions = Torsions.of(trajectory, layout)
         atoms = list(layout.topology.atoms)
@@ -134,7 +134,7 @@ class Features:
         """[F,K], distances in Å; the torsions [F,D] are those of ``Torsions.values``."""
         import mdtraj
 
-        distances = _ANGSTROM_PER_NM * mdtraj.compute_distances(trajectory, self.pairs, periodic=False)
+        distances = ANGSTROM_PER_NM * mdtraj.compute_distances(trajectory, self.pairs, periodic=False)
         if not self.with_torsions:
             return distances.astype(np.float64)
         angles = torsions * np.where(self.torsions.folded, 2, 1)
@@ -143,7 +143,7 @@ class Features:
 
 def sizes(trajectory: Trajectory, layout: CloudLayout) -> Array:
     """[F,2] in Å: radius of gyration of the heavy atoms (equal weights), distance of the ends of the first chain."""
-    xyz = _ANGSTROM_PER_NM * trajectory.xyz.astype(np.float64)
+    xyz = ANGSTROM_PER_NM * trajectory.xyz.astype(np.float64)
     gyration = np.sqrt(xyz.var(axis=1).sum(-1))
     anchors = layout.channels[layout.chains == 0, ANCHOR]
     ends = np.linalg.norm(xyz[:, int(anchors[0])] - xyz[:, int(anchors[-1])], axis=-1)

@@ -1,4 +1,4 @@
-"""Sums over the blocks of an ensemble, from which every figure follows."""
+"""Sums over the blocks of an ensemble, from which every metric follows."""
 
 from __future__ import annotations
 

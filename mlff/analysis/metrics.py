@@ -1,4 +1,4 @@
-"""The figures that compare a generated ensemble with the reference."""
+"""The metrics that compare a generated ensemble with the reference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlff.analysis.correlation import autocorrelation, integrated_time, vamp2
 from mlff.analysis.divergence import js_divergence
 from mlff.analysis.markov import MarkovModel, factor, flux_asymmetry, transition_divergence
 from mlff.analysis.measure import Lags
-from mlff.analysis.resampling import Metric
+from mlff.analysis.resampling import MetricGroup
 from mlff.analysis.spaces import Spaces
 from mlff.analysis.structure import StructureSums, contact_probabilities, rmsf
 
@@ -70,8 +70,8 @@ class Kinetics:
         return float(1.0 - counts[self.states].sum() / counts.sum())
 
 
-def metrics(spaces: Spaces, structure: StructureSums, lags: Lags, kinetics: Kinetics) -> list[Metric]:
-    """All metrics for a molecule."""
+def metric_groups(spaces: Spaces, structure: StructureSums, lags: Lags, kinetics: Kinetics) -> list[MetricGroup]:
+    """All metrics of a molecule."""
 
     def populations(counts: Array) -> Array:
         large, small = kinetics.basins
@@ -85,19 +85,19 @@ def metrics(spaces: Spaces, structure: StructureSums, lags: Lags, kinetics: Kine
         _divergence(RAMACHANDRAN, residues, "ramachandran") if residues else None,
         _divergence(SLOW, ("TIC1", "TIC2"), "tics"),
         _divergence(SLOW, ("TIC1, TIC2",), "tic_plane"),
-        Metric(SLOW, ("ΔG between the basins, difference",), "kT", "clusters", populations, _absolute_difference),
+        MetricGroup(SLOW, ("ΔG between the basins, difference",), "kT", "clusters", populations, _absolute_difference),
         _divergence(SIZE, ("radius of gyration", "end-to-end distance"), "sizes"),
         _divergence(GEOMETRY, ("bond lengths",), "bond_errors"),
         _divergence(GEOMETRY, ("bond angles",), "angle_errors"),
-        Metric(SHAPE, ("RMSF, rms difference",), "Å", "fluctuation", rmsf, _rms_difference),
+        MetricGroup(SHAPE, ("RMSF, rms difference",), "Å", "fluctuation", rmsf, _rms_difference),
     ]
     if structure.pairs:
         names = ("contact probabilities, mean difference",)
-        found.append(Metric(SHAPE, names, "", "contacts", contact_probabilities, _mean_difference))
-    return [metric for metric in found if metric is not None] + _kinetic(spaces, lags, kinetics)
+        found.append(MetricGroup(SHAPE, names, "", "contacts", contact_probabilities, _mean_difference))
+    return [group for group in found if group is not None] + _kinetic(spaces, lags, kinetics)
 
 
-def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
+def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[MetricGroup]:
     dimensions = min(PROCESSES, spaces.components)
     times = (*(f"t{n + 1}" for n in range(PROCESSES)), "passage to the smaller basin", "passage to the larger basin")
 
@@ -105,8 +105,8 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
         return np.array(integrated_time(np.array(lags.correlation), correlation_curve(sums)))
 
     return [
-        # One metric, as estimating a model takes far longer than comparing two.
-        Metric(
+        # One group, as estimating a model takes far longer than comparing two.
+        MetricGroup(
             MARKOV,
             (*times, "transition matrix"),
             ("factor",) * len(times) + ("nats",),
@@ -116,7 +116,7 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
                 factor(kinetics.times(reference), kinetics.times(other)), transition_divergence(reference, other)
             ),
         ),
-        Metric(
+        MetricGroup(
             MARKOV,
             ("frames outside the connected states of MD",),
             "",
@@ -124,8 +124,8 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
             kinetics.outside,
             lambda _, other: np.array(other),
         ),
-        Metric(KINETICS, ("autocorrelation time of TIC1",), "factor", "correlation", tic_time, factor),
-        Metric(
+        MetricGroup(KINETICS, ("autocorrelation time of TIC1",), "factor", "correlation", tic_time, factor),
+        MetricGroup(
             KINETICS,
             ("autocorrelation of TIC1, rms difference",),
             "",
@@ -133,7 +133,7 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
             correlation_curve,
             _rms_difference,
         ),
-        Metric(
+        MetricGroup(
             KINETICS,
             ("VAMP-2 gap",),
             "",
@@ -143,7 +143,7 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[Metric]:
                 1.0 - vamp2(other, reference, dimensions) / vamp2(reference, reference, dimensions)
             ),
         ),
-        Metric(
+        MetricGroup(
             KINETICS,
             ("flux asymmetry",),
             "",
@@ -159,8 +159,8 @@ def correlation_curve(sums: Array) -> Array:
     return np.array([autocorrelation(row) for row in sums])
 
 
-def _divergence(group: str, names: tuple[str, ...], sums: str) -> Metric:
-    return Metric(group, names, "nats", sums, lambda counts: counts, js_divergence)
+def _divergence(group: str, names: tuple[str, ...], sums: str) -> MetricGroup:
+    return MetricGroup(group, names, "nats", sums, lambda counts: counts, js_divergence)
 
 
 def _rms_difference(reference: Array, other: Array) -> Array:

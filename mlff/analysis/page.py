@@ -1,4 +1,4 @@
-"""The report as one HTML page, with its figures inside."""
+"""The report as one HTML page, with its plots inside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlff.analysis.bars import Bar
+from mlff.analysis.targets import Target
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1080px; margin: 2em auto; padding: 0 1em; }
@@ -17,36 +17,36 @@ h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 
 table { border-collapse: collapse; margin: 0.8em 0; } th, td { padding: 0.25em 0.8em; text-align: right; }
 th { border-bottom: 1px solid #999; font-weight: 600; } td { border-bottom: 1px solid #eee; }
 th:first-child, td:first-child { text-align: left; } td.group { font-weight: 600; padding-top: 0.8em; }
-.kept { color: #0a7030; font-weight: 600; } .missed { color: #b00020; font-weight: 600; }
+.met { color: #0a7030; font-weight: 600; } .missed { color: #b00020; font-weight: 600; }
 table.wide { font-size: 0.85em; } table.wide td, table.wide th { padding: 0.25em 0.5em; }
 .note { color: #555; font-size: 0.92em; } figure { margin: 1.2em 0; } img { max-width: 100%; }
 figcaption { color: #555; font-size: 0.92em; }
 """
 
 
-def page(content: Mapping[str, Any], bars: Sequence[Bar], images: Mapping[str, tuple[str, bytes]]) -> str:
+def page(content: Mapping[str, Any], targets: Sequence[Target], images: Mapping[str, tuple[str, bytes]]) -> str:
     """The page.
 
     Args:
         content: that of ``report.json``.
-        bars: the limits.
+        targets: those of the content.
         images: captions and PNG files by name.
     """
     title = "EquiJump report: " + "-".join(content["molecule"]["residues"])
     parts = [
         f"<h1>{escape(title)}</h1>",
-        _summary(content, bars),
-        "<h2>Limits</h2>",
-        _bars(content, bars),
+        _summary(content, targets),
+        "<h2>Targets</h2>",
+        _targets(targets),
         "<h2>What was compared</h2>",
         _ensembles(content),
-        "<h2>Figures against the noise floor</h2>",
-        _figures(content),
+        "<h2>Metrics against the noise floor</h2>",
+        _metrics(content),
         "<h2>Geometry of every frame</h2>",
         _rates(content),
         "<h2>Plots</h2>",
         *(_image(name, caption, data) for name, (caption, data) in images.items()),
-        "<h2>What these figures do not say</h2>",
+        "<h2>What these metrics do not say</h2>",
         _honesty(content),
         _colophon(content),
     ]
@@ -57,34 +57,31 @@ def page(content: Mapping[str, Any], bars: Sequence[Bar], images: Mapping[str, t
     )
 
 
-def _summary(content: Mapping[str, Any], bars: Sequence[Bar]) -> str:
-    required = [bar for bar in bars if bar.required]
-    kept = sum(bar.passed for bar in required)
-    kind = "a molecule of the training data" if content["bar_set"] == "seen" else "a molecule never seen in training"
+def _summary(content: Mapping[str, Any], targets: Sequence[Target]) -> str:
+    required = [target for target in targets if target.required]
+    kept = sum(target.passed for target in required)
+    kind = "a molecule of the training data" if content["target_set"] == "seen" else "a molecule never seen in training"
     total = sum(content["generated"]["frames"])
-    missed = ", ".join(bar.name for bar in required if not bar.passed)
+    missed = ", ".join(target.name for target in required if not target.passed)
     return (
-        f"<p>{kept} of {len(required)} required limits are kept (limits for {kind})"
+        f"<p>{kept} of {len(required)} required targets are met (those for {kind})"
         + (f"; missed: {escape(missed)}" if missed else "")
-        + f". All {total} generated frames count in every figure, {content['invalid_frames']} of them are invalid.</p>"
+        + f". All {total} generated frames count in every metric, {content['invalid_frames']} of them are invalid.</p>"
         + (f'<p class="missed">Caution: {escape(content["caution"])}.</p>' if content["caution"] else "")
     )
 
 
-def _bars(content: Mapping[str, Any], bars: Sequence[Bar]) -> str:
-    rows = [["", "generated", "limit", "MD or floor", "verdict"]]
+def _targets(targets: Sequence[Target]) -> str:
+    rows = [["", "generated", "limit", "MD or noise floor", "verdict"]]
     for required, heading in ((True, "required"), (False, "further")):
         rows.append([heading])
-        for bar in (bar for bar in bars if bar.required == required):
-            verdict = '<span class="kept">kept</span>' if bar.passed else '<span class="missed">missed</span>'
-            if not bar.passed and not bar.reference_passed:
+        for target in (target for target in targets if target.required == required):
+            verdict = '<span class="met">met</span>' if target.passed else '<span class="missed">missed</span>'
+            if not target.passed and not target.reference_passed:
                 verdict += " (by MD, too)"
-            cells = [_with_unit(value, bar.unit) for value in (bar.value, bar.limit, bar.reference)]
-            rows.append([escape(bar.name), cells[0], f"{bar.sense} {cells[1]}", cells[2], verdict])
-    note = (
-        "“MD or floor” is what the reference itself has: its own rate, or the median over random halves of it that are "
-        "compared with each other."
-    )
+            cells = [_with_unit(value, target.unit) for value in (target.value, target.limit, target.reference)]
+            rows.append([escape(target.name), cells[0], f"{target.sense} {cells[1]}", cells[2], verdict])
+    note = "“MD or noise floor” is what the reference itself has: its own rate, or the median of the noise floor."
     return _table(rows) + f'<p class="note">{note}</p>'
 
 
@@ -122,33 +119,33 @@ def _ensembles(content: Mapping[str, Any]) -> str:
     return _table(rows) + _list(notes)
 
 
-def _figures(content: Mapping[str, Any]) -> str:
+def _metrics(content: Mapping[str, Any]) -> str:
     controls = list(content["controls"])
-    rows = [["", "all frames", "95 % bootstrap", "floor (MD | MD)", "generated | MD", "ratio", *controls]]
+    rows = [["", "all frames", "95 % bootstrap", "noise floor (MD | MD)", "generated | MD", "ratio", *controls]]
     group = None
-    for figure in content["figures"]:
-        if figure["group"] != group:
-            group = figure["group"]
+    for metric in content["metrics"]:
+        if metric["group"] != group:
+            group = metric["group"]
             rows.append([escape(group)])
-        unit = f" ({figure['unit']})" if figure["unit"] else ""
+        unit = f" ({metric['unit']})" if metric["unit"] else ""
         rows.append(
             [
-                escape(figure["name"] + unit),
-                _number(figure["value"]),
-                f"{_number(figure['interval']['low'])} – {_number(figure['interval']['high'])}",
-                _spread(figure["floor"]),
-                _spread(figure["matched"]),
-                _number(figure["ratio"]),
-                *(_number(figure["controls"][name]) for name in controls),
+                escape(metric["name"] + unit),
+                _number(metric["value"]),
+                f"{_number(metric['interval']['low'])} – {_number(metric['interval']['high'])}",
+                _spread(metric["floor"]),
+                _spread(metric["matched"]),
+                _number(metric["ratio"]),
+                *(_number(metric["controls"][name]) for name in controls),
             ]
         )
     notes = [
         "Divergences are Jensen-Shannon divergences in nats (at most 0.693); their square roots, the distances, are in "
         "report.json. The smaller, the better; 1 is the best factor. A dash stands for what is infinite or not "
         "defined, such as a timescale of what never moves.",
-        "Floor: random halves of MD against each other. Generated | MD: as much of the generated ensemble as such a "
-        "half against the same halves; medians with 95 % intervals. The ratio of both medians is 1 where the two "
-        "cannot be told apart with this much data.",
+        "Noise floor: how much split halves of MD differ from each other. Generated | MD: as much of the generated "
+        "ensemble as such a half against the same halves; medians with 95 % intervals. The ratio of both medians is 1 "
+        "where the two cannot be told apart with this much data.",
         "Bootstrap: trajectories (blocks, if there are fewer than eight) of both drawn with replacement. "
         "Divergences of resamples are larger than that of all frames, as resamples hold fewer different frames.",
         *(f"{name}: {text}." for name, text in content["controls"].items()),
@@ -182,10 +179,10 @@ def _honesty(content: Mapping[str, Any]) -> str:
             "solvent are a surrogate for those in water.",
             "Nothing guarantees detailed balance of a learned jump; the flux asymmetry is an estimate with a noise "
             "floor of its own.",
-            "A ratio near 1 means that this much data shows no difference, not that there is none; the floor falls "
-            "with longer MD.",
+            "A ratio near 1 means that this much data shows no difference, not that there is none; longer MD lowers "
+            "the noise floor.",
             "Blocks of one trajectory are not independent if they are shorter than the slowest process: where "
-            "trajectories are few, floors and intervals are too narrow.",
+            "trajectories are few, noise floors and intervals are too narrow.",
             "One molecule says nothing about others; a report on a molecule of the training data says nothing about "
             "transfer.",
             "No frame was repaired, filtered or left out.",

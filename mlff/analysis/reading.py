@@ -1,4 +1,4 @@
-"""Trajectories from files: data sets of this project, or any topology with trajectories beside it."""
+"""Trajectories from files: data sets of this project, or any topology with trajectories next to it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff.analysis.ensemble import Ensemble, atom_keys
-from mlff.analysis.errors import AnalysisError
-from mlff.proteins.errors import StructureError
 from mlff.proteins.layout import CloudLayout
-from mlff.trajectories import DataError, SystemData, load_dataset
-from mlff.trajectories.format import DATASET_FILE, SYSTEM_FILE, read_record
+from mlff.support.errors import DataError
+from mlff.support.units import ANGSTROM_PER_NM
+from mlff.trajectories import DATASET_FILE, SYSTEM_FILE, SystemData, load_dataset, read_record
 
 if TYPE_CHECKING:
     from mdtraj import Topology, Trajectory
@@ -24,7 +23,6 @@ _TRAJECTORIES = (".xtc", ".dcd", ".trr", ".nc", ".h5")
 _WITH_TIMES = (".xtc", ".trr", ".nc", ".h5")  # a DCD file of MDTraj has none
 _DESCRIPTIONS = (".yaml", ".yml", ".json")
 _ROLLOUT = "rollout.json"
-_ANGSTROM_PER_NM = 10.0
 
 
 def read_reference(source: Path, interval: float | None, molecule: Ensemble | None = None) -> Ensemble:
@@ -37,41 +35,37 @@ def read_reference(source: Path, interval: float | None, molecule: Ensemble | No
         molecule: the system of a data set that is meant, where it has several.
 
     Raises:
-        AnalysisError: missing or damaged files, or not one system with this molecule.
+        DataError: missing or damaged files, or not one system with this molecule.
     """
     described = source.is_file() and source.suffix in _DESCRIPTIONS
     if source.is_dir() and not (source / SYSTEM_FILE).is_file() and (source / DATASET_FILE).is_file():
         source, described = _system_of(source, molecule), True
     if not described and not (source / SYSTEM_FILE).is_file():
         return read_trajectories(source, interval, "reference")
-    try:
-        systems = load_dataset(source)
-    except (DataError, StructureError) as error:
-        raise AnalysisError(str(error)) from error
-    return ensemble_of(systems[0])
+    return ensemble_of(load_dataset(source)[0])
 
 
 def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemble:
-    """A topology and the trajectories beside it.
+    """A topology and the trajectories next to it.
 
     Args:
         source: a folder with ``topology.pdb`` (or a single PDB or CIF file) and trajectory files, or one trajectory
             file in such a folder.
         interval: ps between frames; None: the lag in the record of `equijump rollout`, or the times in the files.
 
-    A ``rollout.json`` beside them also tells how many replicas exploded.
+    A ``rollout.json`` next to them also tells how many replicas exploded.
 
     Raises:
-        AnalysisError: missing or damaged files, no interval.
+        DataError: missing or damaged files, no interval.
     """
     import mdtraj
 
     if not source.exists():
-        raise AnalysisError(f"{source}: no such file or folder")
+        raise DataError("no such file or folder", file=source)
     folder = source if source.is_dir() else source.parent
     files = [source] if source.is_file() else sorted(p for p in folder.iterdir() if p.suffix in _TRAJECTORIES)
     if not files:
-        raise AnalysisError(f"{folder}: no trajectories; expected files {', '.join(_TRAJECTORIES)}")
+        raise DataError("no trajectories", file=folder, hint=f"expected files {', '.join(_TRAJECTORIES)}")
     path = _topology_file(folder)
     topology = _load(mdtraj.load_topology, path)
     trajectories = [_load(lambda text: mdtraj.load(text, top=topology), file) for file in files]
@@ -85,8 +79,10 @@ def read_trajectories(source: Path, interval: float | None, name: str) -> Ensemb
     first = intervals[0]
     for file, other in zip(files, intervals, strict=True):
         if abs(other - first) > 1e-3 * first:
-            raise AnalysisError(
-                f"{file}: frames are {other:g} ps apart, but {first:g} ps in {files[0].name}; analyse them separately"
+            raise DataError(
+                f"frames are {other:g} ps apart, but {first:g} ps in {files[0].name}",
+                file=file,
+                hint="analyse them separately",
             )
     return Ensemble.of(name, trajectories, first, labels, lost=lost)
 
@@ -96,7 +92,7 @@ def ensemble_of(system: SystemData) -> Ensemble:
     import mdtraj
 
     trajectories = [
-        mdtraj.Trajectory(part.atoms.numpy() / np.float32(_ANGSTROM_PER_NM), system.layout.topology)
+        mdtraj.Trajectory(part.atoms.numpy() / np.float32(ANGSTROM_PER_NM), system.layout.topology)
         for part in system.trajectories
     ]
     known = {key: value for key, value in system.conditions.model_dump().items() if value is not None}
@@ -119,26 +115,21 @@ def _system_of(folder: Path, molecule: Ensemble | None) -> Path:
     matching = systems
     if molecule is not None and len(systems) > 1:
         wanted = set(atom_keys(molecule.layout))
-        topologies = {path: _load(mdtraj.load_topology, path / _record_topology(path)) for path in systems}
-        matching = [path for path, topology in topologies.items() if _keys(topology) == wanted]
+        files = [path / read_record(path / SYSTEM_FILE).topology for path in systems]
+        topologies = [_load(mdtraj.load_topology, file) for file in files]
+        matching = [path for path, topology in zip(systems, topologies, strict=True) if _keys(topology) == wanted]
     if len(matching) != 1:
         names = ", ".join(path.name for path in systems) or "none"
         found = "none of its systems is" if not matching else "several of its systems are"
-        raise AnalysisError(f"{folder}: {found} the generated molecule; give the folder of one system ({names})")
+        hint = f"give the folder of one system ({names})"
+        raise DataError(f"{found} the generated molecule", file=folder, hint=hint)
     return matching[0]
-
-
-def _record_topology(folder: Path) -> Path:
-    try:
-        return read_record(folder / SYSTEM_FILE).topology
-    except DataError as error:
-        raise AnalysisError(str(error)) from error
 
 
 def _keys(topology: Topology) -> set[tuple[int, str]]:
     try:
         return set(atom_keys(CloudLayout.of(topology)))
-    except StructureError:  # a system with solvent, which its description leaves out
+    except DataError:  # a system with solvent, which its description leaves out
         return set()
 
 
@@ -147,9 +138,10 @@ def _topology_file(folder: Path) -> Path:
         return folder / _TOPOLOGY
     others = sorted(path for path in folder.iterdir() if path.suffix in _TOPOLOGIES)
     if len(others) != 1:
-        raise AnalysisError(
-            f"{folder}: no {_TOPOLOGY}, and {len(others)} other PDB or CIF files instead of one; put the topology "
-            f"beside the trajectories as {_TOPOLOGY}"
+        raise DataError(
+            f"no {_TOPOLOGY}, and {len(others)} other PDB or CIF files instead of one",
+            file=folder,
+            hint=f"put the topology next to the trajectories as {_TOPOLOGY}",
         )
     return others[0]
 
@@ -158,9 +150,7 @@ def _load(load, path: Path):  # type: ignore[no-untyped-def]  # MDTraj has no ty
     try:
         return load(str(path))
     except Exception as error:  # readers of many formats raise many kinds
-        raise AnalysisError(
-            f"{path}: cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
-        ) from error
+        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 
 def _rollout_record(folder: Path) -> dict[str, Any] | None:
@@ -205,9 +195,7 @@ def _lost_replicas(record: dict[str, Any], files: int | None) -> float:
 def _interval(file: Path, trajectory: Trajectory) -> float:
     steps = np.diff(trajectory.time.astype(np.float64))
     if file.suffix not in _WITH_TIMES or not len(steps) or not steps.mean() > 0:
-        raise AnalysisError(f"{file}: the file does not tell the time between frames; give the interval in ps")
+        raise DataError("the file does not tell the time between frames", file=file, hint="give the interval in ps")
     if np.abs(steps - steps.mean()).max() > 0.01 * steps.mean():
-        raise AnalysisError(
-            f"{file}: frames are not equally far apart in time; give the interval if the times are wrong"
-        )
+        raise DataError(f"{file}: frames are not equally far apart in time; give the interval if the times are wrong")
     return round(float(steps.mean()), 4)

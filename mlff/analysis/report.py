@@ -1,4 +1,4 @@
-"""The report on disk: report.json, figures, index.html."""
+"""The report on disk: report.json, plots, index.html."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import json
 import math
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlff.analysis.analyse import Analysis
-from mlff.analysis.bars import Bar, bar_set, bars, geometry_rates
 from mlff.analysis.controls import DESCRIPTIONS
 from mlff.analysis.curves import Curve, Kinetic, kinetic_curves
 from mlff.analysis.ensemble import Ensemble
@@ -21,15 +19,17 @@ from mlff.analysis.measure import Measurement
 from mlff.analysis.page import page
 from mlff.analysis.plots import write_plots
 from mlff.analysis.structure import contact_probabilities, rmsf
+from mlff.analysis.targets import Target, geometry_rates, target_set, targets
 from mlff.support.files import write_text
+from mlff.support.versions import installed_versions
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REPORT, PAGE = "report.json", "index.html"
 _PACKAGES = ("mlff-equijump", "mdtraj", "deeptime", "numpy", "torch")
 
 
 def write_report(analysis: Analysis, folder: Path, *, created: datetime | None = None) -> dict[str, Any]:
-    """Write ``report.json``, the figures and ``index.html``.
+    """Write ``report.json``, the plots and ``index.html``.
 
     Args:
         folder: made if missing; files of an earlier report are replaced.
@@ -42,7 +42,7 @@ def write_report(analysis: Analysis, folder: Path, *, created: datetime | None =
         OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content, limits = _content(analysis, created or datetime.now(UTC))
+    content, found = _content(analysis, created or datetime.now(UTC))
     reference, generated = (kinetic_curves(analysis, m) for m in (analysis.measured, analysis.generated_measured))
     content["curves"] = {"reference": _curves(reference), "generated": _curves(generated)}
     content["independent_samples"] = {
@@ -53,21 +53,21 @@ def write_report(analysis: Analysis, folder: Path, *, created: datetime | None =
     plots = write_plots(analysis, reference, generated, folder)
     write_text(folder / REPORT, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     images = {name: (caption, (folder / name).read_bytes()) for name, caption in plots.items()}
-    write_text(folder / PAGE, page(content, limits, images))
+    write_text(folder / PAGE, page(content, found, images))
     return content
 
 
-def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], list[Bar]]:
+def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], list[Target]]:
     rates = {
         "reference": geometry_rates(analysis, analysis.measured),
         "generated": geometry_rates(analysis, analysis.generated_measured),
     }
-    limits = bars(analysis, rates["reference"], rates["generated"])
+    found = targets(analysis, rates["reference"], rates["generated"])
     torsions = analysis.spaces.features.torsions
     content = {
         "schema_version": SCHEMA_VERSION,
         "created": created.isoformat(timespec="seconds"),
-        "versions": _versions(),
+        "versions": installed_versions(_PACKAGES),
         "settings": analysis.settings.model_dump(mode="json"),
         "molecule": {
             "residues": [residue.name for residue in analysis.reference.topology.residues],
@@ -97,15 +97,17 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
             },
         },
         "caution": analysis.caution,
-        "bar_set": bar_set(analysis),
-        "bars": [{**asdict(bar), "passed": bar.passed, "reference_passed": bar.reference_passed} for bar in limits],
-        "figures": [
+        "target_set": target_set(analysis),
+        "targets": [
+            {**asdict(target), "passed": target.passed, "reference_passed": target.reference_passed} for target in found
+        ],
+        "metrics": [
             {
-                **asdict(figure),
-                "ratio": figure.ratio,
-                **({"distance": math.sqrt(figure.value)} if figure.unit == "nats" and figure.value >= 0 else {}),
+                **asdict(metric),
+                "ratio": metric.ratio,
+                **({"distance": math.sqrt(metric.value)} if metric.unit == "nats" and metric.value >= 0 else {}),
             }
-            for figure in analysis.figures
+            for metric in analysis.metrics
         ],
         "geometry": {side: {key: asdict(rate) for key, rate in table.items()} for side, table in rates.items()},
         "invalid_frames": int((~np.concatenate([g.valid for g in analysis.generated_measured.geometry])).sum()),
@@ -115,7 +117,7 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
         },
         "controls": {name: DESCRIPTIONS[name] for name in analysis.control_totals},
     }
-    return content, limits
+    return content, found
 
 
 def _duration(analysis: Analysis, blocks: np.ndarray) -> float:
@@ -168,16 +170,6 @@ def _independent(ensemble: Ensemble, kinetic: Kinetic) -> dict[str, float]:
     """Length over twice the relaxation time of TIC1: how many independent samples of the slowest process."""
     total = ensemble.frames * ensemble.interval
     return {"tic1_relaxation_ps": kinetic.relaxation, "samples": total / (2 * kinetic.relaxation)}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
 
 
 def _plain(value: Any) -> Any:

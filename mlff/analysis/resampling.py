@@ -1,4 +1,7 @@
-"""How sure a figure is: the noise floor of the reference itself, comparison on equal terms, bootstrap intervals."""
+"""How sure a metric is: noise floor, comparison on equal terms, bootstrap intervals.
+
+The noise floor is what the reference differs from itself: split halves of it, compared with each other.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ _ENOUGH_TRAJECTORIES = 8  # to draw whole ones
 
 
 @dataclass(frozen=True)
-class Metric:
-    """Figures that compare two ensembles; the smaller the better.
+class MetricGroup:
+    """Metrics that compare two ensembles by one description of each; the smaller the better.
 
     Attributes:
         group: heading in tables.
-        names: of the K figures.
+        names: of the K metrics.
         unit: of all of them, or of each.
         sums: which sums of a measurement they need.
         describe: from summed sums to whatever is compared.
@@ -41,7 +44,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and 95 % interval of a resampled figure."""
+    """Median and 95 % interval of a resampled metric."""
 
     median: float
     low: float
@@ -59,14 +62,14 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """A comparison of the generated ensemble with the reference.
 
     Attributes:
-        group, name, unit: see ``Metric``.
+        group, name, unit: see ``MetricGroup``.
         value: all generated frames against all reference frames.
         interval: bootstrap of both.
-        floor: one random half of the reference against the other half.
+        floor: noise floor, one half of the reference against the other half.
         matched: as much of the generated ensemble as such a half, against the same halves.
         controls: value of each control against all reference frames.
     """
@@ -88,7 +91,7 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """Random halves: blocks of the reference, as long a rest of it, as long a part of the generated ensemble.
+    """Split halves: random blocks of the reference, as long a rest of it, as long a part of the generated ensemble.
 
     Attributes:
         splits: (first half, second half, part of the generated ensemble), indices of blocks.
@@ -113,49 +116,49 @@ class Halves:
 
 
 def compare(
-    metric: Metric,
+    group: MetricGroup,
     reference: Measurement,
     generated: Measurement,
     controls: dict[str, Array],
     halves: Halves,
     resamples: int,
     rng: np.random.Generator,
-) -> list[Figure]:
-    """All figures of a metric.
+) -> list[Metric]:
+    """All metrics of a group.
 
     Args:
         controls: summed sums of each control.
         resamples: of the bootstrap.
     """
-    sums, other = reference.sums[metric.sums], generated.sums[metric.sums]
-    whole = metric.describe(sums.sum(0))
-    value = np.atleast_1d(metric.compare(whole, metric.describe(other.sum(0))))
+    sums, other = reference.sums[group.sums], generated.sums[group.sums]
+    whole = group.describe(sums.sum(0))
+    value = np.atleast_1d(group.compare(whole, group.describe(other.sum(0))))
     floor, matched = [], []
     for first, second, part in halves.splits:
-        half = metric.describe(sums[first].sum(0))
-        floor.append(metric.compare(half, metric.describe(sums[second].sum(0))))
-        matched.append(metric.compare(half, metric.describe(other[part].sum(0))))
+        half = group.describe(sums[first].sum(0))
+        floor.append(group.compare(half, group.describe(sums[second].sum(0))))
+        matched.append(group.compare(half, group.describe(other[part].sum(0))))
     drawn = [
-        metric.compare(
-            metric.describe(_resampled(sums, reference.blocks, rng)),
-            metric.describe(_resampled(other, generated.blocks, rng)),
+        group.compare(
+            group.describe(_resampled(sums, reference.blocks, rng)),
+            group.describe(_resampled(other, generated.blocks, rng)),
         )
         for _ in range(resamples)
     ]
-    against = {name: np.atleast_1d(metric.compare(whole, metric.describe(total))) for name, total in controls.items()}
-    columns = [np.array(rows, dtype=np.float64).reshape(-1, len(metric.names)) for rows in (drawn, floor, matched)]
+    against = {name: np.atleast_1d(group.compare(whole, group.describe(total))) for name, total in controls.items()}
+    columns = [np.array(rows, dtype=np.float64).reshape(-1, len(group.names)) for rows in (drawn, floor, matched)]
     return [
-        Figure(
-            group=metric.group,
+        Metric(
+            group=group.group,
             name=name,
-            unit=metric.unit if isinstance(metric.unit, str) else metric.unit[k],
+            unit=group.unit if isinstance(group.unit, str) else group.unit[k],
             value=float(value[k]),
             interval=Spread.of(columns[0][:, k]),
             floor=Spread.of(columns[1][:, k]),
             matched=Spread.of(columns[2][:, k]),
             controls={control: float(values[k]) for control, values in against.items()},
         )
-        for k, name in enumerate(metric.names)
+        for k, name in enumerate(group.names)
     ]
 
 

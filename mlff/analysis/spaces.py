@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from mlff.analysis.divergence import Binning
 from mlff.analysis.ensemble import Ensemble
-from mlff.analysis.errors import AnalysisError
 from mlff.analysis.features import Features, sizes
 from mlff.analysis.settings import AnalysisSettings
 from mlff.proteins.geometry import GeometryReference
 from mlff.proteins.validity import GeometryCheck
+from mlff.support.errors import DataError
 
 if TYPE_CHECKING:
     from mdtraj import Trajectory
@@ -46,7 +46,7 @@ class Spaces:
         tica_lag: ps.
 
     Raises:
-        AnalysisError: nothing moves, or too few frames.
+        DataError: nothing moves, or too few frames.
     """
 
     def __init__(self, fitted: Ensemble, compared: Ensemble, tica_lag: float, settings: AnalysisSettings) -> None:
@@ -97,13 +97,13 @@ def _fit_tica(features: Sequence[Array], lag: int, components: int):  # type: ig
     estimator = TICA(lagtime=lag, dim=None, scaling="kinetic_map")
     long = [values for values in features if len(values) > lag]
     if not long:
-        raise AnalysisError(f"TICA needs trajectories of more than {lag} frames; choose a shorter TICA lag")
+        raise DataError(f"TICA needs trajectories of more than {lag} frames; choose a shorter TICA lag")
     for values in long:
         estimator.partial_fit((values[:-lag], values[lag:]))
     model = estimator.fetch_model()
     available = len(model.singular_values)
     if available < 2:
-        raise AnalysisError("the reference hardly moves: its features vary in fewer than two directions")
+        raise DataError("the reference hardly moves: its features vary in fewer than two directions")
     model.dim = min(components, available)
     return model
 
@@ -113,7 +113,7 @@ def _fit_clusters(tics: Array, settings: AnalysisSettings):  # type: ignore[no-u
 
     clusters = min(settings.clusters, len(tics) // _FRAMES_PER_CLUSTER)
     if clusters < 2:
-        raise AnalysisError(f"{len(tics)} frames of the reference are too few to cluster; at least 40 are needed")
+        raise DataError(f"{len(tics)} frames of the reference are too few to cluster; at least 40 are needed")
     chosen = np.linspace(0, len(tics) - 1, min(len(tics), _MOST_CLUSTERED)).astype(int)
     estimator = KMeans(clusters, max_iter=100, tolerance=1e-4, fixed_seed=settings.seed, n_jobs=1)
     return estimator.fit(tics[chosen]).fetch_model()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlff.analysis.ensemble import Ensemble
 from mlff.proteins.alignment import kabsch_rotation
+from mlff.support.units import ANGSTROM_PER_NM
 
 if TYPE_CHECKING:
     from mdtraj import Trajectory
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 CONTACT = 4.5  # Å, between the nearest heavy atoms of two residues
-_ANGSTROM_PER_NM = 10.0
 _SHORT = 5  # residues; chains of so few have no neighbours at distance three
 
 
@@ -43,7 +43,7 @@ class StructureSums:
         if not self.pairs:
             return ones
         distances = mdtraj.compute_contacts(trajectory, self.pairs, scheme="closest-heavy", periodic=False)[0]
-        return np.concatenate([ones, _ANGSTROM_PER_NM * distances < CONTACT], axis=1)
+        return np.concatenate([ones, ANGSTROM_PER_NM * distances < CONTACT], axis=1)
 
     def fluctuation(self, trajectory: Trajectory) -> Array:
         """[F, 1 + 4M]: one, the superposed positions and their squared lengths, in Å and Å²."""
@@ -66,7 +66,7 @@ def rmsf(sums: Array) -> Array:
 
 def _mean_structure(reference: Ensemble) -> Array:
     """[M,3] in Å: frames superposed on the first one, averaged, superposed on that average, averaged again."""
-    mean = _ANGSTROM_PER_NM * reference.trajectories[0].xyz[0].astype(np.float64)
+    mean = ANGSTROM_PER_NM * reference.trajectories[0].xyz[0].astype(np.float64)
     mean -= mean.mean(0)
     for _ in range(2):
         total = np.sum([_superposed(part, mean).sum(0) for part in reference.trajectories], axis=0)
@@ -76,7 +76,7 @@ def _mean_structure(reference: Ensemble) -> Array:
 
 def _superposed(trajectory: Trajectory, target: Array) -> Array:
     """[F,M,3] in Å, about the origin; MDTraj's superposition complains aloud about structures that fell apart."""
-    xyz = torch.from_numpy(_ANGSTROM_PER_NM * trajectory.xyz.astype(np.float64))
+    xyz = torch.from_numpy(ANGSTROM_PER_NM * trajectory.xyz.astype(np.float64))
     xyz = xyz - xyz.mean(1, keepdim=True)
     rotation = kabsch_rotation(xyz, torch.from_numpy(target), torch.ones(xyz.shape[1], dtype=torch.bool))
     return (xyz @ rotation.mT).numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from mlff.support.console import command, error_console, progress
+from mlff.support.errors import InputError
+from mlff.support.files import check_exists
+from mlff.support.versions import git_commit
 
 if TYPE_CHECKING:
     from mlff.sampling.trajectories import GenerationConfig
@@ -45,8 +50,8 @@ def generate_data(
     by a training, while it grows: it is brought up to date every ten minutes and when the command ends. Needs the
     packages of `pip install 'mlff-equijump[equijump]'`.
 
-    Exit status: 0 done, or the time is over; 1 a file cannot be written, 2 wrong settings or missing packages, 130
-    stopped by Ctrl-C, 143 terminated (both continue with the same command).
+    Exit status: 0 done, or the time is over; 1 failed, 2 wrong settings, missing packages or a file that cannot be
+    written, 130 stopped by Ctrl-C, 143 terminated (both continue with the same command).
 
     Examples:
 
@@ -58,67 +63,35 @@ def generate_data(
 
         equijump generate-data -o ala2 --length 200
     """
-    overrides = {"length": length, "platform": platform}
-    raise typer.Exit(_run(config, output, preset, pdb, overrides, workers, 3600 * hours + 60 * minutes))
+    with command(resume="the same command") as stop:
+        if config is not None and preset is not None:
+            raise InputError("CONFIG and --preset exclude each other")
+        if pdb is not None and preset is None:
+            raise InputError("--pdb belongs to --preset cln025; in a CONFIG, write `systems: [{pdb: FILE}]`")
+        check_exists(config)
+        from mlff.sampling.trajectories import generate
 
-
-def _run(
-    config_file: Path | None,
-    output: Path,
-    preset: str | None,
-    pdb: Path | None,
-    overrides: dict[str, Any],
-    workers: int,
-    seconds: float,
-) -> int:
-    from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
-    from mlff.proteins.errors import StructureError
-    from mlff.sampling.peptides import GenerationStopped, PeptideError
-    from mlff.sampling.trajectories import DataError, generate
-    from mlff.support.signals import StopRequest
-    from mlff.training.environment import git_commit
-
-    set_up_logging()
-    stop = StopRequest()
-    try:
-        config = _settings(config_file, output, preset, pdb, overrides)
-        with stop.listening(), _progress() as on_progress:
+        settings = _settings(config, output, preset, pdb, {"length": length, "platform": platform})
+        with _progress() as on_progress:
             content = generate(
-                config,
+                settings,
                 output,
                 workers=workers,
-                time_limit=seconds or None,
+                time_limit=3600 * hours + 60 * minutes or None,
                 on_progress=on_progress,
-                should_stop=lambda: stop.signum != 0,
+                should_stop=stop,
                 details={"commit": git_commit()},
             )
-    except GenerationStopped:
-        error_console.print(f"stopped; the same command continues in {output}", markup=False)
-        return 128 + stop.signum
-    except (DataError, PeptideError, StructureError) as error:
-        report_error(error)
-        return WRONG_INPUT
-    except OSError as error:
-        report_error(error)
-        return FAILED
-    except KeyboardInterrupt:
-        error_console.print("stopped")
-        return 128 + signal.SIGINT
-    error_console.print(_summary(content, output), markup=False)
-    return 0
+        error_console.print(_summary(content, output), markup=False)
 
 
 def _settings(
     config_file: Path | None, output: Path, preset: str | None, pdb: Path | None, overrides: dict[str, Any]
-) -> GenerationConfig | None:
-    """The settings asked for; None: those of the folder."""
-    from mlff.sampling.trajectories import DataError, GenerationConfig, load_config, parse_config
+) -> GenerationConfig:
+    """The settings asked for; without any those of the folder."""
+    from mlff.sampling.trajectories import GenerationConfig, load_config, parse_config
     from mlff.sampling.trajectories import preset as preset_of
 
-    if config_file is not None and preset is not None:
-        raise DataError("CONFIG and --preset exclude each other")
-    if pdb is not None and preset is None:
-        raise DataError("--pdb belongs to --preset cln025; in a CONFIG, write `systems: [{pdb: FILE}]`")
     kept = output / "config.yaml"
     if config_file is not None:
         config = load_config(config_file)
@@ -149,32 +122,21 @@ def _summary(content: dict[str, Any], output: Path) -> str:
 @contextmanager
 def _progress() -> Iterator[Callable[[float, float], None]]:
     """A bar over the nanoseconds; a line every ten minutes where standard error is no terminal."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from mlff.commands.common import error_console
-
-    begin: list[tuple[float, float]] = []
-
-    def text(done: float, total: float) -> str:
-        now = time.monotonic()
-        if not begin:
-            begin.append((now, done))
-        seconds = now - begin[0][0]
-        rate = _SECONDS_PER_DAY * (done - begin[0][1]) / seconds if seconds > 0 else 0.0
-        return f"{done:.4g} of {total:g} ns, {rate:.0f} ns/day"
-
-    if not error_console.is_terminal:
-        spoken = [time.monotonic()]
-
-        def speak(done: float, total: float) -> None:
-            words = text(done, total)
-            if time.monotonic() - spoken[0] > _LINE_EVERY:
-                spoken[0] = time.monotonic()
-                error_console.print(words, markup=False)
-
-        yield speak
-        return
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=error_console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total, description=text(done, total))
+    begun, first, spoken = time.monotonic(), None, time.monotonic()
+    with progress(*columns) as update:
+
+        def show(done: float, total: float) -> None:
+            nonlocal begun, first, spoken
+            now = time.monotonic()
+            if first is None:
+                begun, first = now, done
+            rate = _SECONDS_PER_DAY * (done - first) / (now - begun) if now > begun else 0.0
+            text = f"{done:.4g} of {total:g} ns, {rate:.0f} ns/day"
+            if update is not None:
+                update(completed=done, total=total, description=text)
+            elif now - spoken > _LINE_EVERY:
+                spoken = now
+                error_console.print(text, markup=False)
+
+        yield show

@@ -3,9 +3,11 @@
 from mlff.proteins.alignment import align, kabsch_rotation
 from mlff.proteins.cloud import TensorCloud
 from mlff.proteins.conversion import cloud_from_trajectory, trajectory_from_cloud
-from mlff.proteins.errors import StructureError
 from mlff.proteins.layout import CloudLayout
 from mlff.proteins.relabelling import random_relabelling, relabelled, relabelling
+from mlff.support.errors import DataError
+
+StructureError = DataError  # its name in earlier versions
 
 __all__ = [
     "CloudLayout",

@@ -9,11 +9,10 @@ import torch
 
 from mlff.proteins.cloud import TensorCloud
 from mlff.proteins.layout import CloudLayout
+from mlff.support.units import ANGSTROM_PER_NM
 
 if TYPE_CHECKING:
     from mdtraj import Trajectory
-
-_ANGSTROM_PER_NM = 10.0
 
 
 def cloud_from_trajectory(
@@ -25,10 +24,10 @@ def cloud_from_trajectory(
         trajectory: any MDTraj trajectory without solvent; hydrogens are left out.
 
     Raises:
-        StructureError: see :meth:`CloudLayout.of` and :meth:`CloudLayout.check_chains`.
+        DataError: see :meth:`CloudLayout.of` and :meth:`CloudLayout.check_chains`.
     """
     layout = CloudLayout.of(trajectory.topology)
-    xyz = torch.from_numpy(trajectory.xyz[:, layout.heavy_atoms.numpy()].astype(np.float64) * _ANGSTROM_PER_NM)
+    xyz = torch.from_numpy(trajectory.xyz[:, layout.heavy_atoms.numpy()].astype(np.float64) * ANGSTROM_PER_NM)
     cloud = layout.cloud(xyz.to(dtype))
     layout.check_chains(cloud)
     return cloud, layout
@@ -47,5 +46,5 @@ def trajectory_from_cloud(cloud: TensorCloud, layout: CloudLayout, time: np.ndar
 
     if cloud.residues.ndim == 1:
         cloud = TensorCloud.collate([cloud])
-    xyz = layout.atoms(cloud).detach().cpu().double().numpy() / _ANGSTROM_PER_NM
+    xyz = layout.atoms(cloud).detach().cpu().double().numpy() / ANGSTROM_PER_NM
     return mdtraj.Trajectory(xyz.astype(np.float32), layout.topology, time=time)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
-from mlff.proteins.errors import StructureError
 from mlff.proteins.layout import CloudLayout
 from mlff.proteins.residues import ANCHOR, CARBON, NITROGEN, RESIDUE_NAMES, atom_name
+from mlff.support.errors import DataError
+from mlff.support.settings import Section
 
 if TYPE_CHECKING:
     from mdtraj.core.topology import Chain
@@ -117,13 +118,11 @@ class GeometryTerms:
         return (np.cross(b - a, axis) * np.cross(axis, d - c)).sum(-1) > 0.0
 
 
-class GeometryReference(BaseModel):
+class GeometryReference(Section):
     """Mean bond lengths and angles of simulations, and the handedness of their stereocentres, by names of terms.
 
     ``model_dump_json`` and ``model_validate_json`` write and read it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bonds: dict[str, float] = Field(description="mean length, Å")
     angles: dict[str, float] = Field(description="mean, degrees")
@@ -134,7 +133,7 @@ class GeometryReference(BaseModel):
         """Means over simulations, each given by its layout and heavy atoms [F, M, 3] in Å.
 
         Raises:
-            StructureError: no frames at all.
+            DataError: no frames at all.
         """
         bonds, angles, centres = _Means(), _Means(), _Means()
         for layout, atoms in simulations:
@@ -144,7 +143,7 @@ class GeometryReference(BaseModel):
             angles.add(terms.angle_names, terms.angle_values(atoms))
             centres.add(terms.centre_names, terms.handedness(atoms))
         if not bonds.values:
-            raise StructureError("a geometry reference needs at least one frame")
+            raise DataError("a geometry reference needs at least one frame")
         return GeometryReference(
             bonds=bonds.values,
             angles=angles.values,
@@ -155,7 +154,7 @@ class GeometryReference(BaseModel):
         """[B] in Å for these terms.
 
         Raises:
-            StructureError: a bond that was not in the simulations.
+            DataError: a bond that was not in the simulations.
         """
         return _looked_up(self.bonds, terms.bond_names, "bond")
 
@@ -163,7 +162,7 @@ class GeometryReference(BaseModel):
         """[A] in degrees for these terms.
 
         Raises:
-            StructureError: an angle that was not in the simulations.
+            DataError: an angle that was not in the simulations.
         """
         return _looked_up(self.angles, terms.angle_names, "angle")
 
@@ -194,7 +193,9 @@ def _looked_up(table: dict[str, float], names: tuple[str, ...], kind: str) -> Fl
     values = [table.get(name, table.get(_without_residues(name))) for name in names]
     for name, value in zip(names, values, strict=True):
         if value is None:
-            raise StructureError(f"the reference geometry knows no {kind} {name}: no such residue was simulated for it")
+            raise DataError(
+                f"the reference geometry knows no {kind} {name}", hint="no such residue was simulated for it"
+            )
     return np.array(values, dtype=np.float64)
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mlff.proteins.cloud import TensorCloud
-from mlff.proteins.errors import StructureError
 from mlff.proteins.residues import (
     ACE,
     ANCHOR,
@@ -23,6 +22,7 @@ from mlff.proteins.residues import (
     channel_names,
     residue_token,
 )
+from mlff.support.errors import DataError
 
 if TYPE_CHECKING:
     from mdtraj import Topology
@@ -62,7 +62,7 @@ class CloudLayout:
         """The layout of an MDTraj topology; hydrogens are left out.
 
         Raises:
-            StructureError: a residue or an atom that is not in the tables, a missing heavy atom, no residue at all.
+            DataError: a residue or an atom that is not in the tables, a missing heavy atom, no residue at all.
         """
         heavy_atoms = [atom.index for atom in topology.atoms if not _is_hydrogen(atom)]
         heavy = topology.subset(heavy_atoms)
@@ -70,7 +70,7 @@ class CloudLayout:
             atom.serial = None  # numbers that count hydrogens would be written into bonds of other atoms
         residues = list(heavy.residues)
         if not residues:
-            raise StructureError("the structure has no heavy atom")
+            raise DataError("the structure has no heavy atom")
         labels = tuple(_label(residue) for residue in residues)
         tokens = [_token(residue, label) for residue, label in zip(residues, labels, strict=True)]
         channels = [_channels(*entry) for entry in zip(residues, tokens, labels, strict=True)]
@@ -113,7 +113,7 @@ class CloudLayout:
         """Check that neighbours in a chain are bonded, in every frame.
 
         Raises:
-            StructureError: a bond C-N of more than 2 Å; the message names the residues.
+            DataError: a bond C-N of more than 2 Å; the message names the residues.
         """
         first = torch.nonzero(self.chains[1:] == self.chains[:-1]).flatten().to(cloud.residues.device)
         carbon = (cloud.positions + cloud.coordinates[..., CARBON])[..., first, :]
@@ -124,11 +124,12 @@ class CloudLayout:
         if bool(broken.any()):
             where = torch.nonzero(broken)[0].tolist()
             residue = int(first[where[-1]])
-            frame = f" in frame {where[0]}" if len(where) > 1 else ""
-            raise StructureError(
-                f"broken chain{frame}: C of {self.labels[residue]} and N of {self.labels[residue + 1]} are "
-                f"{float(bonds[tuple(where)]):.2f} Å apart; model the missing residues, give the parts chains of their "
-                "own, or make molecules whole that a periodic box has cut"
+            raise DataError(
+                f"broken chain: C of {self.labels[residue]} and N of {self.labels[residue + 1]} are "
+                f"{float(bonds[tuple(where)]):.2f} Å apart",
+                frame=where[0] if len(where) > 1 else None,
+                hint="model the missing residues, give the parts chains of their own, or make molecules whole that a "
+                "periodic box has cut",
             )
 
 
@@ -144,9 +145,10 @@ def _label(residue: Residue) -> str:
 def _token(residue: Residue, label: str) -> int:
     token = residue_token(residue.name)
     if token is None:
-        raise StructureError(
-            f"unknown residue {label}; known are {', '.join(RESIDUE_NAMES[1:])}. Solvent and ligands have to be "
-            "removed, in MDTraj with traj.atom_slice(traj.topology.select('protein'))"
+        raise DataError(
+            f"unknown residue {label}",
+            hint=f"known are {', '.join(RESIDUE_NAMES[1:])}. Solvent and ligands have to be removed, in MDTraj with "
+            "traj.atom_slice(traj.topology.select('protein'))",
         )
     return token
 
@@ -157,19 +159,19 @@ def _channels(residue: Residue, token: int, label: str) -> list[int]:
     for atom in residue.atoms:
         name = atom_name(token, atom.name)
         if not name or name not in names:
-            raise StructureError(f"{label} has an atom {atom.name}, which no standard {RESIDUE_NAMES[token]} has")
+            raise DataError(f"{label} has an atom {atom.name}, which no standard {RESIDUE_NAMES[token]} has")
         channel = names.index(name)
         if channel in found:
-            raise StructureError(f"{label} has two atoms {name}; keep one of the alternative locations")
+            raise DataError(f"{label} has two atoms {name}", hint="keep one of the alternative locations")
         found[channel] = atom.index
     missing = [name for i, name in enumerate(names) if name and i not in found and i != TERMINAL_OXYGEN]
     if names[ANCHOR] in missing:
-        raise StructureError(
-            f"{label} has no anchor: its atom {names[ANCHOR]} is missing; coarse or partial residues "
-            "have to be completed, for example with PDBFixer"
+        raise DataError(
+            f"{label} has no anchor: its atom {names[ANCHOR]} is missing",
+            hint="coarse or partial residues have to be completed, for example with PDBFixer",
         )
     if missing:
-        raise StructureError(f"{label} lacks {', '.join(missing)}; complete the structure, for example with PDBFixer")
+        raise DataError(f"{label} lacks {', '.join(missing)}", hint="complete the structure, for example with PDBFixer")
     return [found.get(channel, -1) for channel in range(NUM_CHANNELS)]
 
 

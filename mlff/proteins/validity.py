@@ -6,18 +6,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mlff.proteins.geometry import Floats, GeometryReference, GeometryTerms, Integers
 from mlff.proteins.layout import CloudLayout
+from mlff.support.settings import Section
 
 _CHUNK = 2_000_000  # distances at a time
 
 
-class ValidityLimits(BaseModel):
+class ValidityLimits(Section):
     """What counts as an outlier. Thermal motion at 300 K passes 0.1 Å with about one bond in 1600, 15° very rarely."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bond: float = Field(default=0.1, gt=0, description="Å from the mean of the simulations")
     angle: float = Field(default=15.0, gt=0, description="degrees from the mean of the simulations")
@@ -57,7 +56,7 @@ class GeometryCheck:
         limits: what counts as an outlier.
 
     Raises:
-        StructureError: a bond or an angle that the reference does not know.
+        DataError: a bond or an angle that the reference does not know.
     """
 
     def __init__(self, layout: CloudLayout, reference: GeometryReference, limits: ValidityLimits | None = None) -> None:

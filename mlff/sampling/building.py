@@ -7,8 +7,7 @@ flanking glycines of G-X...-G with atoms taken away, which keeps every peptide b
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -20,7 +19,7 @@ from mlff.sampling.residues import check_sequence
 
 if TYPE_CHECKING:
     from Bio.PDB.Residue import Residue
-    from openmm.app import ForceField, Topology
+    from openmm.app import ForceField, Modeller, Topology
 
 Solvent = Literal["none", "gbn2"]
 
@@ -48,7 +47,7 @@ def force_field(solvent: Solvent) -> ForceField:
     """AMBER14, for vacuum or with the implicit water model GBn2. Cached, as its files are long.
 
     Raises:
-        PeptideError: OpenMM is not installed.
+        InputError: OpenMM is not installed.
     """
     require_packages("openmm")
     from openmm.app import ForceField
@@ -65,7 +64,7 @@ def capped_peptide(sequence: str, dihedrals: Sequence[tuple[float, float]] | Non
         dihedrals: (phi, psi) in degrees of each residue; None: extended. The phi of proline stays that of its ring.
 
     Raises:
-        PeptideError: unknown residue, or OpenMM, PeptideBuilder or biopython is not installed.
+        InputError: unknown residue, or OpenMM, PeptideBuilder or biopython is not installed.
         ValueError: not one pair of dihedrals for each residue.
     """
     check_sequence(sequence)
@@ -113,26 +112,35 @@ def _heavy_atoms(residues: Sequence[Residue]) -> Peptide:
     return Peptide(topology, np.asarray(positions, dtype=np.float64))
 
 
-def _with_hydrogens(peptide: Peptide) -> Peptide:
-    from openmm import Platform, unit
-    from openmm.app import Modeller
+def add_hydrogens(modeller: Modeller, variants: list[str | None] | None = None) -> Peptide:
+    """The molecule of an OpenMM modeller with the hydrogens it has at pH 7; the same at every call.
 
-    modeller = Modeller(peptide.topology, peptide.positions * unit.angstrom)
-    # Named explicitly because the default for histidine depends on the surroundings.
-    variants = ["HIE" if residue.name == "HIS" else None for residue in modeller.topology.residues()]
-    with _repeatable_random_numbers():
+    Args:
+        variants: of each residue; None: OpenMM's choice.
+
+    Raises:
+        ValueError: the force field does not know the molecule.
+    """
+    from openmm import Platform, unit
+
+    state = random.getstate()
+    # OpenMM places hydrogens with Python's global generator.
+    random.seed(0)
+    try:
         platform = Platform.getPlatformByName("Reference")
         modeller.addHydrogens(force_field("none"), pH=7.0, variants=variants, platform=platform)
+    finally:
+        random.setstate(state)
     positions = np.array(modeller.positions.value_in_unit(unit.angstrom), dtype=np.float64)
     return Peptide(modeller.topology, positions)
 
 
-@contextmanager
-def _repeatable_random_numbers() -> Iterator[None]:
-    """OpenMM places hydrogens with Python's global generator: seeded here and put back afterwards."""
-    state = random.getstate()
-    random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(state)
+def _with_hydrogens(peptide: Peptide) -> Peptide:
+    from openmm import unit
+    from openmm.app import Modeller
+
+    modeller = Modeller(peptide.topology, peptide.positions * unit.angstrom)
+    # Named explicitly because the default for histidine depends on the surroundings.
+    return add_hydrogens(
+        modeller, ["HIE" if residue.name == "HIS" else None for residue in modeller.topology.residues()]
+    )

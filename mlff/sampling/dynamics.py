@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mlff.sampling.building import Peptide, Solvent, force_field
-from mlff.sampling.errors import PeptideError
+from mlff.support.errors import InputError, RunError
+from mlff.support.settings import Section
 
 if TYPE_CHECKING:
-    from openmm import Context
+    from openmm import Context, LangevinMiddleIntegrator, System
+    from openmm.app import Topology
 
 # Up to about this size the simple loops of the Reference platform are faster than the CPU platform.
 _SMALL = 100
@@ -21,10 +23,8 @@ _SMALL = 100
 _TORN = 3.0
 
 
-class DynamicsConfig(BaseModel):
+class DynamicsConfig(Section):
     """Langevin dynamics (middle scheme). Heavier hydrogens leave the distribution of structures as it is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     time_step: float = Field(default=2.0, gt=0, le=10, description="fs")
     friction: float = Field(default=1.0, gt=0, description="1/ps")
@@ -36,7 +36,8 @@ def minimise(peptide: Peptide, solvent: Solvent) -> Peptide:
     """The peptide in the nearest minimum of the force field.
 
     Raises:
-        PeptideError: OpenMM fails.
+        InputError: the force field does not know the molecule.
+        RunError: OpenMM fails.
     """
     from openmm import LocalEnergyMinimizer, OpenMMException
 
@@ -44,7 +45,7 @@ def minimise(peptide: Peptide, solvent: Solvent) -> Peptide:
     try:
         LocalEnergyMinimizer.minimize(context, 10.0, 500)
     except OpenMMException as error:
-        raise PeptideError(f"minimisation failed: {error}") from error
+        raise RunError(f"minimisation failed: {error}") from error
     return Peptide(peptide.topology, _positions(context))
 
 
@@ -68,7 +69,8 @@ def sample(
         seed: 0 to 2**31 - 1, for velocities and random forces.
 
     Raises:
-        PeptideError: the trajectory exploded.
+        InputError: the force field does not know the molecule.
+        RunError: the trajectory exploded.
     """
     from openmm import OpenMMException
 
@@ -90,24 +92,52 @@ def sample(
                 raise OpenMMException("the molecule is torn apart")
             yield step, positions
     except OpenMMException as error:
-        raise PeptideError(
+        raise RunError(
             f"dynamics at {temperature:g} K failed near step {step}: {error}; use a shorter time_step"
         ) from error
 
 
-def _context(peptide: Peptide, solvent: Solvent, dynamics: DynamicsConfig, temperature: float, seed: int) -> Context:
-    from openmm import Context, LangevinMiddleIntegrator, Platform, unit
-    from openmm.app import HBonds, NoCutoff
+def create_system(
+    topology: Topology, solvent: Solvent, dynamics: DynamicsConfig, *, cutoff: float | None = None, centred: bool = True
+) -> System:
+    """The OpenMM system of a topology, with a cutoff in nm or without.
 
-    system = force_field(solvent).createSystem(
-        peptide.topology,
-        nonbondedMethod=NoCutoff,
-        constraints=HBonds if dynamics.constraints == "h-bonds" else None,
-        hydrogenMass=dynamics.hydrogen_mass * unit.amu,
-    )
-    integrator = LangevinMiddleIntegrator(
+    Args:
+        centred: whether the motion of the centre of mass is removed.
+
+    Raises:
+        InputError: the force field does not know the molecule.
+    """
+    from openmm import unit
+    from openmm.app import CutoffNonPeriodic, HBonds, NoCutoff
+
+    try:
+        return force_field(solvent).createSystem(
+            topology,
+            nonbondedMethod=NoCutoff if cutoff is None else CutoffNonPeriodic,
+            nonbondedCutoff=(cutoff or 1.0) * unit.nanometer,
+            constraints=HBonds if dynamics.constraints == "h-bonds" else None,
+            hydrogenMass=dynamics.hydrogen_mass * unit.amu,
+            removeCMMotion=centred,
+        )
+    except ValueError as error:
+        raise InputError(f"the force field cannot take it: {error}") from error
+
+
+def langevin_integrator(dynamics: DynamicsConfig, temperature: float) -> LangevinMiddleIntegrator:
+    """The integrator of OpenMM for a temperature in K."""
+    from openmm import LangevinMiddleIntegrator, unit
+
+    return LangevinMiddleIntegrator(
         temperature * unit.kelvin, dynamics.friction / unit.picosecond, dynamics.time_step * unit.femtosecond
     )
+
+
+def _context(peptide: Peptide, solvent: Solvent, dynamics: DynamicsConfig, temperature: float, seed: int) -> Context:
+    from openmm import Context, Platform, unit
+
+    system = create_system(peptide.topology, solvent, dynamics)
+    integrator = langevin_integrator(dynamics, temperature)
     # OpenMM takes 0 for "any seed".
     integrator.setRandomNumberSeed(seed + 1)
     if solvent == "none" and system.getNumParticles() <= _SMALL:

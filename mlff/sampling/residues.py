@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlff.sampling.errors import PeptideError
+from mlff.support.errors import InputError
 
 # Histidine is neutral with its hydrogen on N-epsilon (HIE); cysteine and tyrosine are protonated.
 NAMES = {
@@ -34,13 +34,13 @@ def check_sequence(sequence: str) -> str:
     """The sequence, if it consists of one-letter codes of standard residues.
 
     Raises:
-        PeptideError: empty, or a letter that is no standard residue.
+        InputError: empty, or a letter that is no standard residue.
     """
     if not sequence:
-        raise PeptideError("a sequence needs at least one residue")
+        raise InputError("a sequence needs at least one residue")
     unknown = sorted(set(sequence) - set(NAMES))
     if unknown:
-        raise PeptideError(
+        raise InputError(
             f"sequence {sequence!r}: no standard residue has the letter {', '.join(map(repr, unknown))}; "
             f"these have one: {''.join(NAMES)}"
         )
@@ -51,7 +51,7 @@ def capped_name(sequence: str) -> str:
     """Three-letter name with caps, e.g. ``ACE-ALA-NME``.
 
     Raises:
-        PeptideError: as `check_sequence`.
+        InputError: as `check_sequence`.
     """
     return "-".join(["ACE", *(NAMES[letter] for letter in check_sequence(sequence)), "NME"])
 
@@ -60,6 +60,6 @@ def total_charge(sequence: str) -> int:
     """Charge (e) of the capped peptide at pH 7.
 
     Raises:
-        PeptideError: as `check_sequence`.
+        InputError: as `check_sequence`.
     """
     return sum(_CHARGES.get(letter, 0) for letter in check_sequence(sequence))

@@ -5,51 +5,68 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from mlff.sampling.errors import GenerationStopped
+from mlff.support.errors import Interrupted, RunError
 
-LOOK_EVERY = 0.2  # s, at what the workers have made and at requests to stop
+_LOOK_EVERY = 0.2  # s, at what the workers have made and at requests to stop
 
-_T = TypeVar("_T")
-
-
-class WorkerPool:
-    """Of :func:`worker_pool`."""
-
-    def __init__(self, pool: ProcessPoolExecutor, counter: Any) -> None:
-        self._pool, self._counter = pool, counter
-
-    def submit(self, function: Callable[..., _T], *args: object) -> Future[_T]:
-        """Call a function of a module in a worker, where it calls :func:`count`."""
-        return self._pool.submit(function, *args)
-
-    @property
-    def made(self) -> int:
-        """How many have been counted."""
-        return int(self._counter.value)
+J = TypeVar("J")
 
 
-@contextmanager
-def worker_pool(workers: int, made: int, error: type[Exception]) -> Iterator[WorkerPool]:
-    """Processes until the end of the block: then what runs ends at its next count, and what waits never starts.
+def run_jobs(
+    work: Callable[..., object],
+    waiting: Callable[[Collection[J]], Sequence[J]],
+    arguments: Callable[[J], tuple[object, ...]],
+    *,
+    workers: int,
+    made: int,
+    on_done: Callable[[J], None],
+    on_look: Callable[[int], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Call a function for every job in processes, until none waits and none runs.
+
+    When this ends, by an exception too, what runs ends at its next :func:`count`, and what waits never starts.
 
     Args:
+        work: function of a module, which calls :func:`count`.
+        waiting: jobs that may begin, the most urgent first, given those that run.
+        arguments: of ``work`` for a job.
+        workers: processes.
         made: from which on workers count.
-        error: raised when a worker was killed.
+        on_done: called with each finished job.
+        on_look: called several times a second with how many have been counted.
+        should_stop: looked at as often.
+
+    Raises:
+        Interrupted: ``should_stop`` said so.
+        RunError: a worker was killed.
+        Exception: of the first job that fails.
     """
     # spawn: a forked process would inherit the threads and locks of libraries in this one.
     context = multiprocessing.get_context("spawn")
     counter, stop = context.Value("q", made), context.Event()
+    running: dict[Future[object], J] = {}
     with ProcessPoolExecutor(workers, context, _begin, (counter, stop)) as pool:
         try:
-            yield WorkerPool(pool, counter)
+            while True:
+                for job in waiting(running.values())[: workers - len(running)]:
+                    running[pool.submit(work, *arguments(job))] = job
+                if not running:
+                    return
+                finished, _ = wait(running, _LOOK_EVERY, FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                    on_done(running.pop(future))
+                on_look(counter.value)
+                if should_stop():
+                    raise Interrupted
         except BrokenProcessPool as broken:
-            raise error("a worker process was killed (out of memory?); the same command continues") from broken
+            raise RunError("a worker process was killed (out of memory?); the same command continues") from broken
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -59,13 +76,13 @@ def count(number: int = 1) -> None:
     """Count what this worker has made.
 
     Raises:
-        GenerationStopped: the block of the pool has ended, or the process that it belongs to.
+        Interrupted: the jobs have ended, or the process that started them.
     """
     with _Worker.counter.get_lock():
         _Worker.counter.value += number
     parent = multiprocessing.parent_process()
     if _Worker.stop.is_set() or parent is None or not parent.is_alive():
-        raise GenerationStopped
+        raise Interrupted
 
 
 class _Worker:

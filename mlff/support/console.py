@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.progress import Progress, ProgressColumn
 
 from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError
 from mlff.support.signals import StopRequest
@@ -55,10 +57,21 @@ def command(resume: str | None = None) -> Iterator[StopRequest]:
             yield stop
     except KeyboardInterrupt as error:
         stopped(resume)
-        raise typer.Exit(128 + (error.signum if isinstance(error, Interrupted) else signal.SIGINT)) from error
+        signum = stop.signum or (error.signum if isinstance(error, Interrupted) else signal.SIGINT)
+        raise typer.Exit(128 + signum) from error
     except tuple(kind for kind, _ in _STATUS) as error:
         report_error(error)
         raise typer.Exit(next(status for kind, status in _STATUS if isinstance(error, kind))) from error
+
+
+@contextmanager
+def progress(*columns: ProgressColumn) -> Iterator[Callable[..., None] | None]:
+    """A bar below the log lines, as the ``update`` of a rich progress; None where standard error is no terminal."""
+    if not error_console.is_terminal:
+        yield None
+        return
+    with Progress(*columns, console=error_console, transient=True) as shown:
+        yield partial(shown.update, shown.add_task("", total=None))
 
 
 def stopped(resume: str | None) -> None:

@@ -80,6 +80,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(message or f"stopped by signal {signum}")
         self.signum = int(signum)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.signum, str(self))
+
 
 def _rebuild(kind: type[DataError], *given: object) -> DataError:
     reason, file, frame, hint = given

@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from mlff.support.versions import installed_versions
+from mlff.support.versions import git_commit, installed_versions
 
 _PACKAGES = ("mlff-equijump", "torch", "lightning", "ase", "numpy", "vesin")
 
@@ -59,19 +58,6 @@ def hardware(device: torch.device) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that matter for a result."""
     return installed_versions(_PACKAGES)
-
-
-def git_commit() -> str | None:
-    """Commit of the source checkout this package runs from, with ``-dirty`` for local changes; None elsewhere."""
-    folder = Path(__file__).resolve().parents[2]
-    if not (folder / ".git").exists():
-        return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None
 
 
 def _processor() -> str:

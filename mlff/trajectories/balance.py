@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from mlff.support.errors import DataError
 from mlff.support.files import replacing
-from mlff.trajectories.errors import DataError
+from mlff.support.packages import require_packages
+from mlff.support.settings import Section
 from mlff.trajectories.features import VERSION, features
 from mlff.trajectories.fingerprint import fingerprint
 from mlff.trajectories.format import Split
@@ -22,13 +24,11 @@ _FRAMES_PER_CLUSTER = 20
 _MAX_FITTED = 50_000  # frames that place the centres of clusters
 
 
-class BalanceConfig(BaseModel):
+class BalanceConfig(Section):
     """How sources are reweighted: TICA (Pérez-Hernández et al., J. Chem. Phys. 139, 015102 (2013)), then k-means.
 
     EquiJump (arXiv:2410.09667) draws a cluster first and a frame of it second.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fraction: float = Field(default=0.5, ge=0, le=1, description="share of sources drawn cluster by cluster")
     lag: float = Field(default=10.0, gt=0, description="ps, of TICA; rounded to frames")
@@ -40,7 +40,7 @@ class BalanceConfig(BaseModel):
 def cluster_labels(system: SystemData, config: BalanceConfig, split: Split = "train") -> NDArray[np.int64]:
     """Cluster of every row of ``SystemData.atoms`` of a split; -1 for the other rows.
 
-    Computed once and kept beside the data, under a name that depends on settings and frames.
+    Computed once and kept next to the data, under a name that depends on settings and frames.
 
     Raises:
         DataError: no trajectory longer than the lag of TICA, or deeptime is not installed.
@@ -67,10 +67,8 @@ def _slow_coordinates(
     system: SystemData, trajectories: list[NDArray[np.float32]], config: BalanceConfig
 ) -> NDArray[np.float64]:
     """All frames in the first coordinates of TICA, [F,dimensions]."""
-    try:
-        from deeptime.decomposition import TICA
-    except ImportError as error:
-        raise DataError("deeptime is not installed; run: pip install 'mlff-equijump[equijump]'") from error
+    require_packages("equijump", "deeptime")
+    from deeptime.decomposition import TICA
 
     lag = max(1, round(config.lag / system.frame_interval))
     described = [features(system.layout, atoms) for atoms in trajectories]

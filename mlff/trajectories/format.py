@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from mlff.support.errors import DataError
 from mlff.support.files import write_text
-from mlff.trajectories.errors import DataError
+from mlff.support.settings import Section, read_mapping, validated
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -21,11 +20,7 @@ SYSTEM_FILE = "system.json"
 SCHEMA_VERSION = 1
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Conditions(_Section):
+class Conditions(Section):
     """How the dynamics ran; None where it is not known."""
 
     force_field: str | None = None
@@ -37,7 +32,7 @@ class Conditions(_Section):
     constraints: str | None = None
 
 
-class TrajectoryRecord(_Section):
+class TrajectoryRecord(Section):
     """One trajectory: a file that MDTraj reads, relative to the folder of the description."""
 
     file: Path
@@ -48,7 +43,7 @@ class TrajectoryRecord(_Section):
     cut: str | None = Field(default=None, description="why it is shorter than it ran")
 
 
-class SystemRecord(_Section):
+class SystemRecord(Section):
     """Trajectories of one molecule under one condition.
 
     A system whose ``split`` is not ``train`` is a sequence that training never sees; its trajectories all have that
@@ -99,11 +94,7 @@ def read_record(path: Path) -> SystemRecord:
     Raises:
         DataError: unreadable, not JSON or YAML, unknown or bad field; one line for each field.
     """
-    content = read_mapping(path)
-    try:
-        record = SystemRecord.model_validate(content)
-    except ValidationError as error:
-        raise DataError(validation_message(error, str(path))) from error
+    record = validated(SystemRecord, read_mapping(path, error=DataError), str(path), error=DataError)
     default = path.parent.resolve().name if path.name == SYSTEM_FILE else path.stem
     return record if record.name else record.model_copy(update={"name": default})
 
@@ -111,35 +102,3 @@ def read_record(path: Path) -> SystemRecord:
 def write_record(record: SystemRecord, path: Path) -> None:
     """Write JSON, whole or not at all."""
     write_text(path, json.dumps(record.model_dump(mode="json"), indent=1) + "\n")
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, in hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """A JSON or YAML file of fields.
-
-    Raises:
-        DataError: unreadable, or something else.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not valid YAML or JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected fields such as 'systems:' or 'topology:' at the top level")
-    return content
-
-
-def validation_message(error: ValidationError, source: str) -> str:
-    """One line for each bad field."""
-    lines = []
-    for item in error.errors():
-        field = ".".join(map(str, item["loc"])) or "(whole file)"
-        lines.append(f"{source}: {field}: {item['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)

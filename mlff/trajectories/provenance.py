@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mlff.trajectories.format import SYSTEM_FILE, sha256_of
+from mlff.support.files import sha256_of
+from mlff.trajectories.format import SYSTEM_FILE
 from mlff.trajectories.reading import SystemData
 
 

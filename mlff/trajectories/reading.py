@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlff.proteins.errors import StructureError
 from mlff.proteins.layout import CloudLayout
 from mlff.proteins.residues import RESIDUE_NAMES
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import DataError
+from mlff.support.files import sha256_of
+from mlff.support.packages import require_packages
+from mlff.support.settings import read_mapping
+from mlff.support.units import ANGSTROM_PER_NM
 from mlff.trajectories.format import (
     DATASET_FILE,
     SYSTEM_FILE,
@@ -22,15 +25,12 @@ from mlff.trajectories.format import (
     Split,
     SystemRecord,
     TrajectoryRecord,
-    read_mapping,
     read_record,
-    sha256_of,
 )
 
 if TYPE_CHECKING:
     from mdtraj import Topology
 
-_ANGSTROM_PER_NM = 10.0
 _AT_A_TIME = 20_000  # frames; clouds take several times the memory of atoms
 
 
@@ -98,7 +98,7 @@ def load_dataset(source: Path | str | Sequence[Path | str]) -> tuple[SystemData,
     Raises:
         DataError: nothing to read, a bad description, a missing, damaged or changed file, a file named more than once,
             a sequence on both sides of a split, or mdtraj is not installed.
-        StructureError: a topology that is no protein or peptide.
+        DataError: a topology that is no protein or peptide.
     """
     sources = [source] if isinstance(source, str | Path) else list(source)
     files = [file for entry in sources for file in _descriptions(Path(entry))]
@@ -116,33 +116,33 @@ def _descriptions(source: Path) -> list[Path]:
         return [source / SYSTEM_FILE]
     if not (source / DATASET_FILE).is_file():
         raise DataError(
-            f"{source}: no data; expected a folder with {DATASET_FILE} or {SYSTEM_FILE}, as `equijump generate-data` "
-            "writes it, or a YAML or JSON file that describes trajectories"
+            "no data",
+            file=source,
+            hint=f"expected a folder with {DATASET_FILE} or {SYSTEM_FILE}, as `equijump generate-data` writes it, or a "
+            "YAML or JSON file that describes trajectories",
         )
-    entries = read_mapping(source / DATASET_FILE).get("systems")
+    entries = read_mapping(source / DATASET_FILE, error=DataError).get("systems")
     if not isinstance(entries, list) or not all(
         isinstance(e, dict) and isinstance(e.get("name"), str) for e in entries
     ):
-        raise DataError(f"{source / DATASET_FILE}: systems: expected a list of entries with a name")
+        raise DataError("systems: expected a list of entries with a name", file=source / DATASET_FILE)
     return [source / entry["name"] / SYSTEM_FILE for entry in entries]
 
 
 def _load_system(record: SystemRecord, folder: Path) -> SystemData:
-    try:
-        import mdtraj
-    except ImportError as error:
-        raise DataError("mdtraj is not installed; run: pip install 'mlff-equijump[equijump]'") from error
+    require_packages("equijump", "mdtraj")
+    import mdtraj
 
     path = folder / record.topology
     try:
         topology = mdtraj.load_topology(str(path))
     except Exception as error:  # readers of many formats raise many kinds
-        raise DataError(f"{path}: not a readable topology ({error or type(error).__name__})") from error
+        raise DataError(f"not a readable topology ({error or type(error).__name__})", file=path) from error
     chosen = _selected(topology, record.atoms, path)
     try:
         layout = CloudLayout.of(topology.subset(chosen))
-    except StructureError as error:
-        raise StructureError(f"{path}: {error}") from error
+    except DataError as error:
+        raise DataError(error.reason, file=path, hint=error.hint) from error
     heavy = chosen[layout.heavy_atoms.numpy()]
     pieces = [_frames(folder, entry, topology, heavy, layout) for entry in record.trajectories]
     first = np.cumsum([0, *map(len, pieces)]).tolist()
@@ -178,9 +178,10 @@ def _selected(topology: Topology, selection: str | None, path: Path) -> np.ndarr
     try:
         chosen = np.asarray(topology.select(selection))
     except Exception as error:  # the parser of selections raises kinds of its own
-        raise DataError(f"atoms: {selection!r} is no selection that MDTraj understands ({error})") from error
+        reason = f"atoms: {selection!r} is no selection that MDTraj understands ({error})"
+        raise DataError(reason, file=path) from error
     if not len(chosen):
-        raise DataError(f"atoms: {selection!r} selects nothing in {path}")
+        raise DataError(f"atoms: {selection!r} selects nothing", file=path)
     return chosen
 
 
@@ -198,25 +199,24 @@ def _frames(
         mdtraj.load_frame(str(path), 0, top=topology)
         trajectory = mdtraj.load(str(path), top=topology, atom_indices=heavy)
     except Exception as error:  # as above
-        raise DataError(
-            f"{path}: not a readable trajectory of this topology ({error or type(error).__name__})"
-        ) from error
+        reason = f"not a readable trajectory of this topology ({error or type(error).__name__})"
+        raise DataError(reason, file=path) from error
     expected = entry.frames or 1
     if trajectory.n_frames < expected:
-        raise DataError(f"{path}: holds {trajectory.n_frames} frames, expected {expected}")
+        raise DataError(f"holds {trajectory.n_frames} frames, expected {expected}", file=path)
     # A file may have grown since its description was written; only then it may be another one.
     if entry.sha256 is not None and found != entry.sha256.lower() and entry.frames in (None, trajectory.n_frames):
         raise DataError(
-            f"{path}: is not the file that its description was written for (sha256 {found}, expected {entry.sha256}); "
-            "restore the file, or take sha256 out of the description if it was changed on purpose"
+            f"is not the file that its description was written for (sha256 {found}, expected {entry.sha256})",
+            file=path,
+            hint="restore the file, or take sha256 out of the description if it was changed on purpose",
         )
-    atoms = torch.from_numpy(trajectory.xyz[: entry.frames] * np.float32(_ANGSTROM_PER_NM))
+    atoms = torch.from_numpy(trajectory.xyz[: entry.frames] * np.float32(ANGSTROM_PER_NM))
     for begin in range(0, len(atoms), _AT_A_TIME):
         try:
             layout.check_chains(layout.cloud(atoms[begin : begin + _AT_A_TIME]))
-        except StructureError as error:
-            where = f" (frames counted from {begin})" if begin else ""
-            raise StructureError(f"{path}{where}: {error}") from error
+        except DataError as error:
+            raise DataError(error.reason, file=path, frame=begin + (error.frame or 0), hint=error.hint) from error
     return atoms
 
 

@@ -14,10 +14,10 @@ import pytest
 
 from mlff.analysis import Analysis, AnalysisError, AnalysisSettings, Ensemble, analyse
 from mlff.analysis.analyse import _plateau, common_interval
-from mlff.analysis.bars import Bar, bars, geometry_rates
 from mlff.analysis.controls import NO_OP, SHUFFLED, WALK
 from mlff.analysis.curves import kinetic_curves
 from mlff.analysis.ensemble import in_order_of
+from mlff.analysis.targets import Target, geometry_rates, targets
 
 MakeTrajectories = Callable[..., list[Any]]
 QUICK = AnalysisSettings(splits=20, bootstrap=20, clusters=20, lags=(1.0, 2.0, 4.0), tica_lag=2.0, markov_lag=2.0)
@@ -37,13 +37,13 @@ def other(reference: Ensemble, jumping: MakeTrajectories) -> Analysis:
     return analyse(reference, Ensemble.of("other", jumping(12, 2000, (0.005, 0.005), 3), 1.0), QUICK)
 
 
-def all_bars(analysis: Analysis) -> list[Bar]:
+def all_targets(analysis: Analysis) -> list[Target]:
     rates = (geometry_rates(analysis, m) for m in (analysis.measured, analysis.generated_measured))
-    return bars(analysis, *rates)
+    return targets(analysis, *rates)
 
 
 def limits(analysis: Analysis) -> dict[str, bool]:
-    return {bar.name: bar.passed for bar in all_bars(analysis)}
+    return {target.name: target.passed for target in all_targets(analysis)}
 
 
 def test_known_kinetics_are_found(same: Analysis) -> None:
@@ -65,9 +65,9 @@ def test_the_same_process_keeps_every_limit_but_those_of_length(same: Analysis) 
     assert not kept.pop("jumps of the shortest replica")
     assert not kept.pop("replicas")
     assert all(kept.values()), kept
-    for figure in same.figures:
-        if figure.unit == "nats":
-            assert figure.matched.median <= figure.floor.high, figure.name
+    for metric in same.metrics:
+        if metric.unit == "nats":
+            assert metric.matched.median <= metric.floor.high, metric.name
 
 
 @pytest.mark.parametrize(("frames", "kept"), [(10_000, True), (9_999, False)])
@@ -81,23 +81,27 @@ def test_every_frame_is_a_jump(same: Analysis, frames: int, kept: bool) -> None:
 
 def test_what_cannot_be_measured_is_missed(same: Analysis) -> None:
     def missed(analysis: Analysis) -> list[str]:
-        return [bar.name for bar in all_bars(analysis) if bar.required and not bar.passed and bar.value != bar.value]
+        return [
+            target.name
+            for target in all_targets(analysis)
+            if target.required and not target.passed and target.value != target.value
+        ]
 
     assert missed(same) == []
     unresolved = replace(same, kinetics=replace(same.kinetics, resolved=0))
     assert missed(unresolved) == ["implied timescales, none of MD is longer than the lag"]
-    without = replace(same, figures=tuple(figure for figure in same.figures if figure.group != "torsions"))
+    without = replace(same, metrics=tuple(metric for metric in same.metrics if metric.group != "torsions"))
     assert missed(without) == ["divergence of φ and ψ over the noise floor (none in this molecule)"]
-    assert len(all_bars(unresolved)) == len(all_bars(without)) == len(all_bars(same))
+    assert len(all_targets(unresolved)) == len(all_targets(without)) == len(all_targets(same))
 
 
 @pytest.mark.parametrize(("lost", "kept"), [(0.0, True), (1.0, False), (float("nan"), False)])
 def test_explosions_miss_a_required_limit(same: Analysis, lost: float, kept: bool) -> None:
-    assert not any("exploded" in bar.name for bar in all_bars(same))  # nothing is known of them
-    found = all_bars(replace(same, generated=replace(same.generated, lost=lost)))
-    bar = next(bar for bar in found if "exploded" in bar.name)
-    assert bar.required
-    assert bar.passed == kept
+    assert not any("exploded" in target.name for target in all_targets(same))  # nothing is known of them
+    found = all_targets(replace(same, generated=replace(same.generated, lost=lost)))
+    target = next(target for target in found if "exploded" in target.name)
+    assert target.required
+    assert target.passed == kept
 
 
 @pytest.mark.parametrize(
@@ -115,31 +119,31 @@ def test_the_plateau_is_not_sought_in_noise(times: list[float], place: int) -> N
 
 
 def test_another_process_is_told_apart(same: Analysis, other: Analysis) -> None:
-    assert other.figure("t1").value == pytest.approx(-1 / np.log(0.99) / RELAXATION, rel=0.3)
-    assert other.figure("ΔG between the basins, difference").value == pytest.approx(FREE_ENERGY, abs=0.25)
-    assert other.figure("psi ALA 2").ratio > 2
-    assert other.figure("transition matrix").matched.median > other.figure("transition matrix").floor.high
-    assert same.figure("transition matrix").ratio == pytest.approx(1.0, abs=0.5)
+    assert other.metric("t1").value == pytest.approx(-1 / np.log(0.99) / RELAXATION, rel=0.3)
+    assert other.metric("ΔG between the basins, difference").value == pytest.approx(FREE_ENERGY, abs=0.25)
+    assert other.metric("psi ALA 2").ratio > 2
+    assert other.metric("transition matrix").matched.median > other.metric("transition matrix").floor.high
+    assert same.metric("transition matrix").ratio == pytest.approx(1.0, abs=0.5)
     # φ does not jump in either: its distribution is the same
-    assert other.figure("phi ALA 2").ratio < 2
+    assert other.metric("phi ALA 2").ratio < 2
     missed = {name for name, passed in limits(other).items() if not passed}
     assert any("timescales" in name for name in missed)
     assert any("psi" in name for name in missed)
 
 
 def test_controls_fail_what_they_must(same: Analysis) -> None:
-    t1, psi, bonds = (same.figure(name) for name in ("t1", "psi ALA 2", "bond lengths"))
+    t1, psi, bonds = (same.metric(name) for name in ("t1", "psi ALA 2", "bond lengths"))
     assert t1.controls[SHUFFLED] > 5
     assert psi.controls[SHUFFLED] == pytest.approx(0, abs=1e-12)
     assert t1.controls[NO_OP] == np.inf
     assert psi.controls[NO_OP] > 5 * psi.floor.median
     assert bonds.controls[WALK] > 0.3
-    matrix = same.figure("transition matrix")
+    matrix = same.metric("transition matrix")
     assert matrix.unit == "nats"
     assert matrix.controls[SHUFFLED] > 5 * matrix.floor.high
     assert matrix.controls[NO_OP] == pytest.approx(np.log(2))
-    assert same.figure("RMSF, rms difference").controls[WALK] > 10 * same.figure("RMSF, rms difference").value
-    shuffled = same.figure("autocorrelation time of TIC1").controls[SHUFFLED]
+    assert same.metric("RMSF, rms difference").controls[WALK] > 10 * same.metric("RMSF, rms difference").value
+    shuffled = same.metric("autocorrelation time of TIC1").controls[SHUFFLED]
     assert shuffled > 5
 
 
@@ -155,7 +159,7 @@ def test_broken_frames_are_counted_and_kept(reference: Ensemble, jumping: MakeTr
     assert rates["inverted"].value == pytest.approx(12 / 1200)  # a frame without numbers has no right hand either
     assert rates["valid"].value <= 1 - 17 / 1200
     assert analysis.generated_measured.total("torsions").sum(-1).tolist() == [1200, 1200]
-    assert np.isfinite(analysis.figure("psi ALA 2").value)
+    assert np.isfinite(analysis.metric("psi ALA 2").value)
     assert not limits(analysis)["frames with inverted stereocentres"]
 
 
@@ -171,7 +175,7 @@ def test_fit_and_comparison_use_the_splits(reference: Ensemble) -> None:
     assert analysis.thinning == 2
     assert analysis.reference.interval == 2.0
     assert analysis.reference.frames == 6 * 1000
-    assert analysis.figure("t1").value < 1.6
+    assert analysis.metric("t1").value < 1.6
 
 
 def test_a_comparison_with_what_was_fitted_says_so(same: Analysis) -> None:

@@ -76,23 +76,23 @@ class Page(HTMLParser):
 
 def test_the_report_is_complete(report: Path) -> None:
     content = json.loads((report / "report.json").read_text(encoding="utf-8"))
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["reference"]["every"] == 2
     assert content["generated"]["frames"] == [1000] * 4
     assert content["generated"]["interval_ps"] == 2.0
     assert content["lags"]["markov"] == [2.0, 4.0, 8.0]
-    named = {figure["name"]: figure for figure in content["figures"]}
+    named = {metric["name"]: metric for metric in content["metrics"]}
     tic1 = named["TIC1"]
     assert tic1["distance"] == pytest.approx(np.sqrt(tic1["value"]))
     assert set(tic1["controls"]) == {"no-op", "shuffled MD", "random walk"}
     assert named["t1"]["controls"]["no-op"] is None  # infinity is no JSON
     assert named["t1"]["value"] < 2
     assert "the model may have been trained on" in content["caution"]
-    bars = {bar["name"]: bar for bar in content["bars"] if bar["required"]}
-    assert bars["divergence of TIC1"]["passed"]
-    assert bars["valid frames"]["passed"]
-    assert not bars["replicas"]["passed"]
-    assert bars["replicas"]["value"] == 4
+    targets = {target["name"]: target for target in content["targets"] if target["required"]}
+    assert targets["divergence of TIC1"]["passed"]
+    assert targets["valid frames"]["passed"]
+    assert not targets["replicas"]["passed"]
+    assert targets["replicas"]["value"] == 4
     assert sorted(path.stem for path in report.glob("*.png")) == sorted(PLOTS)
     assert not [path for path in report.iterdir() if path.name.startswith(".")]
 
@@ -105,9 +105,9 @@ def test_the_page_stands_alone(report: Path) -> None:
     for words in (
         "EquiJump report: ACE-ALA-NME",
         "missed",
-        "kept",
-        "Floor:",
-        "What these figures do not say",
+        "met",
+        "Noise floor:",
+        "What these metrics do not say",
         "Caution: compared",
     ):
         assert words in page.text

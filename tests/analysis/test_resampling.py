@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from mlff.analysis.blocks import Blocks, block_duration
 from mlff.analysis.divergence import js_divergence
 from mlff.analysis.measure import Measurement
-from mlff.analysis.resampling import Figure, Halves, Metric, Spread, compare
+from mlff.analysis.resampling import Halves, Metric, MetricGroup, Spread, compare
 
-METRIC = Metric("test", ("histogram",), "nats", "counts", lambda counts: counts, lambda a, b: js_divergence(a, b))
+METRIC = MetricGroup("test", ("histogram",), "nats", "counts", lambda counts: counts, lambda a, b: js_divergence(a, b))
 BINS = 25
 
 
@@ -30,7 +30,7 @@ def draws(weights: np.ndarray, blocks: int, seed: int) -> np.ndarray:
     return rng.multinomial(100, weights / weights.sum(), size=blocks).astype(np.float64)
 
 
-def figure(reference: Measurement, generated: Measurement) -> Figure:
+def metric(reference: Measurement, generated: Measurement) -> Metric:
     rng = np.random.default_rng(0)
     halves = Halves.of(reference.blocks, generated.blocks, 40, rng)
     return compare(METRIC, reference, generated, {}, halves, 50, rng)[0]
@@ -58,7 +58,7 @@ def test_blocks_are_no_longer_than_asked() -> None:
 
 def test_equal_processes_cannot_be_told_apart() -> None:
     weights = 1.0 + np.arange(BINS)
-    found = figure(measured(draws(weights, 40, 1)), measured(draws(weights, 40, 2)))
+    found = metric(measured(draws(weights, 40, 1)), measured(draws(weights, 40, 2)))
     # both halves have 2000 draws: mean divergence (bins - 1) / 4n
     assert found.floor.median == pytest.approx((BINS - 1) / 8000, rel=0.25)
     assert found.ratio == pytest.approx(1.0, abs=0.35)
@@ -68,7 +68,7 @@ def test_equal_processes_cannot_be_told_apart() -> None:
 
 def test_different_processes_can() -> None:
     first, second = 1.0 + np.arange(BINS), 1.0 + np.arange(BINS)[::-1]
-    found = figure(measured(draws(first, 40, 1)), measured(draws(second, 40, 2)))
+    found = metric(measured(draws(first, 40, 1)), measured(draws(second, 40, 2)))
     exact = float(js_divergence(first, second))
     assert found.ratio > 20
     assert found.value == pytest.approx(exact, rel=0.1)
@@ -84,7 +84,7 @@ def test_a_short_generated_ensemble_is_compared_with_as_short_a_rest_of_md() -> 
         assert len(first) == 20
         assert len(second) == len(part) == 4
         assert not set(first) & set(second)
-    found = figure(reference, short)
+    found = metric(reference, short)
     # 2000 draws against 400: (bins - 1) / 8 · (1 / 2000 + 1 / 400); four blocks are a single such sample
     assert found.floor.median == pytest.approx(3.0 * (1 / 2000 + 1 / 400), rel=0.25)
     assert 0.3 < found.ratio < 2.5

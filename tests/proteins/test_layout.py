@@ -229,7 +229,7 @@ def test_a_broken_chain_is_named(far: float) -> None:
     cloud_from_trajectory(mdtraj.Trajectory(xyz / 10, topology))
     carbon, nitrogen = topology.select("name C")[1], topology.select("name N")[2]
     xyz[2, nitrogen] = xyz[2, carbon] + [far, 0.0, 0.0]
-    with pytest.raises(StructureError, match=r"broken chain in frame 2: C of GLY 2 .* and N of SER 3 .* are") as caught:
+    with pytest.raises(StructureError, match=r"frame 2: broken chain: C of GLY 2 .* and N of SER 3 .* are") as caught:
         cloud_from_trajectory(mdtraj.Trajectory(xyz / 10, topology))
     assert f"{far:.2f} Å" in str(caught.value)
 

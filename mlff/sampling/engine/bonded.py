@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import InputError
 
 _HIGHEST_PERIODICITY = 6
 _NEGLIGIBLE = 1e-9  # kJ/mol
@@ -42,7 +42,7 @@ class Bonded:
         sines, constant = torch.zeros_like(cosines), torch.zeros(len(quadruples), 1, dtype=torch.float64)
         for *atoms, periodicity, phase, k in torsions:
             if not 1 <= periodicity <= _HIGHEST_PERIODICITY:
-                raise DataError(f"a torsion has the periodicity {periodicity}, which the platform torch does not know")
+                raise InputError(f"a torsion has the periodicity {periodicity}, which the platform torch does not know")
             where = place[tuple(atoms)]  # type: ignore[index]
             cosines[periodicity - 1, where] += k * torch.cos(torch.tensor(phase, dtype=torch.float64))
             sines[periodicity - 1, where] += k * torch.sin(torch.tensor(phase, dtype=torch.float64))

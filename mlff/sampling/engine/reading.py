@@ -13,7 +13,7 @@ from mlff.sampling.engine.constraints import Constraints
 from mlff.sampling.engine.expressions import Expression, ExpressionError, Value
 from mlff.sampling.engine.langevin import LangevinStep
 from mlff.sampling.engine.nonbonded import BornTerms, Nonbonded, PairTables
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import InputError
 
 if TYPE_CHECKING:
     from openmm import CustomGBForce, NonbondedForce, System
@@ -41,7 +41,7 @@ def langevin_step(
         dtype: of the arithmetic.
 
     Raises:
-        DataError: forces of another kind, a cutoff, virtual sites, or an expression that is not understood.
+        InputError: forces of another kind, a cutoff, virtual sites, or an expression that is not understood.
     """
     from openmm import unit
 
@@ -50,7 +50,7 @@ def langevin_step(
         [system.getParticleMass(k).value_in_unit(unit.dalton) for k in range(number)], dtype=torch.float64
     )
     if not (masses > 0).all():
-        raise DataError("the system has atoms without mass, which cannot be run here")
+        raise InputError("the system has atoms without mass, which cannot be run here")
     terms: dict[str, list[Any]] = {"bonds": [], "angles": [], "torsions": []}
     tables, born = _no_pairs(number), None
     for force in system.getForces():
@@ -67,7 +67,7 @@ def langevin_step(
         elif name == "CustomGBForce":
             born = _born_terms(force, dtype)
         else:
-            raise DataError(f"forces of the kind {name} are not known to the platform torch; use another platform")
+            raise InputError(f"forces of the kind {name} are not known to the platform torch; use another platform")
     fixed = [_plain(system.getConstraintParameters(k)) for k in range(system.getNumConstraints())]
     constraints = Constraints(fixed, 1 / masses, positions.double(), dtype) if fixed else None
     return LangevinStep(
@@ -98,9 +98,9 @@ def _no_pairs(number: int) -> PairTables:
 
 def _pair_tables(force: NonbondedForce) -> PairTables:
     if force.getNonbondedMethod() != force.NoCutoff:
-        raise DataError("the platform torch takes systems without cutoff only")
+        raise InputError("the platform torch takes systems without cutoff only")
     if force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets():
-        raise DataError("the platform torch does not know parameters that depend on global ones")
+        raise InputError("the platform torch does not know parameters that depend on global ones")
     number = force.getNumParticles()
     each = torch.tensor([_plain(force.getParticleParameters(k)) for k in range(number)], dtype=torch.float64)
     charge, sigma, epsilon = each.unbind(-1)
@@ -119,13 +119,13 @@ def _pair_tables(force: NonbondedForce) -> PairTables:
 def _born_terms(force: CustomGBForce, dtype: torch.dtype) -> BornTerms:
     """Of a force with the values I, a sum over pairs, and B, a function of it, as all models of OpenMM have them."""
     if force.getNonbondedMethod() != force.NoCutoff or force.getNumExclusions():
-        raise DataError("the platform torch takes implicit water without cutoff and exclusions only")
+        raise InputError("the platform torch takes implicit water without cutoff and exclusions only")
     values = [force.getComputedValueParameters(k) for k in range(force.getNumComputedValues())]
     if [(name, kind) for name, _, kind in values] != [
         ("I", force.ParticlePairNoExclusions),
         ("B", force.SingleParticle),
     ]:
-        raise DataError("the platform torch knows implicit water with one pair sum I and one radius B only")
+        raise InputError("the platform torch knows implicit water with one pair sum I and one radius B only")
     names = [force.getPerParticleParameterName(k) for k in range(force.getNumPerParticleParameters())]
     columns = torch.tensor(
         [force.getParticleParameters(k) for k in range(force.getNumParticles())], dtype=torch.float64
@@ -158,12 +158,12 @@ def _born_terms(force: CustomGBForce, dtype: torch.dtype) -> BornTerms:
             ],
         )
     except ExpressionError as error:
-        raise DataError(f"implicit water: {error}; use another platform") from error
+        raise InputError(f"implicit water: {error}; use another platform") from error
 
 
 def _table(function: Any, dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
     if type(function).__name__ != "Discrete2DFunction":
-        raise DataError(f"tables of the kind {type(function).__name__} are not known to the platform torch")
+        raise InputError(f"tables of the kind {type(function).__name__} are not known to the platform torch")
     width, height, values = function.getFunctionParameters()
     # The first argument runs fastest.
     table = torch.tensor(values, dtype=torch.float64).reshape(height, width).T.to(dtype)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mlff.sampling.building import Solvent
 from mlff.sampling.dynamics import DynamicsConfig
-from mlff.sampling.errors import PeptideError
 from mlff.sampling.peptides.labels import LabelConfig
 from mlff.sampling.residues import NAMES, check_sequence
-from mlff.support.files import write_text
+from mlff.support.settings import Section, dump, read_mapping, validated
 
 Part = Literal["train", "test"]
 
@@ -30,11 +28,7 @@ _KNOWN_TEST_PAIRS = ("AK", "DR", "FV", "GC", "NM", "PY")
 _TEST_PAIRS = (*_KNOWN_TEST_PAIRS, "EK", "QS", "TY", "VI", "DT", "GQ")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RunConfig(_Section):
+class RunConfig(Section):
     """Trajectories of every peptide under one condition."""
 
     temperature: float = Field(gt=0, le=1500, description="K")
@@ -53,7 +47,7 @@ _RUNS = (
 )
 
 
-class PeptideDataConfig(_Section):
+class PeptideDataConfig(Section):
     """What `generate` makes. The defaults are the data of the shipped peptide models.
 
     A peptide belongs to the test part if it is listed in `test_peptides` or holds a residue of `test_residues`.
@@ -144,35 +138,20 @@ def load_config(path: Path) -> PeptideDataConfig:
     """Read and check a YAML file; fields that it does not name keep their defaults.
 
     Raises:
-        PeptideError: unreadable, bad YAML, unknown or bad field; one line for each field.
+        ConfigError: unreadable, bad YAML, unknown or bad field; one line for each field.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PeptideError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PeptideError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise PeptideError(f"{path}: expected fields such as 'frames:' at the top level")
-    return parse_config(content, str(path))
+    return parse_config(read_mapping(path), str(path))
 
 
-def parse_config(content: dict[str, object], source: str) -> PeptideDataConfig:
+def parse_config(content: dict[str, Any], source: str) -> PeptideDataConfig:
     """Check a dictionary; `source` begins every message.
 
     Raises:
-        PeptideError: one line for each bad field.
+        ConfigError: one line for each bad field.
     """
-    try:
-        return PeptideDataConfig.model_validate(content)
-    except ValidationError as error:
-        lines = []
-        for item in error.errors():
-            field = ".".join(map(str, item["loc"])) or "(whole file)"
-            lines.append(f"{source}: {field}: {item['msg'].removeprefix('Value error, ')}")
-        raise PeptideError("\n".join(lines)) from error
+    return validated(PeptideDataConfig, content, source)
 
 
 def dump_config(config: PeptideDataConfig, path: Path) -> None:
     """Write all settings as YAML; `load_config` gives an equal object back."""
-    write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    dump(config, path)

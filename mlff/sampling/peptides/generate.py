@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
 from typing import Any
 
-from mlff.sampling.errors import GenerationStopped, PeptideError
+from mlff.sampling.folder import SETTINGS, check_settings, holds_data
 from mlff.sampling.packages import require_packages
 from mlff.sampling.peptides.config import PeptideDataConfig, dump_config, load_config
 from mlff.sampling.peptides.output import write_parts
 from mlff.sampling.peptides.shards import make_shard, write_shard
 from mlff.sampling.residues import capped_name
-from mlff.sampling.workers import LOOK_EVERY, count, worker_pool
+from mlff.sampling.workers import count, run_jobs
+from mlff.support.errors import InputError, RunError
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,60 +44,46 @@ def generate(
         the content of ``provenance.json``.
 
     Raises:
-        GenerationStopped: `should_stop` said so; the same call continues.
-        PeptideError: a missing package, a folder of other settings, a worker that died, or as `make_shard`.
+        Interrupted: `should_stop` said so; the same call continues.
+        InputError: a missing package, a folder of other settings, or as `make_shard`.
+        RunError: a worker that died, or as `make_shard`.
         OSError: a file cannot be written.
     """
     require_packages()
     shards = _open_folder(config, folder)
     pending = [sequence for sequence in config.peptides if not shards[sequence].exists()]
-    if pending:
-        done = (len(config.peptides) - len(pending)) * config.frames_per_peptide
-        _make_shards(config, {name: shards[name] for name in pending}, workers, done, on_progress, should_stop)
+    total = len(config.peptides) * config.frames_per_peptide
+
+    def done(sequence: str) -> None:
+        pending.remove(sequence)
+        _LOG.info("%s done", capped_name(sequence))
+
+    run_jobs(
+        _work,
+        lambda running: [sequence for sequence in pending if sequence not in running],
+        lambda sequence: (config, sequence, shards[sequence]),
+        workers=workers,
+        made=total - len(pending) * config.frames_per_peptide,
+        on_done=done,
+        on_look=lambda made: on_progress(made, total) if on_progress is not None else None,
+        should_stop=should_stop,
+    )
     return write_parts(config, shards, folder, details or {})
 
 
 def _open_folder(config: PeptideDataConfig, folder: Path) -> dict[str, Path]:
     """Paths of the shards by sequence, in a folder that holds data of these settings or none."""
-    settings = folder / "config.yaml"
-    if settings.exists():
-        if load_config(settings) != config:
-            raise PeptideError(
-                f"{folder}: holds data of other settings (its config.yaml); choose another folder or delete this one"
-            )
-    elif folder.exists() and any(folder.iterdir()):
-        raise PeptideError(f"{folder}: is not empty and holds no data of this command; choose another folder")
+    if holds_data(folder):
+        check_settings(folder, load_config(folder / SETTINGS) == config)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        dump_config(config, settings)
+        dump_config(config, folder / SETTINGS)
     (folder / "shards").mkdir(exist_ok=True)
     return {sequence: folder / "shards" / f"{capped_name(sequence)}.npz" for sequence in config.peptides}
 
 
-def _make_shards(
-    config: PeptideDataConfig,
-    shards: dict[str, Path],
-    workers: int,
-    done: int,
-    on_progress: Progress | None,
-    should_stop: Callable[[], bool],
-) -> None:
-    total = len(config.peptides) * config.frames_per_peptide
-    with worker_pool(min(workers, len(shards)), done, PeptideError) as pool:
-        futures = {pool.submit(_work, config, name, path) for name, path in shards.items()}
-        while futures:
-            finished, futures = wait(futures, LOOK_EVERY, FIRST_EXCEPTION)
-            for future in finished:
-                _LOG.info("%s done", future.result())
-            if on_progress is not None:
-                on_progress(pool.made, total)
-            if should_stop():
-                raise GenerationStopped
-
-
-def _work(config: PeptideDataConfig, sequence: str, path: Path) -> str:
+def _work(config: PeptideDataConfig, sequence: str, path: Path) -> None:
     try:
         write_shard(make_shard(config, sequence, count), path)
-    except PeptideError as error:
-        raise PeptideError(f"{capped_name(sequence)}: {error}") from error
-    return capped_name(sequence)
+    except (InputError, RunError) as error:
+        raise type(error)(f"{capped_name(sequence)}: {error}") from error

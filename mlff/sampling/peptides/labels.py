@@ -8,20 +8,19 @@ import numpy as np
 from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree, kB
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from mlff.sampling.errors import NotConvergedError
 from mlff.sampling.packages import require_packages
+from mlff.support.errors import NotConvergedError
+from mlff.support.settings import Section
 
 METHOD = "GFN2-xTB"
 # Unpaired electrons of the atoms' ground states (Hund).
 _UNPAIRED = {"H": 1, "C": 2, "N": 3, "O": 2, "S": 2}
 
 
-class LabelConfig(BaseModel):
+class LabelConfig(Section):
     """Settings of the self-consistent field."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accuracy: float = Field(default=0.1, ge=1e-4, le=1e3, description="of tblite; 1 is its default, smaller is tighter")
     max_iterations: int = Field(default=250, ge=1)
@@ -52,7 +51,7 @@ def label(
 
     Raises:
         NotConvergedError: the self-consistent field did not converge, or gave no finite numbers.
-        PeptideError: tblite is not installed.
+        InputError: tblite is not installed.
     """
     require_packages("tblite")
     from tblite.interface import Calculator
@@ -78,7 +77,7 @@ def isolated_atom_energies(settings: LabelConfig | None = None) -> dict[str, flo
     """Energies (eV) of the free neutral atoms H, C, N, O, S in their ground-state multiplicity.
 
     Raises:
-        PeptideError: tblite is not installed.
+        InputError: tblite is not installed.
     """
     energies = {}
     for symbol, unpaired in _UNPAIRED.items():

@@ -34,7 +34,7 @@ def write_parts(
     ``README.md`` and last ``provenance.json``, whose content is returned.
 
     Raises:
-        PeptideError: a shard is damaged.
+        DataError: a shard is damaged.
         OSError: a file cannot be written.
     """
     references = isolated_atom_energies(config.labels)

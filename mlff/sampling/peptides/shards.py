@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from mlff.sampling.building import Peptide, capped_peptide
 from mlff.sampling.dynamics import minimise, sample
-from mlff.sampling.errors import NotConvergedError, PeptideError
 from mlff.sampling.geometry import Backbone, dihedral
 from mlff.sampling.packages import package_versions
 from mlff.sampling.peptides.config import PeptideDataConfig, RunConfig
 from mlff.sampling.peptides.labels import label
 from mlff.sampling.residues import total_charge
+from mlff.support.errors import DataError, NotConvergedError, RunError
 from mlff.support.npz import read_npz, write_npz
 
 _ATTEMPTS = 50
@@ -71,7 +71,8 @@ def make_shard(config: PeptideDataConfig, sequence: str, on_frame: Callable[[], 
         on_frame: called after each frame; an exception it raises ends the work.
 
     Raises:
-        PeptideError: a package is missing, no usable start, exploding dynamics, or not one frame could be labelled.
+        InputError: a package is missing.
+        RunError: no usable start, exploding dynamics, or not one frame could be labelled.
     """
     charge = total_charge(sequence)
     rows: list[_Row] = []
@@ -100,7 +101,7 @@ def make_shard(config: PeptideDataConfig, sequence: str, on_frame: Callable[[], 
             if on_frame is not None:
                 on_frame()
     if not rows:
-        raise PeptideError(f"not one of its {len(left_out)} frames could be labelled: {left_out[0]}")
+        raise RunError(f"not one of its {len(left_out)} frames could be labelled: {left_out[0]}")
     return _collected(peptide, numbers, rows, {"versions": package_versions(), "left_out": left_out})
 
 
@@ -113,7 +114,7 @@ def _start(sequence: str, run: RunConfig, random: np.random.Generator) -> Peptid
         # Atoms that start on top of each other may leave through each other.
         if backbone.all_l(start.positions) and backbone.all_trans(start.positions):
             return start
-    raise PeptideError(f"no start with trans peptide bonds and L residues in {_ATTEMPTS} attempts")
+    raise RunError(f"no start with trans peptide bonds and L residues in {_ATTEMPTS} attempts")
 
 
 def _collected(peptide: Peptide, numbers: NDArray[np.int64], rows: list[_Row], report: dict[str, Any]) -> Shard:
@@ -147,9 +148,9 @@ def read_shard(path: Path) -> Shard:
     """The frames in a file of `write_shard`. No pickle is loaded.
 
     Raises:
-        PeptideError: missing or damaged.
+        DataError: missing or damaged.
     """
     try:
         return read_npz(Shard, path)
     except ValueError as error:
-        raise PeptideError(f"{path}: not a readable shard ({error}); delete it and run again") from error
+        raise DataError(f"not a readable shard ({error})", file=path, hint="delete it and run again") from error

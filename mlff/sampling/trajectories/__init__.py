@@ -16,7 +16,7 @@ from mlff.sampling.trajectories.copies import Copies
 from mlff.sampling.trajectories.generate import generate
 from mlff.sampling.trajectories.presets import PRESETS, Preset, preset
 from mlff.sampling.trajectories.side_by_side import side_by_side
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import DataError
 
 __all__ = [
     "PRESETS",

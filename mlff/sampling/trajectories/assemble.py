@@ -14,8 +14,8 @@ from mlff.proteins.layout import CloudLayout
 from mlff.sampling.trajectories.chunks import PICOMETRES_PER_NM, Chunk, groups_of, read_chunk
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
 from mlff.sampling.trajectories.isomers import Isomers
-from mlff.support.files import replacing, write_text
-from mlff.trajectories.format import (
+from mlff.support.files import replacing, sha256_of, write_text
+from mlff.trajectories import (
     DATASET_FILE,
     SCHEMA_VERSION,
     SPLITS,
@@ -24,10 +24,9 @@ from mlff.trajectories.format import (
     Split,
     SystemRecord,
     TrajectoryRecord,
-    sha256_of,
+    sequence_of,
     write_record,
 )
-from mlff.trajectories.reading import sequence_of
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_PER_DAY = 86400.0
@@ -77,7 +76,7 @@ def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path
         chunks = [read_chunk(group.path(folder, k)) for k in range(min(number, config.chunks))]
         for chunk in chunks:
             seconds += chunk.report["seconds"]
-            simulated += 1e-3 * config.chunk * (group.last - group.first)
+            simulated += 1e-3 * config.chunk * group.size
             versions = chunk.report["versions"]
             failures += len(chunk.report["failures"])
         for copy, trajectory in enumerate(range(group.first, group.last)) if chunks else ():

@@ -22,12 +22,13 @@ from mlff.sampling.building import Peptide
 from mlff.sampling.packages import package_versions
 from mlff.sampling.trajectories.compiled_copies import CompiledCopies
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
-from mlff.sampling.trajectories.copies import NM_PER_ANGSTROM, Copies
+from mlff.sampling.trajectories.copies import Copies
 from mlff.sampling.trajectories.side_by_side import side_by_side
 from mlff.sampling.trajectories.starts import molecule, start
+from mlff.support.errors import DataError, RunError
 from mlff.support.files import replacing
 from mlff.support.npz import read_npz, write_npz
-from mlff.trajectories.errors import DataError
+from mlff.support.units import NM_PER_ANGSTROM
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
@@ -44,6 +45,11 @@ class Group:
     number: int
     first: int
     last: int
+
+    @property
+    def size(self) -> int:
+        """Trajectories."""
+        return self.last - self.first
 
     def path(self, folder: Path, chunk: int) -> Path:
         """File of a chunk in the folder of a data set."""
@@ -89,12 +95,13 @@ def make_chunk(
     A chunk that fails is tried again with other random numbers.
 
     Raises:
-        DataError: every attempt failed, no start was found, a damaged chunk before this one.
+        InputError: the molecule cannot be used, or the chunk before this one is damaged.
+        RunError: every attempt failed, or no start was found.
         OSError: a file cannot be written.
     """
     began = time.monotonic()
     starts: list[str] = []
-    peptide, copies = _copies(config, group.system, group.last - group.first)
+    peptide, copies = _copies(config, group.system, group.size)
     copies.prepare()  # what fails here fails before the work of finding starts, and would at every attempt
     velocities: NDArray[np.float64] | None = None
     if number == 0:
@@ -111,11 +118,11 @@ def make_chunk(
             copies.start(positions, velocities, seed)
             frames = _frames(config, copies, peptide, number == 0, on_frame)
             break
-        except DataError as error:
+        except RunError as error:
             failures.append(str(error))
             _LOG.warning("%s: chunk %d of group %d: %s", group.system.folder, number, group.number, error)
             if len(failures) == _ATTEMPTS:
-                raise DataError(
+                raise RunError(
                     f"{group.system.folder}: {error} in {_ATTEMPTS} attempts near "
                     f"{number * config.chunk:g} ps; use a shorter dynamics.time_step"
                 ) from error
@@ -164,9 +171,7 @@ def _frames(
         rounded = np.rint(copies.run(config.steps_per_frame)[:, heavy] * PICOMETRES_PER_NM)
         largest = np.iinfo(np.int16).max
         if np.abs(rounded).max() > largest:
-            raise DataError(
-                f"an atom is more than {largest / PICOMETRES_PER_NM:.1f} nm from the centre of the molecule"
-            )
+            raise RunError(f"an atom is more than {largest / PICOMETRES_PER_NM:.1f} nm from the centre of the molecule")
         frames.append(rounded.astype(np.int16))
         on_frame(len(rounded))
     return np.array(frames)
@@ -195,6 +200,7 @@ def read_chunk(path: Path) -> Chunk:
         return read_npz(Chunk, path)
     except ValueError as error:
         raise DataError(
-            f"{path}: not a readable chunk ({error}); delete it, those after it and the system.json of the system and "
-            "run again"
+            f"not a readable chunk ({error})",
+            file=path,
+            hint="delete it, those after it and the system.json of the system and run again",
         ) from error

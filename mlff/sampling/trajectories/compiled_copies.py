@@ -13,9 +13,10 @@ from torch import Tensor
 from mlff.sampling.building import Peptide
 from mlff.sampling.engine import LangevinStep, langevin_step
 from mlff.sampling.trajectories.config import GenerationConfig
-from mlff.sampling.trajectories.copies import NM_PER_ANGSTROM, UNTIL_PUT_BACK, Bonds, create_system
+from mlff.sampling.trajectories.copies import UNTIL_PUT_BACK, Bonds, copies_system
 from mlff.support.compiling import CompilerError, compile_function
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import InputError
+from mlff.support.units import NM_PER_ANGSTROM
 
 Array = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ class CompiledCopies:
         config: conditions.
 
     Raises:
-        DataError: the force field does not know the molecule, or it is in several pieces.
+        InputError: the force field does not know the molecule, or it is in several pieces.
     """
 
     def __init__(self, peptide: Peptide, number: int, config: GenerationConfig) -> None:
@@ -48,7 +49,7 @@ class CompiledCopies:
         """Compile, unless that is done; the first ``run`` would.
 
         Raises:
-            DataError: there is no C++ compiler, or it fails.
+            InputError: there is no C++ compiler, or it fails.
         """
         if self._compiled is None:
             self._compiled = _compile(self._step, self._positions)
@@ -66,7 +67,8 @@ class CompiledCopies:
         """Go on by some steps and return positions [C,N,3] in nm, the centre of every copy at the origin.
 
         Raises:
-            DataError: the dynamics exploded, or cannot be compiled.
+            RunError: the dynamics exploded.
+            InputError: they cannot be compiled.
         """
         self.prepare()
         # Numbers of single precision are densest about the origin.
@@ -99,7 +101,7 @@ class CompiledCopies:
 
 def _step(peptide: Peptide, config: GenerationConfig) -> LangevinStep:
     return langevin_step(
-        create_system(peptide.topology, config, cutoff=None),
+        copies_system(peptide.topology, config, cutoff=None),
         torch.from_numpy(peptide.positions * NM_PER_ANGSTROM),
         time_step=1e-3 * config.dynamics.time_step,
         temperature=config.temperature,
@@ -112,7 +114,7 @@ def _compile(step: LangevinStep, positions: Tensor) -> Any:
     try:
         return compile_function(step, [positions, torch.zeros_like(positions), torch.zeros_like(positions)])
     except CompilerError as error:
-        raise DataError(
+        raise InputError(
             f"the dynamics cannot be compiled ({error}); the platform torch takes a C++ compiler, the platform CPU "
             "does not"
         ) from error

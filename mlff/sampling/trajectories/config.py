@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mlff.sampling.building import Solvent
 from mlff.sampling.dynamics import DynamicsConfig
 from mlff.sampling.residues import capped_name, check_sequence
-from mlff.support.files import write_text
-from mlff.trajectories.errors import DataError
-from mlff.trajectories.format import Split, read_mapping, validation_message
+from mlff.support.settings import Section, dump, read_mapping, validated
+from mlff.trajectories import Split
 
 Platform = Literal["CPU", "Reference", "CUDA", "OpenCL", "torch"]
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SystemConfig(_Section):
+class SystemConfig(Section):
     """One molecule: a capped peptide by its sequence, or the protein in a PDB file."""
 
     sequence: str | None = Field(default=None, description="one-letter codes; the caps ACE and NME are added")
@@ -51,7 +45,7 @@ class SystemConfig(_Section):
         return capped_name(self.sequence) if self.sequence is not None else self.pdb.stem  # type: ignore[union-attr]
 
 
-class UnfoldingConfig(_Section):
+class UnfoldingConfig(Section):
     """Hot dynamics that take some trajectories of proteins away from the given structure."""
 
     fraction: float = Field(default=0.5, ge=0, le=1, description="share of trajectories with an unfolded start")
@@ -59,7 +53,7 @@ class UnfoldingConfig(_Section):
     time: float = Field(default=200.0, gt=0, description="ps")
 
 
-class GenerationConfig(_Section):
+class GenerationConfig(Section):
     """What `generate` makes. The defaults are alanine dipeptide.
 
     Raises `pydantic.ValidationError`, which names the field.
@@ -138,25 +132,22 @@ def load_config(path: Path) -> GenerationConfig:
     """Read and check a YAML file; fields that it does not name keep their defaults, PDB files are looked for beside it.
 
     Raises:
-        DataError: unreadable, bad YAML, unknown or bad field; one line for each field.
+        ConfigError: unreadable, bad YAML, unknown or bad field; one line for each field.
     """
     config = parse_config(read_mapping(path), str(path))
     systems = [s if s.pdb is None else s.model_copy(update={"pdb": path.parent / s.pdb}) for s in config.systems]
     return config.model_copy(update={"systems": tuple(systems)})
 
 
-def parse_config(content: dict[str, object], source: str) -> GenerationConfig:
+def parse_config(content: dict[str, Any], source: str) -> GenerationConfig:
     """Check a dictionary; ``source`` begins every message.
 
     Raises:
-        DataError: one line for each bad field.
+        ConfigError: one line for each bad field.
     """
-    try:
-        return GenerationConfig.model_validate(content)
-    except ValidationError as error:
-        raise DataError(validation_message(error, source)) from error
+    return validated(GenerationConfig, content, source)
 
 
 def dump_config(config: GenerationConfig, path: Path) -> None:
     """Write all settings as YAML; `load_config` gives an equal object back, but for the folder of PDB files."""
-    write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    dump(config, path)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
 
-from mlff.sampling.building import Peptide, force_field
+from mlff.sampling.building import Peptide
+from mlff.sampling.dynamics import create_system, langevin_integrator
 from mlff.sampling.trajectories.config import GenerationConfig
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import InputError, RunError
+from mlff.support.units import NM_PER_ANGSTROM
 
 if TYPE_CHECKING:
     from openmm import Context, System
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-NM_PER_ANGSTROM = 0.1
 # No bond gets longer by more than this factor, ten standard deviations at 600 K.
 _STRETCH = 1.25
 _DRIFT = 2.0  # nm that a copy may move before it is put back; ten standard deviations of the smallest peptide
@@ -43,7 +44,7 @@ class Copies:
         config: conditions.
 
     Raises:
-        DataError: the force field does not know the molecule, or the platform is not there.
+        InputError: the force field does not know the molecule, or the platform is not there.
     """
 
     def __init__(self, peptide: Peptide, number: int, config: GenerationConfig) -> None:
@@ -72,7 +73,7 @@ class Copies:
         """Go on by some steps and return positions [C,N,3] in nm.
 
         Raises:
-            DataError: the dynamics exploded.
+            RunError: the dynamics exploded.
         """
         from openmm import OpenMMException
 
@@ -84,12 +85,12 @@ class Copies:
             try:
                 self._context.getIntegrator().step(now)
             except OpenMMException as error:
-                raise DataError(f"the dynamics failed: {error}") from error
+                raise RunError(f"the dynamics failed: {error}") from error
             positions = self.positions()
             self._bonds.check(positions)
             centres = positions.mean(axis=1, keepdims=True)
             if not np.linalg.norm(centres, axis=-1).max() < _DRIFT:
-                raise DataError(f"a copy moved by more than {_DRIFT:g} nm within {UNTIL_PUT_BACK:g} ps")
+                raise RunError(f"a copy moved by more than {_DRIFT:g} nm within {UNTIL_PUT_BACK:g} ps")
             positions = positions - centres
             self._context.setPositions(self._placed(positions))
         return positions
@@ -122,15 +123,11 @@ class Copies:
         return (positions + self._places[:, None]).reshape(-1, 3)
 
     def _make_context(self, peptide: Peptide, positions: Array) -> Context:
-        from openmm import Context, LangevinMiddleIntegrator, OpenMMException, Platform, unit
+        from openmm import Context, OpenMMException, Platform
 
         config = self._config
         system = self._system(peptide, positions)
-        integrator = LangevinMiddleIntegrator(
-            config.temperature * unit.kelvin,
-            config.dynamics.friction / unit.picosecond,
-            config.dynamics.time_step * unit.femtosecond,
-        )
+        integrator = langevin_integrator(config.dynamics, config.temperature)
         # One thread for each process, and sums in one order: equal seeds give equal trajectories.
         options = {
             "CPU": {"Threads": "1", "DeterministicForces": "true"},
@@ -140,7 +137,7 @@ class Copies:
         try:
             return Context(system, integrator, Platform.getPlatformByName(config.platform), options)
         except OpenMMException as error:
-            raise DataError(f"platform {config.platform}: {error}") from error
+            raise InputError(f"platform {config.platform}: {error}") from error
 
     def _system(self, peptide: Peptide, positions: Array) -> System:
         from openmm import NonbondedForce, unit
@@ -149,7 +146,7 @@ class Copies:
         modeller = Modeller(peptide.topology, (positions + self._places[0]) * unit.nanometer)
         for place in self._places[1:]:
             modeller.add(peptide.topology, (positions + place) * unit.nanometer)
-        system = create_system(modeller.topology, self._config, self.cutoff)
+        system = copies_system(modeller.topology, self._config, self.cutoff)
         for force in system.getForces():
             if isinstance(force, NonbondedForce):
                 force.setReactionFieldDielectric(1.0)
@@ -164,7 +161,7 @@ class Bonds:
         positions: [N,3] nm, which give their lengths.
 
     Raises:
-        DataError: the molecule is in several pieces.
+        InputError: the molecule is in several pieces.
     """
 
     def __init__(self, topology: Topology, positions: Array) -> None:
@@ -174,35 +171,21 @@ class Bonds:
         self.reach = _reach(self._pairs, self._longest, len(positions))
 
     def check(self, positions: Array) -> None:
-        """Raise a DataError where a bond of a copy in positions [C,N,3] in nm is torn."""
+        """Raise a RunError where a bond of a copy in positions [C,N,3] in nm is torn."""
         lengths = np.linalg.norm(positions[:, self._pairs[:, 0]] - positions[:, self._pairs[:, 1]], axis=-1)
         # Written so that NaN fails, too.
         whole = (lengths < self._longest).all(axis=-1)
         if not whole.all():
-            raise DataError(f"copy {int(np.flatnonzero(~whole)[0])} is torn apart")
+            raise RunError(f"copy {int(np.flatnonzero(~whole)[0])} is torn apart")
 
 
-def create_system(topology: Topology, config: GenerationConfig, cutoff: float | None) -> System:
-    """The OpenMM system of a topology, with a cutoff in nm or without.
+def copies_system(topology: Topology, config: GenerationConfig, cutoff: float | None) -> System:
+    """The OpenMM system of copies, whose centres move freely: to fix that of all would couple them.
 
     Raises:
-        DataError: the force field does not know the molecule.
+        InputError: the force field does not know the molecule.
     """
-    from openmm import unit
-    from openmm.app import CutoffNonPeriodic, HBonds, NoCutoff
-
-    dynamics = config.dynamics
-    try:
-        return force_field(config.solvent).createSystem(
-            topology,
-            nonbondedMethod=NoCutoff if cutoff is None else CutoffNonPeriodic,
-            nonbondedCutoff=(cutoff or 1.0) * unit.nanometer,
-            constraints=HBonds if dynamics.constraints == "h-bonds" else None,
-            hydrogenMass=dynamics.hydrogen_mass * unit.amu,
-            removeCMMotion=False,  # it would couple the copies
-        )
-    except ValueError as error:
-        raise DataError(f"the force field cannot take it: {error}") from error
+    return create_system(topology, config.solvent, config.dynamics, cutoff=cutoff, centred=False)
 
 
 def _reach(bonds: NDArray[np.int64], lengths: Array, atoms: int) -> float:
@@ -210,7 +193,7 @@ def _reach(bonds: NDArray[np.int64], lengths: Array, atoms: int) -> float:
     graph = coo_matrix((lengths, (bonds[:, 0], bonds[:, 1])), shape=(atoms, atoms))
     ways = shortest_path(graph.tocsr(), directed=False)
     if not np.isfinite(ways).all():
-        raise DataError("the molecule is in several pieces, which could part; only one chain can be run")
+        raise InputError("the molecule is in several pieces, which could part; only one chain can be run")
     return float(ways.max())
 
 

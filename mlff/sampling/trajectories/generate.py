@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import shutil
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mlff.sampling.errors import GenerationStopped
+from mlff.sampling.folder import SETTINGS, check_settings, holds_data
 from mlff.sampling.packages import require_packages
 from mlff.sampling.trajectories.assemble import assemble_system, trajectory_file, write_dataset
 from mlff.sampling.trajectories.chunks import Group, groups_of, make_chunk
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig, dump_config, load_config
 from mlff.sampling.trajectories.starts import molecule
-from mlff.sampling.workers import LOOK_EVERY, count, worker_pool
-from mlff.trajectories.errors import DataError
-from mlff.trajectories.format import SYSTEM_FILE, SystemRecord, read_record
+from mlff.sampling.workers import count, run_jobs
+from mlff.support.errors import DataError, InputError
+from mlff.trajectories import SYSTEM_FILE, SystemRecord, read_record
 
-_LOG = logging.getLogger(__name__)
 _ASSEMBLE_EVERY = 600.0  # s; what exists can be used while the rest is being made
 
 Progress = Callable[[float, float], None]
@@ -57,37 +55,68 @@ def generate(
         the content of ``dataset.json``.
 
     Raises:
-        GenerationStopped: ``should_stop`` said so; the same call continues.
-        DataError: a missing package, a folder of other settings or with fewer chunks than its trajectories need, a
-            worker that died, failing dynamics.
-        StructureError, PeptideError: a molecule that cannot be used.
+        Interrupted: ``should_stop`` said so; the same call continues.
+        InputError: a missing package, a molecule that cannot be used, a folder of other settings or with fewer chunks
+            than its trajectories need.
+        RunError: a worker that died, failing dynamics.
         OSError: a file cannot be written.
     """
     require_packages("openmm", "PeptideBuilder", "Bio")
     config = _open_folder(config, folder)
-    files = _Files(config, folder, details or {})
-    groups = [group for system in config.systems for group in groups_of(config, system)]
-    done = {group: min(group.finished(folder), config.chunks) for group in groups}
+    run = _Run(config, folder, time_limit, on_progress, details or {})
     try:
-        if min(done.values()) < config.chunks:
-            end = None if time_limit is None else time.monotonic() + time_limit
-            _run(config, folder, done, workers, end, files, on_progress, should_stop)
+        run_jobs(
+            _work,
+            run.waiting,
+            lambda group: (config, group, run.done[group], folder),
+            workers=workers,
+            made=config.frames_per_chunk * sum(chunks * group.size for group, chunks in run.done.items()),
+            on_done=run.finish,
+            on_look=run.look,
+            should_stop=should_stop,
+        )
     finally:
-        content = files.update()
+        content = run.update()
     return content
 
 
-class _Files:
-    """The files of the systems, made anew when chunks have come."""
+class _Run:
+    """Which chunks are done, and the files that are made anew when chunks have come."""
 
-    def __init__(self, config: GenerationConfig, folder: Path, details: dict[str, Any]) -> None:
-        self._config, self._folder, self._details = config, folder, details
+    def __init__(
+        self,
+        config: GenerationConfig,
+        folder: Path,
+        time_limit: float | None,
+        on_progress: Progress | None,
+        details: dict[str, Any],
+    ) -> None:
+        groups = [group for system in config.systems for group in groups_of(config, system)]
+        self.done = {group: min(group.finished(folder), config.chunks) for group in groups}
+        self._config, self._folder, self._on_progress, self._details = config, folder, on_progress, details
+        self._end = math.inf if time_limit is None else time.monotonic() + time_limit
         self._records: dict[str, SystemRecord | None] = {}
         self._seen: dict[str, int] = {}
-        self._last = time.monotonic()
+        self._updated = time.monotonic()
 
-    def update_now_and_then(self) -> None:
-        if time.monotonic() - self._last > _ASSEMBLE_EVERY:
+    def waiting(self, running: Collection[Group]) -> list[Group]:
+        """Groups with chunks to make; those that are behind come first, so that all systems advance together."""
+        if time.monotonic() > self._end:
+            return []
+        left = [group for group, number in self.done.items() if number < self._config.chunks and group not in running]
+        return sorted(left, key=self.done.__getitem__)
+
+    def finish(self, group: Group) -> None:
+        """Count a chunk."""
+        self.done[group] += 1
+
+    def look(self, made: int) -> None:
+        """Report the frames that are made, and update the files now and then."""
+        if self._on_progress is not None:
+            ns, config = 1e-3 * self._config.frame_interval, self._config
+            total = len(config.systems) * config.trajectories * config.chunks * config.frames_per_chunk
+            self._on_progress(ns * made, ns * total)
+        if time.monotonic() - self._updated > _ASSEMBLE_EVERY:
             self.update()
 
     def update(self) -> dict[str, Any]:
@@ -99,31 +128,25 @@ class _Files:
                 self._seen[system.folder] = chunks
         records = [record for record in self._records.values() if record is not None]
         content = write_dataset(self._config, self._folder, records, self._details)
-        self._last = time.monotonic()
+        self._updated = time.monotonic()
         return content
 
 
 def _open_folder(config: GenerationConfig | None, folder: Path) -> GenerationConfig:
     """The settings, with paths of PDB files in the folder, which is new or holds data of the same settings."""
-    settings = folder / "config.yaml"
-    if config is None and not settings.exists():
-        raise DataError(f"{folder}: holds no data to go on with; give a configuration or a preset")
-    if settings.exists():
-        kept = _stored(load_config(settings))
+    if holds_data(folder):
+        kept = _stored(load_config(folder / SETTINGS))
         given = kept if config is None else _stored(config)
         same = given.model_copy(update={"length": kept.length, "platform": kept.platform}) == kept
-        if not same or _other_files(config, folder):
-            raise DataError(
-                f"{folder}: holds data of other settings (its config.yaml); choose another folder or delete this one"
-            )
+        check_settings(folder, same and not _other_files(config, folder))
         if given.length < kept.length:
-            raise DataError(f"{folder}: its trajectories are {kept.length:g} ns long and cannot become shorter")
+            raise InputError(f"{folder}: its trajectories are {kept.length:g} ns long and cannot become shorter")
         for system in given.systems:
             _check_chunks(given, system, folder)
-    elif folder.exists() and any(folder.iterdir()):
-        raise DataError(f"{folder}: is not empty and holds no data of this command; choose another folder")
+    elif config is None:
+        raise InputError(f"{folder}: holds no data to go on with; give a configuration or a preset")
     else:
-        given = _stored(config)  # type: ignore[arg-type]  # None was refused above
+        given = _stored(config)
         for source, _ in _pdb_files(config, folder):
             # Whether it can be used; sequences have been checked.
             molecule(SystemConfig(pdb=source, name="any"))
@@ -132,7 +155,7 @@ def _open_folder(config: GenerationConfig | None, folder: Path) -> GenerationCon
     for source, copy in _pdb_files(config, folder):
         if not copy.exists():
             _copy(source, copy)
-    dump_config(given, settings)
+    dump_config(given, folder / SETTINGS)
     systems = [s if s.pdb is None else s.model_copy(update={"pdb": folder / s.pdb}) for s in given.systems]
     return given.model_copy(update={"systems": tuple(systems)})
 
@@ -148,9 +171,9 @@ def _check_chunks(config: GenerationConfig, system: SystemConfig, folder: Path) 
         for file in map(trajectory_file, range(group.first, group.last)):
             if frames.get(file, 0) > kept:
                 raise DataError(
-                    f"{path.parent / file}: has {frames[file]} frames, but its chunks hold {kept}, so it cannot "
-                    f"be continued; put the files of {path.parent / 'chunks'} back, or delete {path} to make the "
-                    "trajectories anew"
+                    f"has {frames[file]} frames, but its chunks hold {kept}, so it cannot be continued",
+                    file=path.parent / file,
+                    hint=f"put the files of {path.parent / 'chunks'} back, or delete {path} to make them anew",
                 )
 
 
@@ -175,50 +198,14 @@ def _other_files(config: GenerationConfig | None, folder: Path) -> bool:
             copy.exists() and source.read_bytes() != copy.read_bytes() for source, copy in _pdb_files(config, folder)
         )
     except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        raise DataError(f"cannot be read ({error.strerror})", file=error.filename) from error
 
 
 def _copy(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except OSError as error:
-        raise DataError(f"{source}: cannot be copied ({error.strerror or error})") from error
-
-
-def _run(
-    config: GenerationConfig,
-    folder: Path,
-    done: dict[Group, int],
-    workers: int,
-    end: float | None,
-    files: _Files,
-    on_progress: Progress | None,
-    should_stop: Callable[[], bool],
-) -> None:
-    ns_per_frame = 1e-3 * config.frame_interval
-    whole = config.chunks * config.frames_per_chunk
-    total = len(config.systems) * config.trajectories * whole
-    before = sum(number * config.frames_per_chunk * (group.last - group.first) for group, number in done.items())
-    running: dict[Future[None], Group] = {}
-    with worker_pool(min(workers, len(done)), before, DataError) as pool:
-        while True:
-            waiting = [g for g, number in done.items() if number < config.chunks and g not in running.values()]
-            if end is not None and time.monotonic() > end:
-                waiting = []
-            # Those that are behind come first, so that all systems advance together.
-            for group in sorted(waiting, key=done.__getitem__)[: workers - len(running)]:
-                running[pool.submit(_work, config, group, done[group], folder)] = group
-            if not running:
-                return
-            finished, _ = wait(running, LOOK_EVERY, FIRST_COMPLETED)
-            for future in finished:
-                future.result()
-                done[running.pop(future)] += 1
-            if on_progress is not None:
-                on_progress(ns_per_frame * pool.made, ns_per_frame * total)
-            files.update_now_and_then()
-            if should_stop():
-                raise GenerationStopped
+        raise DataError(f"cannot be copied ({error.strerror or error})", file=source) from error
 
 
 def _work(config: GenerationConfig, group: Group, number: int, folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import InputError
 
 Preset = Literal["ala2", "peptides", "cln025"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -28,10 +28,10 @@ def preset(name: Preset, pdb: Path | None = None) -> GenerationConfig:
         pdb: for ``cln025``.
 
     Raises:
-        DataError: ``cln025`` without a PDB file, the others with one.
+        InputError: ``cln025`` without a PDB file, the others with one.
     """
     if (pdb is not None) != (name == "cln025"):
-        raise DataError("the preset cln025 needs a PDB file (--pdb), and no other preset takes one")
+        raise InputError("the preset cln025 needs a PDB file (--pdb), and no other preset takes one")
     if name == "ala2":
         # Random starts populate phi > 0 far above its share, and leave it within nanoseconds; few ever come back.
         return GenerationConfig(

@@ -12,7 +12,7 @@ def side_by_side(peptide: Peptide, number: int, config: GenerationConfig) -> Cop
     """So many copies under the conditions and on the platform of ``config``.
 
     Raises:
-        DataError: see :class:`Copies` and :class:`CompiledCopies`.
+        InputError: see :class:`Copies` and :class:`CompiledCopies`.
     """
     if config.platform == "torch":
         return CompiledCopies(peptide, number, config)

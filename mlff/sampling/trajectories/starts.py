@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff.proteins.layout import CloudLayout
-from mlff.sampling.building import Peptide, capped_peptide, force_field
+from mlff.sampling.building import Peptide, add_hydrogens, capped_peptide
 from mlff.sampling.dynamics import minimise, sample
-from mlff.sampling.errors import PeptideError
 from mlff.sampling.packages import require_packages
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
 from mlff.sampling.trajectories.isomers import Isomers
-from mlff.trajectories.errors import DataError
+from mlff.support.errors import DataError, InputError, RunError
+from mlff.support.packages import require_packages as extra
 
 if TYPE_CHECKING:
     from openmm.app import Topology
@@ -29,7 +28,7 @@ def molecule(system: SystemConfig) -> Peptide:
 
     Raises:
         DataError: the PDB file cannot be used.
-        PeptideError: as `capped_peptide`.
+        InputError: as `capped_peptide`.
     """
     if system.sequence is not None:
         return capped_peptide(system.sequence)
@@ -40,13 +39,11 @@ def layout_of(topology: Topology) -> CloudLayout:
     """The layout of an OpenMM topology.
 
     Raises:
-        StructureError: see `CloudLayout.of`.
-        DataError: mdtraj is not installed.
+        DataError: see `CloudLayout.of`.
+        InputError: mdtraj is not installed.
     """
-    try:
-        import mdtraj
-    except ImportError as error:
-        raise DataError("mdtraj is not installed; run: pip install 'mlff-equijump[equijump]'") from error
+    extra("equijump", "mdtraj")
+    import mdtraj
 
     return CloudLayout.of(mdtraj.Topology.from_openmm(topology))
 
@@ -58,8 +55,8 @@ def start(config: GenerationConfig, system: SystemConfig, trajectory: int) -> tu
     it (see `UnfoldingConfig`). Residues are L and peptide bonds trans in peptides, and as given in proteins.
 
     Raises:
-        DataError: no such structure was found, or the force field does not know the molecule.
-        PeptideError: as `minimise` and `sample`.
+        InputError: the force field does not know the molecule.
+        RunError: no such structure was found, or as `minimise` and `sample`.
     """
     whole = molecule(system)
     layout = layout_of(whole.topology)
@@ -70,14 +67,14 @@ def start(config: GenerationConfig, system: SystemConfig, trajectory: int) -> tu
     rng = np.random.default_rng([config.seed, *system.folder.encode(), trajectory])
     try:
         given = whole if system.sequence is not None else minimise(whole, config.solvent)
-    except ValueError as error:
-        raise DataError(f"{system.folder}: the force field cannot take it: {error}") from error
+    except InputError as error:
+        raise InputError(f"{system.folder}: {error}") from error
     for _ in range(_ATTEMPTS):
         found, words = _attempt(config, system, trajectory, given, rng)
         right = np.array_equal(isomers.of_frames(found.positions[heavy]), wanted)
         if right and _holds_together(found, config, trajectory):
             return found, words
-    raise DataError(f"{system.folder}: no start with the right isomers that can be run in {_ATTEMPTS} attempts")
+    raise RunError(f"{system.folder}: no start with the right isomers that can be run in {_ATTEMPTS} attempts")
 
 
 def _holds_together(peptide: Peptide, config: GenerationConfig, seed: int) -> bool:
@@ -93,7 +90,7 @@ def _holds_together(peptide: Peptide, config: GenerationConfig, seed: int) -> bo
     )
     try:
         next(trial)
-    except PeptideError:
+    except RunError:
         return False
     return True
 
@@ -125,29 +122,21 @@ def _attempt(
 def _protein(path: Path) -> Peptide:
     """The first model of a PDB file with hydrogens as at pH 7, without water."""
     require_packages("openmm")
-    from openmm import Platform, unit
     from openmm.app import Modeller, PDBFile
 
     try:
         file = PDBFile(str(path))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"cannot be read ({error.strerror or error})", file=path) from error
     except Exception as error:  # the reader raises many kinds
-        raise DataError(f"{path}: not a readable PDB file ({error})") from error
+        raise DataError(f"not a readable PDB file ({error})", file=path) from error
     modeller = Modeller(file.topology, file.positions)
     modeller.deleteWater()
-    layout_of(modeller.topology)  # names what is missing or unknown
-    state = random.getstate()
-    # OpenMM places hydrogens with Python's global generator.
-    random.seed(0)
     try:
-        platform = Platform.getPlatformByName("Reference")
-        modeller.addHydrogens(force_field("none"), pH=7.0, platform=platform)
+        layout_of(modeller.topology)  # names what is missing or unknown
+        return add_hydrogens(modeller)
+    except DataError as error:
+        raise DataError(error.reason, file=path, hint=error.hint) from error
     except ValueError as error:
-        raise DataError(
-            f"{path}: hydrogens cannot be added: {error}; complete it, for example with PDBFixer"
-        ) from error
-    finally:
-        random.setstate(state)
-    positions = np.array(modeller.positions.value_in_unit(unit.angstrom), dtype=np.float64)
-    return Peptide(modeller.topology, positions)
+        hint = "complete it, for example with PDBFixer"
+        raise DataError(f"hydrogens cannot be added: {error}", file=path, hint=hint) from error

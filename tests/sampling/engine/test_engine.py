@@ -9,9 +9,9 @@ import torch
 from mlff.sampling.building import force_field
 from mlff.sampling.engine import LangevinStep, langevin_step
 from mlff.sampling.peptides import Peptide, capped_peptide, minimise
-from mlff.trajectories import DataError
+from mlff.support.errors import InputError
 
-pytestmark = pytest.mark.usefixtures("engine")
+pytestmark = pytest.mark.usefixtures("peptide_packages")
 
 DOUBLE = torch.float64
 
@@ -115,7 +115,7 @@ def test_forces_of_other_kinds_are_refused() -> None:
     for force in (CustomBondForce("r"), CMAPTorsionForce()):
         system = system_of(peptide)
         system.addForce(force)
-        with pytest.raises(DataError, match=f"{type(force).__name__} are not known"):
+        with pytest.raises(InputError, match=f"{type(force).__name__} are not known"):
             step_of(peptide, system)
 
 
@@ -127,7 +127,7 @@ def test_cutoffs_are_refused() -> None:
         system = system_of(peptide)
         (force,) = [force for force in system.getForces() if isinstance(force, kind)]
         force.setNonbondedMethod(force.CutoffNonPeriodic)
-        with pytest.raises(DataError, match=words):
+        with pytest.raises(InputError, match=words):
             step_of(peptide, system)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlff.sampling import packages
 from mlff.sampling.peptides import (
     PeptideDataConfig,
     PeptideError,
@@ -18,6 +17,7 @@ from mlff.sampling.peptides import (
     require_packages,
 )
 from mlff.sampling.peptides.config import dump_config, parse_config
+from mlff.support import packages
 
 TRAINING_RESIDUES = set("ARNDCGHKLMFPSWYV")
 
@@ -63,7 +63,7 @@ def test_yaml_round_trip(tiny: PeptideDataConfig, tmp_path: Path) -> None:
         ({"noise_std": [0.1, 0.05]}, "noise_std: expected"),
         ({"runs": [{"temperature": -1}]}, "runs.0.temperature: "),
         ({"runs": [{"temperature": 300, "solvent": "tip3p"}]}, "runs.0.solvent: "),
-        ({"frame": 3}, "frame: "),
+        ({"frame": 3}, "unknown field `frame`, did you mean `frames`?"),
         ({"frames": "many"}, "frames: "),
         ({"labels": {"accuracy": 0}}, "labels.accuracy: "),
         ({"dynamics": {"time_step": 20}}, "dynamics.time_step: "),

@@ -32,6 +32,7 @@ from mlff.sampling.peptides import (
 from mlff.sampling.peptides.config import dump_config
 from mlff.sampling.peptides.output import write_parts
 from mlff.sampling.peptides.shards import Shard, make_shard, read_shard, write_shard
+from mlff.support.errors import RunError
 
 pytestmark = pytest.mark.usefixtures("packages")
 
@@ -111,7 +112,7 @@ def test_interrupted_and_resumed_files_are_the_same(data: Path, tiny: PeptideDat
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert "the same command continues" in errors
+    assert "stopped; continue with: the same command" in errors
     assert not (folder / "provenance.json").exists()
     before = {path: path.stat().st_mtime_ns for path in folder.glob("shards/*.npz")}
     assert 0 < len(before) < 4
@@ -164,7 +165,7 @@ def test_frames_with_too_large_forces_are_left_out(data: Path, tiny: PeptideData
 def test_errors_of_workers_name_the_peptide(tiny: PeptideDataConfig, tmp_path: Path) -> None:
     dynamics = tiny.dynamics.model_copy(update={"time_step": 10.0})
     config = tiny.model_copy(update={"dynamics": dynamics, "runs": tiny.runs[:1]})
-    with pytest.raises(PeptideError, match=r"ACE-\w+-NME: dynamics at 300 K failed near step \d+: .*time_step"):
+    with pytest.raises(RunError, match=r"ACE-\w+-NME: dynamics at 300 K failed near step \d+: .*time_step"):
         generate(config, tmp_path)
     assert list((tmp_path / "shards").iterdir()) == []
 
@@ -220,7 +221,7 @@ class TestFailures:
     def test_of_all_frames_are_an_error(self, tiny: PeptideDataConfig) -> None:
         labels = tiny.labels.model_copy(update={"max_iterations": 1})
         hopeless = tiny.model_copy(update={"labels": labels, "runs": tiny.runs[:1], "frames": 1})
-        with pytest.raises(PeptideError, match="not one of its 1 frames could be labelled"):
+        with pytest.raises(RunError, match="not one of its 1 frames could be labelled"):
             make_shard(hopeless, "G")
 
 

@@ -7,13 +7,13 @@ from ase.build import molecule
 from mlff.sampling.peptides import (
     LabelConfig,
     NotConvergedError,
-    PeptideError,
     capped_peptide,
     isolated_atom_energies,
     label,
     minimise,
     sample,
 )
+from mlff.support.errors import RunError
 
 pytestmark = pytest.mark.usefixtures("packages")
 
@@ -104,5 +104,5 @@ def test_equal_seeds_give_equal_structures(solvent: str) -> None:
 def test_exploding_dynamics_are_an_error() -> None:
     peptide = capped_peptide("G")
     peptide.positions[1] = peptide.positions[0] + 1e-5
-    with pytest.raises(PeptideError, match="shorter time_step"):
+    with pytest.raises(RunError, match="shorter time_step"):
         next(sample(peptide, "none", 300.0, interval=1.0, equilibration=0.0, seed=0))

@@ -11,7 +11,8 @@ import torch
 from mlff.sampling.peptides import Peptide, capped_peptide, minimise
 from mlff.sampling.trajectories import CompiledCopies, Copies, GenerationConfig, SystemConfig, generate
 from mlff.sampling.trajectories.chunks import groups_of, make_chunk
-from mlff.trajectories import DataError, load_dataset
+from mlff.support.errors import InputError, RunError
+from mlff.trajectories import load_dataset
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -80,9 +81,9 @@ def test_the_temperature_is_right(copies: CompiledCopies, glycine: Peptide, star
     """Kinetic energy of 16 copies, 60 times, 0.8 ps apart: of 57 - 10 = 47 degrees of freedom each."""
     from openmm import unit
 
-    from mlff.sampling.trajectories.copies import create_system
+    from mlff.sampling.trajectories.copies import copies_system
 
-    system = create_system(glycine.topology, CONFIG, None)
+    system = copies_system(glycine.topology, CONFIG, None)
     masses = np.array([system.getParticleMass(k).value_in_unit(unit.dalton) for k in range(system.getNumParticles())])
     freedom = 3 * len(masses) - system.getNumConstraints()
     copies.start(start, None, 4)
@@ -100,7 +101,7 @@ def test_torn_molecules_are_errors(copies: CompiledCopies, start: np.ndarray) ->
     torn = start.copy()
     torn[1, 1] = torn[1, 0] + 1e-6
     copies.start(torn, None, 1)
-    with pytest.raises(DataError, match="copy 1 is torn apart"):
+    with pytest.raises(RunError, match="copy 1 is torn apart"):
         copies.run(50)
 
 
@@ -115,12 +116,12 @@ def test_a_missing_compiler_is_an_error(
     monkeypatch.setattr(torch._inductor, "compile", failing)
     copies = CompiledCopies(glycine, COPIES, CONFIG)
     copies.start(start, None, 1)
-    with pytest.raises(DataError, match=r"compiled \(no working C\+\+ compiler\).*platform CPU"):
+    with pytest.raises(InputError, match=r"compiled \(no working C\+\+ compiler\).*platform CPU"):
         copies.run(1)
     # No attempt is repeated, and no shorter time step recommended.
     config = GenerationConfig(systems=(SystemConfig(sequence="G"),), trajectories=3, copies=3, platform="torch")
     (group,) = groups_of(config, config.systems[0])
-    with pytest.raises(DataError, match=r"^the dynamics cannot be compiled"):
+    with pytest.raises(InputError, match=r"^the dynamics cannot be compiled"):
         make_chunk(config, group, 0, tmp_path, lambda frames: None)
 
 

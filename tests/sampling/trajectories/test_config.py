@@ -15,7 +15,7 @@ from md_drivers.jumps.cli import app
 from mlff.sampling.trajectories import PRESETS, GenerationConfig, SystemConfig, load_config, preset
 from mlff.sampling.trajectories.assemble import split_of
 from mlff.sampling.trajectories.config import dump_config
-from mlff.trajectories import DataError
+from mlff.support.errors import InputError
 
 
 def invoke(*arguments: object) -> Any:
@@ -63,7 +63,7 @@ def test_held_out_peptides_are_new_pairs_of_known_residues() -> None:
         ("chunk: 2.5", "chunk: 2.5 ps is no whole number of frame intervals"),
         ("length: 0.25", "length: 250 ps is no whole number of chunks of 100 ps"),
         ("trajectories: 2", "no trajectory is left to train on"),
-        ("temprature: 300", "temprature: "),
+        ("temprature: 300", "unknown field `temprature`, did you mean `temperature`?"),
         ("[1]", "expected fields such as"),
     ],
 )
@@ -85,7 +85,7 @@ def test_wrong_settings_are_named(content: str, message: str, tmp_path: Path) ->
         (("--preset", "ala2", "--pdb", "a.pdb"), "no other preset takes one"),
         (("--length", "0.05"), "command line: "),
         (("--preset", "other"), "is not one of"),
-        (("none.yaml",), "none.yaml: cannot be read"),
+        (("none.yaml",), "none.yaml: no such file"),
     ],
 )
 def test_wrong_options_are_named(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_names_of_folders() -> None:
     assert SystemConfig(pdb=Path("x/5awl.pdb")).folder == "5awl"
     with pytest.raises(ValidationError, match="is no name"):
         SystemConfig(pdb=Path("x/ .pdb"))
-    with pytest.raises(DataError):
+    with pytest.raises(InputError):
         preset("cln025")
 
 

@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 from mlff.sampling.building import force_field
 from mlff.sampling.peptides import Peptide, capped_peptide, minimise
 from mlff.sampling.trajectories import Copies, GenerationConfig
-from mlff.trajectories import DataError
+from mlff.support.errors import InputError, RunError
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -114,7 +114,7 @@ def test_torn_molecules_are_errors() -> None:
     start[1, 1] = start[1, 0] + 1e-6
     copies = Copies(peptide, 2, GenerationConfig(solvent="none"))
     copies.start(start, None, 1)
-    with pytest.raises(DataError, match=r"torn apart|failed"):
+    with pytest.raises(RunError, match=r"torn apart|failed"):
         copies.run(250)
 
 
@@ -126,5 +126,5 @@ def test_molecules_in_pieces_are_refused() -> None:
     modeller = Modeller(peptide.topology, peptide.positions * unit.angstrom)
     modeller.add(peptide.topology, peptide.positions * unit.angstrom)
     pair = Peptide(modeller.topology, np.concatenate([peptide.positions, peptide.positions + 30]))
-    with pytest.raises(DataError, match="only one chain"):
+    with pytest.raises(InputError, match="only one chain"):
         Copies(pair, 1, GenerationConfig())

@@ -26,7 +26,8 @@ from mlff.sampling.trajectories.chunks import Chunk, groups_of, make_chunk, read
 from mlff.sampling.trajectories.config import dump_config
 from mlff.sampling.trajectories.copies import Copies
 from mlff.sampling.trajectories.isomers import Isomers
-from mlff.trajectories import DataError, PairSampler, SystemData, load_dataset
+from mlff.support.errors import InputError, RunError
+from mlff.trajectories import PairSampler, SystemData, load_dataset
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -119,7 +120,7 @@ def test_interrupted_and_continued_files_are_the_same(data: Path, tiny: Generati
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert "the same command continues" in errors
+    assert "stopped; continue with: the same command" in errors
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/chunks/*.npz")}
     assert 3 <= len(before) < 8
     # What exists can be read, and both systems have advanced.
@@ -144,7 +145,7 @@ def test_longer_trajectories_begin_with_the_shorter_ones(data: Path, tiny: Gener
     content = generate(config, folder)
     assert content["complete"]
     assert content["systems"][0]["frames"]["train"] == 5
-    with pytest.raises(DataError, match="cannot become shorter"):
+    with pytest.raises(InputError, match="cannot become shorter"):
         generate(tiny.model_copy(update={"length": 2.5e-4, "systems": tiny.systems[:1]}), folder)
     result = invoke("generate-data", "-o", tmp_path / "data", "--length", "1e-3")
     assert result.exit_code == 0
@@ -182,18 +183,18 @@ def test_atoms_that_do_not_fit_into_a_file_are_named(
     (tmp_path / group.system.folder / "chunks").mkdir(parents=True)
     run = Copies.run
     monkeypatch.setattr(Copies, "run", lambda self, steps: run(self, steps) + 32.8)
-    with pytest.raises(DataError, match=r"an atom is more than 32\.8 nm from the centre"):
+    with pytest.raises(RunError, match=r"an atom is more than 32\.8 nm from the centre"):
         make_chunk(tiny, group, 0, tmp_path, lambda frames: None)
 
 
 def test_other_settings_are_refused(data: Path, tiny: GenerationConfig, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds data of other settings"):
+    with pytest.raises(InputError, match="holds data of other settings"):
         generate(tiny.model_copy(update={"seed": 1}), data)
     (tmp_path / "note.txt").write_text("mine")
-    with pytest.raises(DataError, match="is not empty"):
+    with pytest.raises(InputError, match="is not empty"):
         generate(tiny, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
-    with pytest.raises(DataError, match="holds no data to go on with"):
+    with pytest.raises(InputError, match="holds no data to go on with"):
         generate(None, tmp_path / "none")
 
 
@@ -206,7 +207,7 @@ def test_a_failing_chunk_is_tried_again(
 
     def failing(self: Copies, steps: int) -> Any:
         if next(calls) in (3, 4):
-            raise DataError("copy 0 is torn apart")
+            raise RunError("copy 0 is torn apart")
         return run(self, steps)
 
     monkeypatch.setattr(Copies, "run", failing)
@@ -215,13 +216,13 @@ def test_a_failing_chunk_is_tried_again(
     assert chunk.report["failures"] == ["copy 0 is torn apart"] * 2
     assert chunk.frames.shape == (5, 1, 9, 3)
     monkeypatch.setattr(Copies, "run", lambda self, steps: failing_always())
-    with pytest.raises(DataError, match=r"ACE-GLY-NME: .* in 3 attempts near 0\.5 ps; use a shorter"):
+    with pytest.raises(RunError, match=r"ACE-GLY-NME: .* in 3 attempts near 0\.5 ps; use a shorter"):
         make_chunk(tiny, group, 1, tmp_path, lambda frames: None)
     assert group.finished(tmp_path) == 1
 
 
 def failing_always() -> Any:
-    raise DataError("copy 0 is torn apart")
+    raise RunError("copy 0 is torn apart")
 
 
 def test_trajectories_end_where_an_isomer_changes(
@@ -301,7 +302,7 @@ class TestProteins:
         other = tmp_path / "other.pdb"
         other.write_text(config.systems[0].pdb.read_text().replace("20.000", "30.000"))
         changed = config.model_copy(update={"systems": (SystemConfig(pdb=other, name="mine"),)})
-        with pytest.raises(DataError, match="other settings"):
+        with pytest.raises(InputError, match="other settings"):
             generate(changed, tmp_path / "data")
 
     @pytest.mark.parametrize(
