@@ -4,17 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlff.sampling.peptides import PeptideError, require_packages
 from mlff.sampling.trajectories import GenerationConfig, SystemConfig, generate
-
-
-@pytest.fixture(scope="session")
-def engine() -> None:
-    pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
-    try:
-        require_packages("openmm", "PeptideBuilder", "Bio")
-    except PeptideError as error:
-        pytest.skip(f"the extra 'equijump' is needed: {error}")
 
 
 @pytest.fixture(scope="session")
