@@ -53,8 +53,8 @@ class Elsewhere:
         n = len(atoms)
         labels = {"energy": torch.zeros(1, dtype=torch.float64), "forces": torch.zeros(n, 3, dtype=torch.float64)}
         labels["stress"] = torch.zeros(1, 3, 3, dtype=torch.float64)
-        fields = {name: value for name, value in vars(graph).items() if value is not None} | labels
-        return AtomicGraph(**{name: self.tensor(value) for name, value in fields.items()})
+        tensors = graph.tensors() | labels
+        return AtomicGraph.from_tensors({name: self.tensor(value) for name, value in tensors.items()})
 
 
 def corrupted_in_name(graph: AtomicGraph) -> CorruptedGraph:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from ase.data import atomic_numbers
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
 
-from mlff.data.units import EnergyUnit, LengthUnit, StressUnit, force_factor
+from mlff.data.units import EnergyUnit, LengthUnit, StressUnit, energy_factor, force_factor
+from mlff.graph import quantity
 
 FileFormat = Literal["auto", "extxyz", "traj", "db", "npz"]
 
@@ -52,20 +63,45 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataKeys(_Frozen):
-    """Names under which a file stores its labels.
+class _ByQuantity(_Frozen):
+    """Fields that are not typed out are strings, and named for further quantities."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @model_validator(mode="after")
+    def _known_quantities(self) -> Self:
+        wrong = []
+        for name, value in (self.model_extra or {}).items():
+            try:
+                quantity(name)
+            except ValueError:
+                wrong.append(InitErrorDetails(type="extra_forbidden", loc=(name,), input=value))
+            else:
+                if value is not None and not (isinstance(value, str) and value):
+                    wrong.append(InitErrorDetails(type="string_type", loc=(name,), input=value))
+        if wrong:
+            raise ValidationError.from_exception_data(type(self).__name__, wrong)
+        return self
+
+
+class DataKeys(_ByQuantity):
+    """Names under which a file stores its labels. Further fields are names of quantities, such as ``dipole``.
 
     A name is looked up in the results of the frame's calculator, in `info`, in the key-value pairs and data of an ASE
     database row and in the per-atom arrays. For npz files the names of the rMD17 and MD17 layouts are tried as well.
     """
 
-    energy: str = Field(default="energy", min_length=1, description="total energy")
-    forces: str = Field(default="forces", min_length=1, description="forces, [N,3]")
+    energy: str | None = Field(default="energy", min_length=1, description="total energy; None: not read")
+    forces: str | None = Field(default="forces", min_length=1, description="forces, [N,3]; None: not read")
     stress: str | None = Field(default=None, min_length=1, description="stress or virial; None: not read")
 
+    def named(self) -> dict[str, str]:
+        """Names in the file by quantity, of those that are read."""
+        return {name: key for name, key in self.model_dump().items() if key is not None}
 
-class DataUnits(_Frozen):
-    """Units of the file. Everything is converted to eV, A, eV/A and eV/A^3 on reading."""
+
+class DataUnits(_ByQuantity):
+    """Units of the file. Everything is converted to those of :data:`mlff.graph.QUANTITIES` on reading."""
 
     energy: EnergyUnit | None = Field(default=None, description="None: eV for ASE formats; npz files must name it")
     length: LengthUnit = "A"
@@ -83,6 +119,20 @@ class DataUnits(_Frozen):
         if value is not None:
             force_factor(value)
         return value
+
+    @model_validator(mode="after")
+    def _known_units(self) -> DataUnits:
+        for name in self.model_extra or {}:
+            self.factor(name)
+        return self
+
+    def factor(self, name: str) -> float:
+        """What values of a quantity are multiplied by; the stress has conventions of its own."""
+        if name == "energy":
+            return energy_factor(self.energy or "eV")
+        if name == "forces":
+            return force_factor(self.forces or f"{self.energy or 'eV'}/{self.length}")
+        return quantity(name).factor((self.model_extra or {}).get(name))
 
 
 class RandomSplit(_Frozen):

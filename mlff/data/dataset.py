@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from mlff.data.cache import cached_edges
 from mlff.data.frame import Frame, check_stress, fixed_atoms, frames_fingerprint
-from mlff.graph import AtomicGraph
+from mlff.graph import AtomicGraph, quantity
 from mlff.graph.folding import folded
 
 
@@ -26,7 +26,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         cache_dir: folder for neighbour lists, created when missing; None: keep them in memory only.
         dtype: floating-point type of the graphs (the energy is float64 always). Edges are found in float64.
 
-    Graphs carry energy [1] eV, forces [N,3] eV/A, fixed [N] bool, and stress [1,3,3] eV/A^3 where the frame has one.
+    Graphs carry the labels of their frames, and fixed [N] bool.
 
     Raises:
         DataError: a frame whose atoms coincide, or with a stress but a cell without volume.
@@ -82,11 +82,14 @@ class GraphDataset(Dataset[AtomicGraph]):
             edge_index=torch.tensor(edge_index, dtype=torch.int64),
             shifts=real(shifts),
             batch=torch.zeros(len(atoms), dtype=torch.int64),
-            energy=torch.tensor([frame.energy], dtype=torch.float64),
-            forces=real(frame.forces),
-            stress=None if frame.stress is None else real(frame.stress)[None],
+            labels={name: self._label(name, value) for name, value in frame.labels.items()},
             fixed=torch.tensor(fixed_atoms(atoms)),
         )
+
+    def _label(self, name: str, value: np.ndarray) -> torch.Tensor:
+        # of a large system the total energy loses meV digits in float32
+        tensor = torch.tensor(value, dtype=torch.float64 if name == "energy" else self.dtype)
+        return tensor if quantity(name).per == "atom" else tensor[None]
 
     @property
     def edge_counts(self) -> np.ndarray:

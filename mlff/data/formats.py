@@ -18,8 +18,10 @@ from ase.io.trajectory import Trajectory
 
 from mlff.data.config import DataKeys
 from mlff.data.errors import DataError
+from mlff.graph import quantity
 
 _VOIGT = re.compile(r"""(?<![\w-])((?:stress|virial)\s*=\s*)"\s*([^\s"]+(?:\s+[^\s"]+){5})\s*\"""")
+_NPZ_NAMES = {"energy": ("energies", "E"), "forces": ("forces", "F")}
 _AGAIN = "write or download it again"
 
 
@@ -134,24 +136,29 @@ def iter_npz(path: Path, keys: DataKeys) -> Iterator[tuple[int, Atoms]]:
         )
     numbers = _pick(arrays, ("nuclear_charges", "z"), path)
     positions = _pick(arrays, ("coords", "R"), path)
-    energies = _pick(arrays, (keys.energy, "energies", "E"), path)
-    forces = _pick(arrays, (keys.forces, "forces", "F"), path)
     count = len(positions) if positions.ndim else 0
     shape = (count, numbers.shape[-1] if numbers.ndim else 0, 3)
-    expected = {"coordinates": (positions, shape), "forces": (forces, shape)}
-    for name, (array, wanted) in expected.items():
-        if array.shape != wanted:
-            raise DataError(f"{name} have shape {array.shape}, expected {wanted}", file=path, hint="check the layout")
-    if energies.size != count:
-        raise DataError(f"energies have shape {energies.shape}, expected ({count},)", file=path)
+    if positions.shape != shape:
+        message = f"coordinates have shape {positions.shape}, expected {shape}"
+        raise DataError(message, file=path, hint="check the layout")
+    labels = {}
+    for name, key in keys.named().items():
+        row = quantity(name)
+        labels[key] = _pick(arrays, (key, *_NPZ_NAMES.get(name, ())), path)
+        wanted = (*shape[: 2 if row.per == "atom" else 1], *row.shape)
+        if labels[key].size == count and wanted == (count,):
+            labels[key] = labels[key].reshape(count)
+        if labels[key].shape != wanted:
+            message = f"{name} have shape {labels[key].shape}, expected {wanted}"
+            raise DataError(message, file=path, hint="check the layout")
     if numbers.shape not in (shape[1:2], shape[:2]) or numbers.dtype.kind not in "iu":
         raise DataError(f"nuclear charges have shape {numbers.shape} and type {numbers.dtype}", file=path)
     per_frame = np.broadcast_to(numbers, shape[:2])
-    for index, energy in enumerate(energies.reshape(count)):
+    for index in range(count):
         atoms = Atoms(numbers=per_frame[index].astype(int), positions=positions[index])
         atoms.calc = SinglePointCalculator(atoms)
         # Filled directly: keys may be names that ASE's calculator does not list.
-        atoms.calc.results.update({keys.energy: energy, keys.forces: forces[index]})
+        atoms.calc.results.update({key: values[index] for key, values in labels.items()})
         yield index, atoms
 
 

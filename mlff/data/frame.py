@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
 
 from mlff.data.errors import DataError
-from mlff.graph import check_structure, spans_volume
+from mlff.graph import check_structure, quantity, spans_volume
 
 # Structures closer than this (A) in every coordinate count as one when duplicates are looked for.
 _DUPLICATE_DECIMALS = 5
@@ -20,22 +20,19 @@ _DUPLICATE_DECIMALS = 5
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A labelled structure in eV and A.
+    """A labelled structure.
 
     Attributes:
         atoms: structure with its constraints and `info`, without a calculator.
-        energy: total energy, eV.
-        forces: [N,3] float64, eV/A, as stored: not zeroed by constraints.
-        stress: [3,3] float64, eV/A^3, ASE's sign, or None.
+        labels: float64 values by name of the quantity, in the units and shapes of :data:`mlff.graph.QUANTITIES`. Forces
+            are as stored: not zeroed by constraints. Stress has ASE's sign.
         group: name of the run or composition the frame belongs to, or None where no grouping was asked for.
         source: file the frame comes from.
         index: position in that file, counted from 0.
     """
 
     atoms: Atoms
-    energy: float
-    forces: np.ndarray
-    stress: np.ndarray | None = None
+    labels: Mapping[str, np.ndarray]
     group: str | None = None
     source: Path = Path("memory")
     index: int = 0
@@ -45,9 +42,25 @@ class Frame:
         return DataError(reason, file=self.source, frame=self.index, hint=hint)
 
     @property
+    def energy(self) -> float:
+        """Total energy, eV."""
+        return float(self.labels["energy"])
+
+    @property
+    def forces(self) -> np.ndarray:
+        """[N,3], eV/Å."""
+        return self.labels["forces"]
+
+    @property
+    def stress(self) -> np.ndarray | None:
+        """[3,3], eV/Å³, or None."""
+        return self.labels.get("stress")
+
+    @property
     def max_force(self) -> float:
-        """Largest norm of a force, eV/A."""
-        return float(np.linalg.norm(self.forces, axis=1).max())
+        """Largest norm of a force, eV/Å; 0 without forces."""
+        forces = self.labels.get("forces")
+        return 0.0 if forces is None else float(np.linalg.norm(forces, axis=1).max())
 
 
 def fixed_atoms(atoms: Atoms) -> np.ndarray:
@@ -74,17 +87,15 @@ def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
     atoms = frame.atoms
     if len(atoms) == 0:
         raise frame.error("has no atoms", "remove the frame")
-    if frame.forces.shape != (len(atoms), 3):
-        raise frame.error(
-            f"forces have shape {frame.forces.shape}, expected ({len(atoms)}, 3)",
-            "check the column count of the forces in the file",
-        )
-    values = {"positions": atoms.positions, "cell": atoms.cell.array, "energy": frame.energy, "forces": frame.forces}
-    if frame.stress is not None:
-        if frame.stress.shape != (3, 3):
-            raise frame.error(f"stress has shape {frame.stress.shape}, expected (3, 3)")
-        values["stress"] = frame.stress
-    for name, value in values.items():
+    for name, value in frame.labels.items():
+        row = quantity(name)
+        expected = (len(atoms), *row.shape) if row.per == "atom" else row.shape
+        if value.shape != expected:
+            raise frame.error(
+                f"{name} have shape {value.shape}, expected {expected}",
+                f"check the number of values of {name} in the file",
+            )
+    for name, value in {"positions": atoms.positions, "cell": atoms.cell.array, **frame.labels}.items():
         if not np.all(np.isfinite(value)):
             raise frame.error(f"{name} contains NaN or infinity", "remove the frame or repair the calculation")
     present = {int(z) for z in np.unique(atoms.numbers)}
@@ -138,11 +149,15 @@ def frames_fingerprint(frames: Iterable[Frame]) -> str:
     digest = hashlib.sha256()
     for frame in frames:
         atoms = frame.atoms
+        # energy, forces and stress come first and unnamed, as when there were no others
         stress = np.zeros(0) if frame.stress is None else frame.stress
         header = [len(atoms), stress.size]
         digest.update(np.asarray(header, dtype="<i8").tobytes())
         digest.update(atoms.numbers.astype("<i8").tobytes())
         digest.update(atoms.pbc.astype("u1").tobytes() + fixed_atoms(atoms).astype("u1").tobytes())
-        for array in (atoms.positions, atoms.cell.array, np.asarray(frame.energy), frame.forces, stress):
+        others = sorted(set(frame.labels) - {"energy", "forces", "stress"})
+        known = [frame.labels[name] for name in ("energy", "forces") if name in frame.labels]
+        for array in (atoms.positions, atoms.cell.array, *known, stress, *(frame.labels[name] for name in others)):
             digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+        digest.update(" ".join(others).encode())
     return digest.hexdigest()

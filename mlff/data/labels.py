@@ -13,7 +13,8 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from mlff.data.config import DataKeys, DataUnits
 from mlff.data.errors import DataError
 from mlff.data.frame import Frame, check_stress, validate_frame
-from mlff.data.units import energy_factor, force_factor, length_factor, stress_factor
+from mlff.data.units import energy_factor, length_factor, stress_factor
+from mlff.graph import Quantity, quantity
 
 
 def build_frame(
@@ -32,17 +33,18 @@ def build_frame(
         DataError: a label is missing, ambiguous or malformed, or the frame fails `validate_frame`.
     """
     structure = convert_structure(atoms, units)
-    energy = read_energy(atoms, source, index, keys, units)
-    forces = _numeric(_require(atoms, keys.forces, "forces", source, index), "forces", source, index)
-    energy_unit = units.energy or "eV"
-    scale = force_factor(units.forces or f"{energy_unit}/{units.length}")
-    stress = None
-    if keys.stress is not None:
-        raw = _numeric(_require(atoms, keys.stress, "stress", source, index), "stress", source, index)
-        check_stress(Frame(structure, energy, forces, raw, None, source, index))
-        stress = _stress(raw, structure.cell.volume, units, source, index)
+    labels = {}
+    for name, key in keys.named().items():
+        raw = _numeric(_require(atoms, key, name, source, index), name, source, index)
+        if name == "stress":
+            check_stress(Frame(structure, {name: raw}, None, source, index))
+            labels[name] = _stress(raw, structure.cell.volume, units, source, index)
+        else:
+            labels[name] = _shaped(raw, quantity(name), len(atoms)) * units.factor(name)
+        if quantity(name).origin is not None:
+            labels[name] = labels[name] - _charge(atoms) * structure.get_center_of_mass()
     group = None if group_by is None else _group(atoms, group_by, source, index)
-    return validate_frame(Frame(structure, energy, forces * scale, stress, group, source, index), species)
+    return validate_frame(Frame(structure, labels, group, source, index), species)
 
 
 def convert_structure(atoms: Atoms, units: DataUnits) -> Atoms:
@@ -67,10 +69,25 @@ def read_energy(atoms: Atoms, source: Path, index: int, keys: DataKeys, units: D
     Raises:
         DataError: the label is missing, ambiguous or not one number.
     """
+    if keys.energy is None:
+        raise DataError("keys.energy is null, and an energy is needed", file=source, hint="name it in `keys.energy`")
     energy = _numeric(_require(atoms, keys.energy, "energy", source, index), "energy", source, index)
     if energy.size != 1:
         raise DataError(f"energy has shape {energy.shape}, expected one number", file=source, frame=index)
     return float(energy.reshape(())) * energy_factor(units.energy or "eV")
+
+
+def _shaped(raw: np.ndarray, row: Quantity, num_atoms: int) -> np.ndarray:
+    """In the shape of a quantity where only that of the file differs; other sizes are left to the validation."""
+    shape = (num_atoms, *row.shape) if row.per == "atom" else row.shape
+    if row.shape == (3, 3) and raw.size == 6:
+        return voigt_6_to_full_3x3_stress(raw.reshape(6))
+    return raw.reshape(shape) if row.per == "structure" and raw.size == int(np.prod(shape)) else raw
+
+
+def _charge(atoms: Atoms) -> float:
+    """Total charge in e, as far as the file says one; 0 otherwise."""
+    return float(next((value for key in ("charge", "total_charge") for value in _candidates(atoms, key)), 0.0))  # type: ignore[arg-type]
 
 
 def _stress(raw: np.ndarray, volume: float, units: DataUnits, source: Path, index: int) -> np.ndarray:

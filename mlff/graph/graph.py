@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import ase
@@ -13,9 +13,7 @@ from ase.constraints import FixAtoms
 from torch import Tensor
 
 from mlff.graph.neighbors import neighbor_list
-
-_FLOATS = ("positions", "cell", "shifts", "forces", "stress")  # the energy keeps float64, see AtomicGraph.to
-_OPTIONAL = ("energy", "forces", "stress", "fixed")
+from mlff.graph.quantities import QUANTITIES, quantity
 
 
 class GraphInput(NamedTuple):
@@ -32,6 +30,10 @@ class GraphInput(NamedTuple):
     batch: Tensor  # [N] int64
 
 
+# Of a large system the total energy loses meV digits in float32.
+_DOUBLE = "energy"
+
+
 @dataclass(frozen=True, eq=False)
 class AtomicGraph:
     """B structures with N atoms and E edges in all. Edges run from the source j, ``edge_index[0]``, to the target i,
@@ -45,10 +47,9 @@ class AtomicGraph:
         edge_index: [2, E] int64.
         shifts: [E, 3] numbers of lattice vectors, in the dtype of the positions.
         batch: [N] int64, non-decreasing: the structure an atom belongs to.
-        energy: [B] float64, total energies in eV.
-        forces: [N, 3] in eV/A.
-        stress: [B, 3, 3] in eV/A^3.
-        fixed: [N] bool, atoms held by a constraint.
+        labels: reference values by name of the quantity, [B, ...] or [N, ...] in the units and shapes of
+            :data:`mlff.graph.QUANTITIES`; the total energy in float64, the others in the dtype of the positions.
+        fixed: [N] bool, atoms under a constraint.
 
     Raises:
         ValueError: if a tensor has the wrong shape or kind; the message names the field.
@@ -61,9 +62,7 @@ class AtomicGraph:
     edge_index: Tensor
     shifts: Tensor
     batch: Tensor
-    energy: Tensor | None = None
-    forces: Tensor | None = None
-    stress: Tensor | None = None
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
     fixed: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -78,18 +77,15 @@ class AtomicGraph:
             "edge_index": (2, e),
             "shifts": (e, 3),
             "batch": (n,),
-            "energy": (b,),
-            "forces": (n, 3),
-            "stress": (b, 3, 3),
             "fixed": (n,),
         }
-        dtypes = dict.fromkeys(("numbers", "edge_index", "batch"), torch.int64) | {
-            "pbc": torch.bool,
-            "fixed": torch.bool,
-            "energy": torch.float64,
-        }
+        for name in self.labels:
+            row = quantity(name)
+            shapes[name] = (n if row.per == "atom" else b, *row.shape)
+        dtypes = dict.fromkeys(("numbers", "edge_index", "batch"), torch.int64)
+        dtypes |= {"pbc": torch.bool, "fixed": torch.bool, _DOUBLE: torch.float64}
         for name, shape in shapes.items():
-            value = getattr(self, name)
+            value = self.labels[name] if name in self.labels else getattr(self, name)
             if value is None:
                 continue
             if tuple(value.shape) != shape:
@@ -104,6 +100,21 @@ class AtomicGraph:
     def inputs(self) -> GraphInput:
         """What models take: ``model(*graph.inputs)``."""
         return GraphInput(self.positions, self.numbers, self.cell, self.edge_index, self.shifts, self.batch)
+
+    @property
+    def energy(self) -> Tensor | None:
+        """Label [B] float64, eV."""
+        return self.labels.get("energy")
+
+    @property
+    def forces(self) -> Tensor | None:
+        """Label [N, 3], eV/Å."""
+        return self.labels.get("forces")
+
+    @property
+    def stress(self) -> Tensor | None:
+        """Label [B, 3, 3], eV/Å³."""
+        return self.labels.get("stress")
 
     @property
     def num_graphs(self) -> int:
@@ -132,27 +143,35 @@ class AtomicGraph:
         """
         if dtype is not None and not dtype.is_floating_point:
             raise ValueError(f"AtomicGraph.to needs a floating-point dtype, got {dtype}")
-        moved: dict[str, Tensor | None] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None:
-                value = value.to(device=device, dtype=dtype if field.name in _FLOATS else None)
-            moved[field.name] = value
-        return AtomicGraph(**moved)  # type: ignore[arg-type]
+
+        def moved(name: str, value: Tensor) -> Tensor:
+            return value.to(device=device, dtype=dtype if value.is_floating_point() and name != _DOUBLE else None)
+
+        return self._mapped(moved)
 
     def pin_memory(self) -> AtomicGraph:
         """A copy in page-locked memory; data loaders call it before an asynchronous copy to a GPU."""
-        pinned: dict[str, Tensor | None] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            pinned[field.name] = None if value is None else value.pin_memory()
-        return AtomicGraph(**pinned)  # type: ignore[arg-type]
+        return self._mapped(lambda name, value: value.pin_memory())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that there are, labels included, by name; :meth:`from_tensors` is the inverse."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "labels"}
+        return {name: value for name, value in own.items() if value is not None} | dict(self.labels)
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[str, Tensor]) -> AtomicGraph:
+        """A graph of named tensors; those with the name of a quantity are its labels."""
+        labels = {name: value for name, value in tensors.items() if name in QUANTITIES}
+        return AtomicGraph(**{name: x for name, x in tensors.items() if name not in labels}, labels=labels)  # type: ignore[arg-type]
+
+    def _mapped(self, change: Callable[[str, Tensor], Tensor]) -> AtomicGraph:
+        return self.from_tensors({name: change(name, value) for name, value in self.tensors().items()})
 
     @staticmethod
     def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
         """Join graphs (themselves single or batched) into one batch, in order.
 
-        An optional field (energy, forces, stress, fixed) is kept only if every graph has it.
+        Labels and ``fixed`` are kept only if every graph has them.
 
         Raises:
             ValueError: for an empty list or graphs of different dtypes.
@@ -170,11 +189,10 @@ class AtomicGraph:
             batch.append(graph.batch + num_graphs)
             num_nodes += graph.positions.shape[0]
             num_graphs += graph.num_graphs
-        joined: dict[str, Tensor | None] = {"edge_index": torch.cat(edges, dim=1), "batch": torch.cat(batch)}
-        for name in ("positions", "numbers", "cell", "pbc", "shifts", *_OPTIONAL):
-            parts = [getattr(graph, name) for graph in graphs]
-            joined[name] = None if any(part is None for part in parts) else torch.cat(parts)
-        return AtomicGraph(**joined)  # type: ignore[arg-type]
+        tensors = [graph.tensors() for graph in graphs]
+        shared = [name for name in tensors[0] if all(name in other for other in tensors)]
+        joined = {name: torch.cat([other[name] for other in tensors]) for name in shared if name != "edge_index"}
+        return AtomicGraph.from_tensors(joined | {"edge_index": torch.cat(edges, dim=1), "batch": torch.cat(batch)})
 
     def split(self) -> list[AtomicGraph]:
         """The structures of the batch as graphs of their own, the inverse of ``collate`` on single graphs."""
@@ -184,8 +202,7 @@ class AtomicGraph:
         for b, count in enumerate(counts):
             atoms = slice(start, start + count)
             edges = edge_batch == b
-            optional = {name: getattr(self, name) for name in _OPTIONAL}
-            rows = {"energy": slice(b, b + 1), "stress": slice(b, b + 1), "forces": atoms, "fixed": atoms}
+            rows = {name: atoms if quantity(name).per == "atom" else slice(b, b + 1) for name in self.labels}
             parts.append(
                 AtomicGraph(
                     positions=self.positions[atoms],
@@ -195,15 +212,17 @@ class AtomicGraph:
                     edge_index=self.edge_index[:, edges] - start,
                     shifts=self.shifts[edges],
                     batch=torch.zeros_like(self.batch[atoms]),
-                    **{name: None if value is None else value[rows[name]] for name, value in optional.items()},
+                    labels={name: value[rows[name]] for name, value in self.labels.items()},
+                    fixed=None if self.fixed is None else self.fixed[atoms],
                 )
             )
             start += count
         return parts
 
     def replace(self, **changes: Tensor | None) -> AtomicGraph:
-        """A copy with some fields replaced, for example labels added."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        """A copy with some tensors replaced, labels by the name of their quantity; None: left out."""
+        tensors = self.tensors() | changes
+        return self.from_tensors({name: value for name, value in tensors.items() if value is not None})
 
 
 def graph_from_atoms(

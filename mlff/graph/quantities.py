@@ -29,6 +29,8 @@ class Quantity:
         extensive: values of structures that do not interact add up.
         gradient_of: quantity of which it is a derivative, as forces and stress are of the energy.
         head: ``module:class`` of the read-out; None: the general one for its irreps.
+        origin: point that values of charged structures refer to, where they depend on it: ``centre of mass``. Files
+            refer to the origin of their coordinates.
         label: words for tables and axes.
         per_atom: compared, in losses and errors, divided by the number of atoms.
         milli: errors are shown in thousandths of the unit.
@@ -46,6 +48,7 @@ class Quantity:
     extensive: bool = False
     gradient_of: str | None = None
     head: str | None = None
+    origin: Literal["centre of mass"] | None = None
     label: str = ""
     per_atom: bool = False
     milli: bool = True

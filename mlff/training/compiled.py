@@ -108,13 +108,12 @@ def _named_tensors(batch: AtomicGraph | CorruptedGraph) -> dict[str, Tensor]:
     if isinstance(batch, CorruptedGraph):
         named = {name: getattr(batch, name) for name in _OF_DENS}
         batch = batch.graph
-    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    return named | {name: value for name, value in values.items() if value is not None}
+    return named | batch.tensors()
 
 
 def _batch(named: dict[str, Tensor]) -> AtomicGraph | CorruptedGraph:
     """Inverse of :func:`_named_tensors`."""
     if "corrupted" not in named:
-        return AtomicGraph(**named)
+        return AtomicGraph.from_tensors(named)
     own = {name: named.pop(name) for name in _OF_DENS}
-    return CorruptedGraph(AtomicGraph(**named), **own)
+    return CorruptedGraph(AtomicGraph.from_tensors(named), **own)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlff.graph import AtomicGraph
+from mlff.graph import AtomicGraph, quantity
 from mlff.potential import CorruptedGraph
 
 _SPARE = 0.02  # more edges: the noise of DeNS makes some
@@ -72,9 +72,9 @@ def pad(graph: AtomicGraph, size: BatchSize, cutoff: float) -> AtomicGraph:
         edge_index=torch.cat([graph.edge_index, graph.edge_index.new_full((2, edges), first)], dim=1),
         shifts=torch.cat([graph.shifts, image.expand(edges, 3)]),
         batch=torch.cat([graph.batch, graph.batch.new_full((atoms,), graph.num_graphs)]),
-        energy=None if graph.energy is None else _grown(graph.energy, 1),
-        forces=None if graph.forces is None else _grown(graph.forces, atoms),
-        stress=None if graph.stress is None else _grown(graph.stress, 1),
+        labels={
+            name: _grown(value, atoms if quantity(name).per == "atom" else 1) for name, value in graph.labels.items()
+        },
         fixed=None if graph.fixed is None else _grown(graph.fixed, atoms),
     )
 

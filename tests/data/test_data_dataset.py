@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.neighborlist import neighbor_list as ase_neighbor_list
+from support.labels import labels_of
 from torch.utils.data import DataLoader
 
 import mlff.data.cache as cache_module
@@ -20,7 +21,7 @@ from mlff.data import BatchSampler, DataError, Frame, GraphDataset, collate
 @pytest.fixture
 def frames(slabs):
     return [
-        Frame(atoms, atoms.calc.results["energy"], atoms.calc.results["forces"], index=i)
+        Frame(atoms, labels_of(atoms.calc.results["energy"], atoms.calc.results["forces"]), index=i)
         for i, atoms in enumerate(slabs(6))
     ]
 
@@ -105,7 +106,7 @@ def test_any_change_gets_its_own_cache(tmp_path, frames, builds):
     def moved(change):
         atoms = frames[0].atoms.copy()
         change(atoms)
-        return [Frame(atoms, frames[0].energy, frames[0].forces), *frames[1:]]
+        return [Frame(atoms, frames[0].labels), *frames[1:]]
 
     variants = [
         (frames, 4.0, None),
@@ -117,8 +118,8 @@ def test_any_change_gets_its_own_cache(tmp_path, frames, builds):
         (moved(lambda atoms: atoms.set_cell(atoms.cell.array * 1.001)), 4.0, None),
         (moved(lambda atoms: atoms.set_pbc(False)), 4.0, None),
         (moved(lambda atoms: atoms.set_constraint()), 4.0, None),
-        ([Frame(frames[0].atoms, 0.0, frames[0].forces), *frames[1:]], 4.0, None),
-        ([Frame(frames[0].atoms, frames[0].energy, -frames[0].forces), *frames[1:]], 4.0, None),
+        ([Frame(frames[0].atoms, labels_of(0.0, frames[0].forces)), *frames[1:]], 4.0, None),
+        ([Frame(frames[0].atoms, labels_of(frames[0].energy, -frames[0].forces)), *frames[1:]], 4.0, None),
     ]
     for variant in variants:
         GraphDataset(*variant, cache_dir=tmp_path)
@@ -174,14 +175,16 @@ def test_loader_gives_every_label_once(frames, workers):
 def test_a_stress_without_a_cell_is_refused(frames, molecules):
     """Also of frames that were made in Python: a batch with one of them would have no finite loss."""
     molecule = molecules(1)[0]
-    stressed = Frame(molecule, 0.0, np.zeros((len(molecule), 3)), np.ones((3, 3)), source=Path("made.py"), index=7)
+    stressed = Frame(
+        molecule, labels_of(0.0, np.zeros((len(molecule), 3)), np.ones((3, 3))), source=Path("made.py"), index=7
+    )
     with pytest.raises(DataError, match=r"made\.py, frame 7: has a stress or virial but its cell has zero volume"):
         GraphDataset([frames[0], stressed], 4.0)
 
 
 def test_stress_reaches_the_graph_and_leaves_mixed_batches(frames):
     stress = np.diag([1.0, 2.0, 3.0])
-    stressed = Frame(frames[0].atoms, frames[0].energy, frames[0].forces, stress)
+    stressed = Frame(frames[0].atoms, labels_of(frames[0].energy, frames[0].forces, stress))
     data = GraphDataset([stressed, frames[1]], 4.0)
     np.testing.assert_array_equal(data[0].stress.numpy(), stress[None])
     assert collate([data[0], data[1]]).stress is None
@@ -189,7 +192,7 @@ def test_stress_reaches_the_graph_and_leaves_mixed_batches(frames):
 
 
 def test_atoms_without_neighbours():
-    data = GraphDataset([Frame(Atoms("Ar"), 1.0, np.zeros((1, 3)))], 4.0)
+    data = GraphDataset([Frame(Atoms("Ar"), labels_of(1.0, np.zeros((1, 3))))], 4.0)
     assert data[0].num_edges == 0
     assert data[0].edge_index.shape == (2, 0)
     assert collate([data[0], data[0]]).num_graphs == 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
+from support.labels import labels_of
 
 from mlff.data import DataError, DataKeys, DataUnits, Frame, GraphDataset, read_frames
 
@@ -25,7 +26,7 @@ BAD_FRAMES = {
     "no forces": (frame_text("energy=1.0", "Ar 0 0 0\n"), "no forces under the key 'forces'"),
     "energy without value": (frame_text(HEADER.replace("energy=-1.0", "energy")), "energy is not numeric"),
     "energy a word": (frame_text(HEADER.replace("-1.0", "low")), "energy is not numeric"),
-    "energy a vector": (frame_text(HEADER.replace("-1.0", '"1.0 2.0"')), r"energy has shape \(2,\)"),
+    "energy a vector": (frame_text(HEADER.replace("-1.0", '"1.0 2.0"')), r"energy have shape \(2,\)"),
     "nan energy": (frame_text(HEADER.replace("-1.0", "nan")), "energy contains NaN"),
     "nan force": (frame_text(atoms=ATOM.replace("0.1", "nan")), "forces contains NaN or infinity"),
     "infinite position": (frame_text(atoms="Ar inf 0 0 0 0 0\n"), "positions contains NaN or infinity"),
@@ -131,7 +132,7 @@ def npz_arrays() -> dict[str, np.ndarray]:
     [
         ({"forces": np.zeros((3, 3, 2))}, r"forces have shape \(3, 3, 2\), expected \(3, 2, 3\)"),
         ({"forces": None}, "no array named forces or F; available: coords"),
-        ({"energies": np.zeros(2)}, r"energies have shape \(2,\), expected \(3,\)"),
+        ({"energies": np.zeros(2)}, r"energy have shape \(2,\), expected \(3,\)"),
         ({"coords": np.zeros((2, 3))}, "coordinates have shape"),
         ({"coords": np.array(1.0)}, "coordinates have shape"),
         ({"nuclear_charges": np.array([1.0, 8.0])}, "nuclear charges have shape .* type float64"),
@@ -189,8 +190,12 @@ def test_missing_group_key_lists_what_there_is(tmp_path, slabs):
 
 
 def test_coinciding_atoms_are_named():
-    good = Frame(Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 3]]), 0.0, np.zeros((2, 3)), index=0)
-    bad = Frame(Atoms("Ar3", positions=[[0, 0, 0], [0, 0, 3], [0, 0, 3.01]]), 0.0, np.zeros((3, 3)), index=7)
+    good = Frame(Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 3]]), labels_of(0.0, np.zeros((2, 3))), index=0)
+    bad = Frame(
+        Atoms("Ar3", positions=[[0, 0, 0], [0, 0, 3], [0, 0, 3.01]]),
+        labels_of(0.0, np.zeros((3, 3))),
+        index=7,
+    )
     with pytest.raises(DataError, match=r"frame 7: atoms 1 and 2 are 0\.01 A apart"):
         GraphDataset([good, bad], 5.0)
 

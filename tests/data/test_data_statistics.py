@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.labels import labels_of
 
 from mlff.data import DataError, Frame, GraphDataset, collate, compute_statistics, fit_reference_energies
 from mlff.data.statistics import DatasetStatistics, composition_rank
@@ -21,7 +22,7 @@ def frames_of(compositions, rng, noise=0.0):
         numbers = np.repeat(list(E0), composition)
         positions = np.arange(len(numbers))[:, None] * [1.2, 0.1, 0.0] + rng.normal(scale=0.05, size=(len(numbers), 3))
         energy = float(np.dot(composition, list(E0.values())) + noise * rng.normal() * len(numbers))
-        frames.append(Frame(Atoms(numbers, positions=positions), energy, rng.normal(size=(len(numbers), 3))))
+        frames.append(Frame(Atoms(numbers, positions=positions), labels_of(energy, rng.normal(size=(len(numbers), 3)))))
     return frames
 
 
@@ -99,14 +100,14 @@ def test_held_atoms_do_not_count_for_the_scale(tmp_path, slabs):
     for atoms in slabs(2):
         forces = atoms.calc.results["forces"].copy()
         forces[:4] = 0.0
-        frames.append(Frame(atoms, 0.0, forces))
+        frames.append(Frame(atoms, labels_of(0.0, forces)))
     data = GraphDataset(frames, 4.0, dtype=torch.float64)
     free = np.concatenate([frame.forces[4:] for frame in frames])
     assert compute_statistics(data[i] for i in range(2)).scale == pytest.approx(np.sqrt((free**2).mean()))
 
 
 def test_single_atoms_have_scale_one():
-    data = GraphDataset([Frame(Atoms("O"), -2041.0, np.zeros((1, 3)))], 4.0)
+    data = GraphDataset([Frame(Atoms("O"), labels_of(-2041.0, np.zeros((1, 3))))], 4.0)
     found = compute_statistics([data[0]])
     assert (found.scale, found.avg_degree, found.num_edges) == (1.0, 0.0, 0)
     assert found.reference_energies == {8: pytest.approx(-2041.0)}

@@ -1,6 +1,5 @@
 """The model with DeNS: what it leaves alone, its symmetries, its forces."""
 
-
 import numpy as np
 import pytest
 import torch

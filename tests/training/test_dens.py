@@ -44,9 +44,11 @@ def corrupted_batch(fixed: list[bool] | None = None) -> CorruptedGraph:
         edge_index=torch.zeros(2, 0, dtype=torch.int64),
         shifts=torch.zeros(0, 3),
         batch=torch.tensor([0, 0, 1]),
-        energy=torch.tensor([-10.0, -4.0], dtype=torch.float64),
-        forces=torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 2.0, 0.0]]),
-        stress=torch.zeros(2, 3, 3),
+        labels={
+            "energy": torch.tensor([-10.0, -4.0], dtype=torch.float64),
+            "forces": torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 2.0, 0.0]]),
+            "stress": torch.zeros(2, 3, 3),
+        },
         fixed=None if fixed is None else torch.tensor(fixed),
     )
     noise = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])

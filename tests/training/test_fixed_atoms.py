@@ -33,8 +33,10 @@ def graph() -> AtomicGraph:
         edge_index=torch.zeros(2, 0, dtype=torch.int64),
         shifts=torch.zeros(0, 3),
         batch=torch.tensor([0, 0, 1, 1]),
-        energy=torch.zeros(2, dtype=torch.float64),
-        forces=torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+        labels={
+            "energy": torch.zeros(2, dtype=torch.float64),
+            "forces": torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+        },
         fixed=torch.tensor([True, False, True, False]),
     )
 

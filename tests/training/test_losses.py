@@ -20,9 +20,11 @@ def batch(energy: list[float], forces: list[list[float]], batch_index: list[int]
         edge_index=torch.zeros(2, 0, dtype=torch.int64),
         shifts=torch.zeros(0, 3),
         batch=torch.tensor(batch_index),
-        energy=torch.tensor(energy, dtype=torch.float64),
-        forces=torch.tensor(forces),
-        stress=torch.zeros(graphs, 3, 3),
+        labels={
+            "energy": torch.tensor(energy, dtype=torch.float64),
+            "forces": torch.tensor(forces),
+            "stress": torch.zeros(graphs, 3, 3),
+        },
     )
 
 

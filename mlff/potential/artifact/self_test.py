@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import ase
@@ -173,4 +173,4 @@ def scattered(graph: AtomicGraph) -> AtomicGraph:
 
     matrices = ("positions", "cell", "edge_index", "shifts")
     changes = {name: transposed(getattr(graph, name)) for name in matrices}
-    return replace(graph, numbers=spread_out(graph.numbers), batch=spread_out(graph.batch), **changes)
+    return graph.replace(numbers=spread_out(graph.numbers), batch=spread_out(graph.batch), **changes)
