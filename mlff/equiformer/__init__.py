@@ -1,8 +1,10 @@
-"""The EquiformerV2 backbone: configuration, layers, heads."""
+"""The EquiformerV2 backbone: configuration and layers."""
 
 from mlff.equiformer.backbone import Equiformer
 from mlff.equiformer.config import PRESETS, EquiformerConfig
 from mlff.equiformer.context import GraphContext
-from mlff.equiformer.heads import EnergyHead, VectorHead
+from mlff.support.renamed import former
 
-__all__ = ["PRESETS", "EnergyHead", "Equiformer", "EquiformerConfig", "GraphContext", "VectorHead"]
+__all__ = ["PRESETS", "Equiformer", "EquiformerConfig", "GraphContext"]
+
+__getattr__ = former(__name__)

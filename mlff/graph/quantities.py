@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 import torch
+from ase import units
 from torch import Tensor
 
 
@@ -29,6 +30,7 @@ class Quantity:
         extensive: values of structures that do not interact add up.
         gradient_of: quantity of which it is a derivative, as forces and stress are of the energy.
         head: ``module:class`` of the read-out; None: the general one for its irreps.
+        periodic: it means something for periodic structures, too.
         origin: point that values of charged structures refer to, where they depend on it: ``centre of mass``. Files
             refer to the origin of their coordinates.
         label: words for tables and axes.
@@ -48,6 +50,7 @@ class Quantity:
     extensive: bool = False
     gradient_of: str | None = None
     head: str | None = None
+    periodic: bool = True
     origin: Literal["centre of mass"] | None = None
     label: str = ""
     per_atom: bool = False
@@ -133,6 +136,16 @@ _rows = {
         Quantity("energies", "atom", "0e", "eV", ase="energies"),
         Quantity("forces", "atom", "1o", "eV/Å", ase="forces", gradient_of="energy", label="force"),
         Quantity("stress", "structure", "0e+2e", "eV/Å³", ase="stress", gradient_of="energy", smallest=0.1, decimals=2),
+        Quantity(
+            *("dipole", "structure", "1o", "e·Å"),
+            ase="dipole",
+            extensive=True,
+            head="mlff.heads.dipole:DipoleHead",
+            origin="centre of mass",
+            label="dipole moment",
+            periodic=False,
+            factors={"Debye": units.Debye, "e*Bohr": units.Bohr},
+        ),
     )
 }
 #: All quantities by name; :func:`register` adds to them.

@@ -6,6 +6,9 @@ from ase.data import chemical_symbols
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mlff.equiformer import EquiformerConfig
+from mlff.graph import quantity
+
+_ENERGIES = ("energy", "energies")
 
 
 class PotentialConfig(BaseModel):
@@ -21,6 +24,9 @@ class PotentialConfig(BaseModel):
     forces: Literal["conservative", "direct"] = "conservative"
     repulsion: Literal["none", "zbl"] = Field(
         default="none", description="zbl: screened nuclear repulsion between atoms closer than their covalent radii"
+    )
+    properties: tuple[str, ...] = Field(
+        default=(), description="further quantities that are read from the backbone, such as dipole"
     )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 
@@ -46,6 +52,16 @@ class PotentialConfig(BaseModel):
             else:
                 raise ValueError(f"{value!r} is neither a chemical symbol nor an atomic number")
         return tuple(sorted(numbers))
+
+    @field_validator("properties")
+    @classmethod
+    def _other_quantities(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if quantity(name).gradient_of is not None or name in _ENERGIES:
+                raise ValueError(f"{name} is an output of every potential")
+        if len(set(names)) < len(names):
+            raise ValueError(f"a property is listed twice in {list(names)}")
+        return names
 
     @model_validator(mode="after")
     def _repulsion_has_forces(self) -> "PotentialConfig":

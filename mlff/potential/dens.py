@@ -5,8 +5,9 @@ from typing import Dict
 import torch
 from torch import Tensor, nn
 
-from mlff.equiformer import VectorHead
 from mlff.equiformer.block import equivariant_norm
+from mlff.graph.graph import GraphInput
+from mlff.heads import VectorHead
 from mlff.irreps import SO3Linear, node_degrees
 from mlff.potential.potential import Potential
 
@@ -49,12 +50,7 @@ class DensPotential(nn.Module):
 
     def forward(
         self,
-        positions: Tensor,
-        numbers: Tensor,
-        cell: Tensor,
-        edge_index: Tensor,
-        shifts: Tensor,
-        batch: Tensor,
+        graph: GraphInput,
         encoded_forces: Tensor,
         corrupted: Tensor,
         compute_stress: bool = False,
@@ -62,6 +58,7 @@ class DensPotential(nn.Module):
         """Evaluate a batch, some atoms of which are corrupted.
 
         Args:
+            graph: B structures with N atoms and E edges.
             encoded_forces: [N,3] eV/Å, forces of the clean structures on corrupted atoms; of other atoms not used.
             corrupted: [N] bool.
 
@@ -72,20 +69,19 @@ class DensPotential(nn.Module):
             and what keeps its gradient, as for :class:`Potential`.
         """
         potential = self.potential
-        edge_vec, keep_graph = potential.edge_vectors(positions, cell, edge_index, shifts, batch, True)
-        species = potential.species_of_number.index_select(0, numbers)
-        graph = potential.backbone.context(species, edge_vec, edge_index, batch, cell.shape[0])
-        x = potential.backbone.embed(species, graph)
+        edge_vec, keep_graph = potential.edge_vectors(graph, True)
+        species, context = potential.context(graph, edge_vec)
+        x = potential.backbone.embed(species, context)
         force_encoding = self.force_encoding
         if force_encoding is not None:
             # masked, so that the bias marks the corrupted atoms and clean batches are those of the potential alone
             x = x + force_encoding(self.harmonics(encoded_forces.to(x.dtype))) * corrupted.to(x.dtype)[:, None, None]
-        x, entering = potential.backbone.layers(x, graph)
+        x, entering = potential.backbone.layers(x, context)
         features = potential.backbone.norm(x)
-        out = potential.read_out(features, graph, edge_vec, numbers, cell, True, compute_stress, keep_graph, False)
+        out = potential.read_out(features, context, edge_vec, graph, True, compute_stress, keep_graph, False)
         noise_norm = self.noise_norm
         if noise_norm is not None:
             features = noise_norm(torch.cat([x[:, :1], entering[:, 1:]], dim=1))
-        noise = self.noise_head(features, graph)
+        noise = self.noise_head(features, context)
         out["noise"] = noise if keep_graph else noise.detach()
         return out

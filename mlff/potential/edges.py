@@ -5,13 +5,15 @@ from typing import List, Optional
 import torch
 from torch import Tensor
 
+from mlff.graph.graph import GraphInput
 
-def edge_vectors(positions: Tensor, cell: Tensor, edge_index: Tensor, shifts: Tensor, batch: Tensor) -> Tensor:
-    """r_j − r_i + shifts · cell, [E,3] Å; arguments as of :class:`mlff.potential.Potential`."""
-    source, target = edge_index[0], edge_index[1]
-    lattice = cell.index_select(0, batch.index_select(0, target))
-    offset = torch.bmm(shifts.to(cell.dtype)[:, None], lattice)[:, 0]
-    return positions.index_select(0, source) - positions.index_select(0, target) + offset
+
+def edge_vectors(graph: GraphInput) -> Tensor:
+    """r_j − r_i + shifts · cell, [E,3] Å."""
+    source, target = graph.edge_index[0], graph.edge_index[1]
+    lattice = graph.cell.index_select(0, graph.batch.index_select(0, target))
+    offset = torch.bmm(graph.shifts.to(graph.cell.dtype)[:, None], lattice)[:, 0]
+    return graph.positions.index_select(0, source) - graph.positions.index_select(0, target) + offset
 
 
 def gradient_by_edges(energy: Tensor, edge_vec: Tensor, create_graph: bool) -> Tensor:

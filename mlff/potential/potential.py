@@ -5,7 +5,10 @@ from typing import Any, Dict, Mapping, Tuple
 import torch
 from torch import Tensor, nn
 
-from mlff.equiformer import EnergyHead, Equiformer, GraphContext, VectorHead
+from mlff.equiformer import Equiformer, GraphContext
+from mlff.graph import quantity
+from mlff.graph.graph import GraphInput
+from mlff.heads import EnergyHead, VectorHead, build_head
 from mlff.potential.config import PotentialConfig
 from mlff.potential.edges import edge_vectors, forces_of_edges, gradient_by_edges, stress_of_edges
 from mlff.potential.repulsion import NuclearRepulsion
@@ -26,7 +29,7 @@ def _complete(module: nn.Module, tensors: Dict[str, Tensor], prefix: str, *_: An
 
 
 class Potential(nn.Module):
-    """A scriptable interatomic potential: E = Σ_i (E0[Z_i] + scale · e_i) + offset.
+    """A scriptable interatomic potential: E = Σ_i (E0[Z_i] + scale · e_i) + offset, and further properties.
 
     Direct forces have a scale of their own. Models trained here have no offset, which is an energy per structure and so
     not extensive: public models subtract the mean energy of their training structures.
@@ -61,11 +64,14 @@ class Potential(nn.Module):
         self.register_buffer("force_scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("energy_offset", torch.zeros((), dtype=torch.float64))
         self.register_load_state_dict_pre_hook(_complete)
-        scalars_only = config.conservative and config.backbone.energy_reads_scalars
+        properties = {name: build_head(config.backbone, quantity(name)) for name in config.properties}
+        higher = any(int(head.degree) > 0 for head in properties.values())  # type: ignore[arg-type]
+        scalars_only = config.conservative and config.backbone.energy_reads_scalars and not higher
         self.backbone = Equiformer(config.backbone, num_species, scalars_only)
         self.energy_head = EnergyHead(config.backbone)
         self.repulsion = NuclearRepulsion(config.cutoff) if config.repulsion == "zbl" else None
         self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
+        self.properties = nn.ModuleDict(properties)
 
     @torch.jit.ignore
     def set_normalization(self, reference_energies: Mapping[int, float], scale: float, avg_degree: float) -> None:
@@ -103,6 +109,9 @@ class Potential(nn.Module):
     ) -> Dict[str, Tensor]:
         """Evaluate a batch of B structures with N atoms and E edges.
 
+        The tensors are those of :class:`mlff.graph.GraphInput`, one by one because this is the signature of exported
+        programs, which other languages call: ``potential(*graph.inputs)``.
+
         Args:
             positions: [N,3] Å; float64 positions and cell are welcome whatever the dtype of the parameters.
             numbers: [N] int64 atomic numbers.
@@ -115,24 +124,27 @@ class Potential(nn.Module):
 
         Returns:
             ``energy`` [B] float64 eV; ``energies`` [N] float64 eV, summing to it; ``forces`` [N,3] eV/Å; ``stress``
-            [B,3,3] eV/Å³, dE/dε over the volume. Gradients of the forces are kept in training mode or where positions
-            require gradients. Conservative forces need gradients enabled (not under ``no_grad``).
+            [B,3,3] eV/Å³, dE/dε over the volume; and the properties of the configuration by name. Gradients of the
+            forces are kept in training mode or where positions require gradients. Conservative forces need gradients
+            enabled (not under ``no_grad``).
         """
-        derivatives = compute_forces or compute_stress
-        edge_vec, keep_graph = self.edge_vectors(positions, cell, edge_index, shifts, batch, derivatives)
-        species = self.species_of_number.index_select(0, numbers)
-        graph = self.backbone.context(species, edge_vec, edge_index, batch, cell.shape[0])
-        features = self.backbone(species, graph)
-        return self.read_out(features, graph, edge_vec, numbers, cell, compute_forces, compute_stress, keep_graph)
+        given = GraphInput(positions, numbers, cell, edge_index, shifts, batch)
+        edge_vec, keep_graph = self.edge_vectors(given, compute_forces or compute_stress)
+        species, context = self.context(given, edge_vec)
+        features = self.backbone(species, context)
+        return self.read_out(features, context, edge_vec, given, compute_forces, compute_stress, keep_graph)
 
-    def edge_vectors(
-        self, positions: Tensor, cell: Tensor, edge_index: Tensor, shifts: Tensor, batch: Tensor, derivatives: bool
-    ) -> Tuple[Tensor, bool]:
+    def context(self, graph: GraphInput, edge_vec: Tensor) -> Tuple[Tensor, GraphContext]:
+        """Rows of the element embeddings [N], and what the layers of the backbone share."""
+        species = self.species_of_number.index_select(0, graph.numbers)
+        return species, self.backbone.context(species, edge_vec, graph.edge_index, graph.batch, graph.cell.shape[0])
+
+    def edge_vectors(self, graph: GraphInput, derivatives: bool) -> Tuple[Tensor, bool]:
         """Edge vectors [E,3] in the compute dtype, and whether outputs keep their graph.
 
         They require gradients where a conservative potential is asked for ``derivatives``.
         """
-        edge_vec = edge_vectors(positions, cell, edge_index, shifts, batch)
+        edge_vec = edge_vectors(graph)
         edge_vec = edge_vec.to(self.backbone.embedding.weight.dtype)  # atoms far from the origin keep their precision
         keep_graph = self.training or edge_vec.requires_grad
         if self.conservative and derivatives and not edge_vec.requires_grad:
@@ -142,10 +154,9 @@ class Potential(nn.Module):
     def read_out(
         self,
         features: Tensor,
-        graph: GraphContext,
+        context: GraphContext,
         edge_vec: Tensor,
-        numbers: Tensor,
-        cell: Tensor,
+        graph: GraphInput,
         compute_forces: bool,
         compute_stress: bool,
         keep_graph: bool,
@@ -155,33 +166,41 @@ class Potential(nn.Module):
 
         Without the nuclear repulsion where not ``repulsive``.
         """
-        interaction = self.energy_head(features).to(torch.float64) * self.scale
-        repulsion = self.repulsion
-        if repulsion is not None and repulsive:
-            numbers_of = numbers.index_select(0, graph.source), numbers.index_select(0, graph.target)
-            pairs = repulsion(torch.linalg.vector_norm(edge_vec, dim=1), numbers_of[0], numbers_of[1])
-            interaction = interaction.index_add(0, graph.target, 0.5 * pairs.to(torch.float64))
-        energies = self.reference_energies.index_select(0, numbers) + interaction
-        # atoms share the offset, so that their energies sum to that of the structure
-        sizes = torch.zeros(cell.shape[0], dtype=energies.dtype, device=energies.device)
-        sizes = sizes.index_add(0, graph.batch, torch.ones_like(energies))
-        energies = energies + (self.energy_offset / sizes.clamp(min=1.0)).index_select(0, graph.batch)
-        energy = torch.zeros(cell.shape[0], dtype=energies.dtype, device=energies.device)
-        energy = energy.index_add(0, graph.batch, energies)
-        out = {"energy": energy, "energies": energies}
-
+        out, interaction = self.energies(features, context, edge_vec, graph, repulsive)
         if self.conservative and (compute_forces or compute_stress):
             # the energy depends on the geometry through edge vectors only: one gradient gives forces and virial
             gradient = gradient_by_edges(interaction.sum(), edge_vec, keep_graph)
             if compute_forces:
-                out["forces"] = forces_of_edges(gradient, graph.source, graph.target, numbers.shape[0])
+                out["forces"] = forces_of_edges(gradient, context.source, context.target, graph.numbers.shape[0])
             if compute_stress:
-                graph_of_edge = graph.batch.index_select(0, graph.target)
-                out["stress"] = stress_of_edges(gradient, edge_vec, graph_of_edge, cell)
+                graph_of_edge = context.batch.index_select(0, context.target)
+                out["stress"] = stress_of_edges(gradient, edge_vec, graph_of_edge, graph.cell)
         force_head = self.force_head
         if force_head is not None and compute_forces:
-            out["forces"] = force_head(features, graph) * self.force_scale.to(features.dtype)
+            out["forces"] = force_head(features, context) * self.force_scale.to(features.dtype)
+        for name, head in self.properties.items():
+            out[name] = head(features, graph)
         if not keep_graph:
             for key in out:
                 out[key] = out[key].detach()
         return out
+
+    def energies(
+        self, features: Tensor, context: GraphContext, edge_vec: Tensor, graph: GraphInput, repulsive: bool
+    ) -> Tuple[Dict[str, Tensor], Tensor]:
+        """``energy`` [B] and ``energies`` [N], and of the latter the part [N] that depends on the geometry."""
+        numbers = graph.numbers
+        interaction = self.energy_head(features).to(torch.float64) * self.scale
+        repulsion = self.repulsion
+        if repulsion is not None and repulsive:
+            numbers_of = numbers.index_select(0, context.source), numbers.index_select(0, context.target)
+            pairs = repulsion(torch.linalg.vector_norm(edge_vec, dim=1), numbers_of[0], numbers_of[1])
+            interaction = interaction.index_add(0, context.target, 0.5 * pairs.to(torch.float64))
+        energies = self.reference_energies.index_select(0, numbers) + interaction
+        # atoms share the offset, so that their energies sum to that of the structure
+        sizes = torch.zeros(graph.cell.shape[0], dtype=energies.dtype, device=energies.device)
+        sizes = sizes.index_add(0, graph.batch, torch.ones_like(energies))
+        energies = energies + (self.energy_offset / sizes.clamp(min=1.0)).index_select(0, graph.batch)
+        energy = torch.zeros(graph.cell.shape[0], dtype=energies.dtype, device=energies.device)
+        energy = energy.index_add(0, graph.batch, energies)
+        return {"energy": energy, "energies": energies}, interaction

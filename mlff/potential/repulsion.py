@@ -58,7 +58,7 @@ class NuclearRepulsion(nn.Module):
 
         The stress is zero where the batch has no label of it, since structures may be without volume.
         """
-        edge_vec = edge_vectors(graph.positions, graph.cell, graph.edge_index, graph.shifts, graph.batch)
+        edge_vec = edge_vectors(graph.inputs)
         source, target = graph.edge_index
         graph_of_edge = graph.batch.index_select(0, target)
         with torch.enable_grad():

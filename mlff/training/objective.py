@@ -46,10 +46,7 @@ class Objective(nn.Module):
         if self.dens is None or self._settings is None:
             raise TypeError("a corrupted batch needs the parts of the model that DeNS adds")
         graph = batch.graph
-        output = self.dens(
-            *(graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch),
-            *(batch.encoded_forces, batch.corrupted, stress),
-        )
+        output = self.dens(graph.inputs, batch.encoded_forces, batch.corrupted, stress)
         output["energy"] = output["energy"] + batch.repulsion_energy
         output["forces"] = output["forces"] + batch.repulsion_forces
         if stress:
@@ -59,7 +56,5 @@ class Objective(nn.Module):
 
 def evaluate_potential(potential: nn.Module, graph: AtomicGraph, stress: bool) -> dict[str, Tensor]:
     """Energy, forces and optionally stress of a batch."""
-    output: dict[str, Tensor] = potential(
-        graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch, True, stress
-    )
+    output: dict[str, Tensor] = potential(*graph.inputs, True, stress)
     return output

@@ -113,9 +113,7 @@ def refit_reference_energies(
         for graph in graph_batches(graphs, chosen, batch_size, device):
             if graph.energy is None:
                 raise ValueError("the graphs have no energy labels")
-            output = potential(
-                graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch, False
-            )
+            output = potential(*graph.inputs, False)
             labels.append(graph.energy.cpu().numpy())
             predictions.append(output["energy"].cpu().numpy())
     potential.to(device="cpu").train(was_training)

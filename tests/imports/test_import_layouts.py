@@ -11,6 +11,7 @@ from support.public_checkpoints import Case, content, in_parts, option_cases, pu
 
 from mlff.artifacts import ArtifactError
 from mlff.equiformer import EquiformerConfig
+from mlff.graph import GraphInput
 from mlff.imports.equiformer_v2 import import_equiformer_v2
 from mlff.imports.equiformer_v2.options import read_options
 from mlff.potential import Potential
@@ -155,7 +156,7 @@ def test_without_force_encoding_only_its_bias_stays(tmp_path):
     assert torch.equal(plain[0], plain[1])
     dens = import_equiformer_v2(save(without, tmp_path / "checkpoint.pt"), dens=True)
     corrupted = torch.ones(len(case.graph[1]), dtype=torch.bool)
-    torch.testing.assert_close(dens(*case.graph, case.arrays["in/forces"], corrupted)["energy"], plain[0])
+    torch.testing.assert_close(dens(GraphInput(*case.graph), case.arrays["in/forces"], corrupted)["energy"], plain[0])
 
 
 def test_dens_is_refused_where_there_is_none(tmp_path):

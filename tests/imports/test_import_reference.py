@@ -10,7 +10,7 @@ from support.public_checkpoints import Case, content, option_cases, published, s
 from torch import Tensor, nn
 
 from mlff.artifacts.torchscript import convert_parameters
-from mlff.graph import neighbor_list
+from mlff.graph import GraphInput, neighbor_list
 from mlff.imports.equiformer_v2 import import_equiformer_v2
 
 FILES = ("eqv2_oc20_style_l4m2", "eqv2_oc20_style_l6m3")
@@ -101,7 +101,7 @@ def test_dens(dtype, own_frames, bound, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         if not own_frames:
             use_frames(patch, case.arrays["dens/edge_rot_mat"])
-        out = dens(*case.graph, case.arrays["in/forces"], corrupted)
+        out = dens(GraphInput(*case.graph), case.arrays["in/forces"], corrupted)
     forces_or_noise = torch.where(corrupted[:, None], out["noise"], out["forces"])
     assert deviation(out["energy"], case.arrays["dens/energy"]) < bound
     assert deviation(forces_or_noise, case.arrays["dens/forces_or_noise"]) < bound

@@ -6,8 +6,9 @@ import torch
 from scipy.spatial.transform import Rotation
 from support.physics_models import SMALL, make_potential, rattled_crystal, rattled_molecule
 
-from mlff.equiformer import EquiformerConfig, VectorHead
+from mlff.equiformer import EquiformerConfig
 from mlff.graph import AtomicGraph, graph_from_atoms
+from mlff.heads import VectorHead
 from mlff.irreps import SO3Linear, node_degrees, spherical_harmonics
 from mlff.potential import DensPotential, Potential, PotentialConfig
 
@@ -34,10 +35,6 @@ def batch() -> tuple[AtomicGraph, torch.Tensor, torch.Tensor]:
     return graph, forces * corrupted[:, None], corrupted
 
 
-def inputs(graph: AtomicGraph) -> tuple[torch.Tensor, ...]:
-    return graph.positions, graph.numbers, graph.cell, graph.edge_index, graph.shifts, graph.batch
-
-
 @pytest.fixture(params=["conservative", "direct"])
 def dens(request) -> DensPotential:
     return make_dens(request.param)
@@ -55,20 +52,20 @@ def test_forces_are_encoded_as_component_normalised_harmonics_times_their_norm()
 
 def test_nothing_corrupted_is_the_plain_potential_to_the_last_bit(dens):
     graph, forces, corrupted = batch()
-    plain = dens.potential(*inputs(graph))
-    out = dens(*inputs(graph), forces, torch.zeros_like(corrupted))
+    plain = dens.potential(*graph.inputs)
+    out = dens(graph.inputs, forces, torch.zeros_like(corrupted))
     for key, value in plain.items():
         assert torch.equal(out[key], value)
-    told = dens(*inputs(graph), forces, corrupted)
+    told = dens(graph.inputs, forces, corrupted)
     assert not torch.allclose(told["energy"], plain["energy"], atol=1e-6)
 
 
 def test_a_corrupted_atom_is_marked_even_without_a_force_unless_forces_are_not_encoded(dens):
     graph, forces, corrupted = batch()
-    plain = dens.potential(*inputs(graph))["energy"]
-    assert not torch.allclose(dens(*inputs(graph), 0.0 * forces, corrupted)["energy"], plain, atol=1e-6)
+    plain = dens.potential(*graph.inputs)["energy"]
+    assert not torch.allclose(dens(graph.inputs, 0.0 * forces, corrupted)["energy"], plain, atol=1e-6)
     blind = DensPotential(dens.potential, encode_forces=False).double().eval()
-    assert torch.equal(blind(*inputs(graph), forces, corrupted)["energy"], plain)
+    assert torch.equal(blind(*graph.inputs, forces, corrupted)["energy"], plain)
     assert not any(name.startswith("force_encoding") for name, _ in blind.named_parameters())
 
 
@@ -79,13 +76,13 @@ def test_rotating_structure_and_encoded_forces_rotates_forces_and_noise(kind, va
     graph, forces, corrupted = batch()
     matrix = torch.tensor(Rotation.random(random_state=2).as_matrix())
     turned = graph.replace(positions=graph.positions @ matrix.T, cell=graph.cell @ matrix.T)
-    out, rotated = (dens(*inputs(g), f, corrupted) for g, f in ((graph, forces), (turned, forces @ matrix.T)))
+    out, rotated = (dens(g.inputs, f, corrupted) for g, f in ((graph, forces), (turned, forces @ matrix.T)))
     assert torch.allclose(rotated["energies"], out["energies"], rtol=1e-11)
     assert torch.linalg.vector_norm(out["noise"]) > 0.01
     for key in ("forces", "noise"):
         error = torch.linalg.vector_norm(rotated[key] - out[key] @ matrix.T)
         assert error <= 1e-10 * torch.linalg.vector_norm(out[key])
-    wrong = dens(*inputs(turned), forces, corrupted)
+    wrong = dens(turned.inputs, forces, corrupted)
     assert not torch.allclose(wrong["energies"], out["energies"], rtol=1e-9)
 
 
@@ -94,7 +91,7 @@ def test_mirror_image_of_structure_and_forces_mirrors_the_noise():
     graph, forces, corrupted = batch()
     mirror = torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64))
     image = graph.replace(positions=graph.positions @ mirror, cell=graph.cell @ mirror)
-    out, reflected = dens(*inputs(graph), forces, corrupted), dens(*inputs(image), forces @ mirror, corrupted)
+    out, reflected = dens(graph.inputs, forces, corrupted), dens(image.inputs, forces @ mirror, corrupted)
     assert torch.allclose(reflected["energies"], out["energies"], rtol=1e-11)
     assert torch.allclose(reflected["noise"], out["noise"] @ mirror, atol=1e-10)
 
@@ -105,16 +102,16 @@ def test_a_conservative_model_whose_energy_reads_all_degrees_shares_its_last_fea
     graph, forces, corrupted = batch()
     matrix = torch.tensor(Rotation.random(random_state=3).as_matrix())
     turned = graph.replace(positions=graph.positions @ matrix.T, cell=graph.cell @ matrix.T)
-    out, rotated = (dens(*inputs(g), f, corrupted) for g, f in ((graph, forces), (turned, forces @ matrix.T)))
+    out, rotated = (dens(g.inputs, f, corrupted) for g, f in ((graph, forces), (turned, forces @ matrix.T)))
     assert torch.allclose(rotated["noise"], out["noise"] @ matrix.T, atol=1e-10)
 
 
 def test_structures_of_a_batch_do_not_see_each_other(dens):
     graph, forces, corrupted = batch()
-    together = dens(*inputs(graph), forces, corrupted)
+    together = dens(graph.inputs, forces, corrupted)
     first, second = graph.split()
     atoms = len(first.numbers)
-    alone = dens(*inputs(second), forces[atoms:], corrupted[atoms:])
+    alone = dens(second.inputs, forces[atoms:], corrupted[atoms:])
     for key in ("energies", "forces", "noise"):
         assert torch.allclose(together[key][atoms:], alone[key], rtol=1e-10, atol=1e-12)
 
@@ -122,14 +119,14 @@ def test_structures_of_a_batch_do_not_see_each_other(dens):
 def test_conservative_forces_are_the_gradient_at_fixed_encoding():
     dens = make_dens()
     graph, forces, corrupted = batch()
-    out = dens(*inputs(graph), forces, corrupted)["forces"]
+    out = dens(graph.inputs, forces, corrupted)["forces"]
     step = 1e-4
     for atom, axis in ((0, 0), (1, 2), (3, 1), (10, 0)):
         energies = []
         for sign in (1, -1):
             positions = graph.positions.clone()
             positions[atom, axis] += sign * step
-            energies.append(dens(positions, *inputs(graph)[1:], forces, corrupted)["energy"].sum().item())
+            energies.append(dens(positions, *graph.inputs[1:], forces, corrupted)["energy"].sum().item())
         assert out[atom, axis].item() == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=1e-6)
 
 
@@ -138,8 +135,8 @@ def test_stress_comes_with_it():
     graph, forces, _ = batch()
     periodic = graph.split()[0]
     none = torch.zeros(2, dtype=torch.bool)
-    out = dens(*inputs(periodic), forces[:2], none, True)
-    assert torch.equal(out["stress"], dens.potential(*inputs(periodic), True, True)["stress"])
+    out = dens(periodic.inputs, forces[:2], none, True)
+    assert torch.equal(out["stress"], dens.potential(*periodic.inputs, True, True)["stress"])
 
 
 @pytest.mark.parametrize("kind", ["conservative", "direct"])
@@ -159,7 +156,7 @@ def test_the_potential_is_the_same_with_and_without(kind):
 def test_it_scripts_and_agrees_with_eager(dens):
     graph, forces, corrupted = batch()
     scripted = torch.jit.script(dens)
-    out, expected = (module(*inputs(graph), forces, corrupted) for module in (scripted, dens))
+    out, expected = (module(*graph.inputs, forces, corrupted) for module in (scripted, dens))
     for key, value in expected.items():
         assert torch.allclose(out[key], value, rtol=1e-12, atol=1e-12)
 
@@ -167,7 +164,7 @@ def test_it_scripts_and_agrees_with_eager(dens):
 def test_every_added_part_that_can_reach_a_vector_learns(dens):
     graph, forces, corrupted = batch()
     dens.train().requires_grad_(True)
-    out = dens(*inputs(graph), forces, corrupted)
+    out = dens(graph.inputs, forces, corrupted)
     (out["noise"].square().sum() + out["forces"].square().sum()).backward()
     added = {name: p for name, p in dens.named_parameters() if not name.startswith("potential.")}
     silent = {name for name, p in added.items() if p.grad is None or not bool(p.grad.any())}
@@ -190,7 +187,7 @@ def test_published_number_of_parameters():
 def test_float32_inputs_and_parameters():
     dens = make_dens().float()
     graph, forces, corrupted = batch()
-    exact = make_dens()(*inputs(graph), forces, corrupted)["noise"].numpy()
-    out = dens(*inputs(graph.to(dtype=torch.float32)), forces, corrupted)["noise"]
+    exact = make_dens()(graph.inputs, forces, corrupted)["noise"].numpy()
+    out = dens(graph.to(dtype=torch.float32).inputs, forces, corrupted)["noise"]
     assert out.dtype == torch.float32
     assert np.allclose(out.numpy(), exact, atol=1e-4)

@@ -1,10 +1,8 @@
-"""Read-outs from node features to physical quantities, in the network's own scale."""
+"""The read-out of energies, in the network's own scale."""
 
 from torch import Tensor, nn
 
-from mlff.equiformer.attention import GraphAttention
 from mlff.equiformer.config import EquiformerConfig
-from mlff.equiformer.context import GraphContext
 from mlff.equiformer.feed_forward import feed_forward
 from mlff.equiformer.radial import uniform_linear
 
@@ -27,15 +25,3 @@ class EnergyHead(nn.Module):
         """[N,≥1,C] → [N]."""
         energies = self.network(x[:, :1]) if self.pointwise else self.network(x)
         return energies.reshape(-1) / self.divisor
-
-
-class VectorHead(nn.Module):
-    """One vector per atom, [N,3], by a further attention with a single output channel: direct forces."""
-
-    def __init__(self, config: EquiformerConfig, num_species: int) -> None:
-        super().__init__()
-        self.attention = GraphAttention(config, num_species, out_channels=1)
-
-    def forward(self, x: Tensor, graph: GraphContext) -> Tensor:
-        """[N,(lmax+1)²,C] → [N,3]; the rows of l = 1 are (x, y, z)."""
-        return self.attention(x, graph)[:, 1:4, 0]
