@@ -144,7 +144,7 @@ def test_dens_in_one_part_and_in_two(tmp_path):
     outputs = []
     for saved in (one, with_dens(case, normalizers={"denoising_pos_target": {"mean": 0.0, "rmsd": 0.1}})):
         model = import_equiformer_v2(save(saved, tmp_path / "checkpoint.pt"), dens=True).requires_grad_(False)
-        outputs.append(model(*case.graph, case.arrays["in/forces"], corrupted))
+        outputs.append(model(GraphInput(*case.graph), case.arrays["in/forces"], corrupted))
     assert all(torch.equal(outputs[0][key], outputs[1][key]) for key in ("energy", "forces", "noise"))
 
 

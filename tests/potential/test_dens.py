@@ -65,7 +65,7 @@ def test_a_corrupted_atom_is_marked_even_without_a_force_unless_forces_are_not_e
     plain = dens.potential(*graph.inputs)["energy"]
     assert not torch.allclose(dens(graph.inputs, 0.0 * forces, corrupted)["energy"], plain, atol=1e-6)
     blind = DensPotential(dens.potential, encode_forces=False).double().eval()
-    assert torch.equal(blind(*graph.inputs, forces, corrupted)["energy"], plain)
+    assert torch.equal(blind(graph.inputs, forces, corrupted)["energy"], plain)
     assert not any(name.startswith("force_encoding") for name, _ in blind.named_parameters())
 
 
@@ -126,7 +126,7 @@ def test_conservative_forces_are_the_gradient_at_fixed_encoding():
         for sign in (1, -1):
             positions = graph.positions.clone()
             positions[atom, axis] += sign * step
-            energies.append(dens(positions, *graph.inputs[1:], forces, corrupted)["energy"].sum().item())
+            energies.append(dens(graph.inputs._replace(positions=positions), forces, corrupted)["energy"].sum().item())
         assert out[atom, axis].item() == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=1e-6)
 
 
@@ -156,7 +156,7 @@ def test_the_potential_is_the_same_with_and_without(kind):
 def test_it_scripts_and_agrees_with_eager(dens):
     graph, forces, corrupted = batch()
     scripted = torch.jit.script(dens)
-    out, expected = (module(*graph.inputs, forces, corrupted) for module in (scripted, dens))
+    out, expected = (module(graph.inputs, forces, corrupted) for module in (scripted, dens))
     for key, value in expected.items():
         assert torch.allclose(out[key], value, rtol=1e-12, atol=1e-12)
 
