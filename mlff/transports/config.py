@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlff.proteins.residues import NUM_CHANNELS
 from mlff.transports.base import Transport
 from mlff.transports.endpoint import EndpointTransport
 from mlff.transports.follmer import FollmerTransport
@@ -15,9 +14,11 @@ class _Common(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     position_noise: float = Field(
-        default=0.5, gt=0, description="Å, σ of the anchors: about their rms displacement in a jump"
+        default=0.5, gt=0, description="Å, σ of channel 0, the anchors: about their rms displacement in a jump"
     )
-    vector_noise: float = Field(default=0.5, gt=0, description="Å, σ of the other heavy atoms about their anchor")
+    vector_noise: float = Field(
+        default=0.5, gt=0, description="Å, σ of all other channels, the other heavy atoms about their anchor"
+    )
     heun: bool = Field(default=True, description="second-order steps, two network calls each; false: Euler")
     grid_power: float = Field(
         default=2.0, ge=1, le=8, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end"
@@ -28,8 +29,8 @@ class _Common(BaseModel):
 
     @property
     def noise(self) -> list[float]:
-        """σ of every channel of a tensor cloud."""
-        return [self.position_noise] + [self.vector_noise] * (NUM_CHANNELS - 1)
+        """σ of channel 0 and of all others."""
+        return [self.position_noise, self.vector_noise]
 
 
 class FollmerConfig(_Common):
@@ -91,7 +92,12 @@ TransportConfig = Annotated[FollmerConfig | EndpointConfig | TwoSidedConfig, Fie
 
 
 def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> Transport:
-    """The transport of tensor clouds that a configuration describes."""
+    """The centred transport that a configuration describes, for states of any number of channels.
+
+    >>> import torch
+    >>> build_transport(FollmerConfig(vector_noise=0.2)).sigma_of(torch.zeros(5, 3, 3))
+    tensor([0.5000, 0.2000, 0.2000])
+    """
     if isinstance(config, FollmerConfig):
         return FollmerTransport(
             config.noise,
