@@ -15,7 +15,8 @@ class Interpolant(nn.Module, ABC):
 
     States are [..., N, R, C]: leading dimensions, N nodes, R rows of a representation (3 for vectors), C channels.
     Times are [...]. In a centred transport channel 0 is a position: its mean over the nodes is taken out of states,
-    noises and outputs alike, so both ends of a pair have to be centred. Masks are [..., N, C], bool, true where there is something.
+    noises and outputs alike, so both ends of a pair have to be centred. Masks are [..., N, C], bool, false for what
+    does not exist.
 
     A network is any callable ``(state, time, condition) -> outputs`` with outputs [num_outputs, ..., N, R, C]; the
     condition is whatever it needs (the features of x0, labels) and is handed on as it is. Training draws a time in
