@@ -1,4 +1,4 @@
-"""Equivariant graph attention (EquiformerV2, arXiv:2306.12059, section 4)."""
+"""Equivariant graph attention."""
 
 import math
 from typing import List, Tuple
@@ -40,6 +40,9 @@ def _edge_activation(
 
 class EdgeMerge(nn.Module):
     """Source and target features, weighted by radial functions, in the edge frame.
+
+    x_e = D_e [R(d_e) ⊙ x_j | R'(d_e) ⊙ x_i] for e: j → i, or the sum of the two where ``merge`` is add. Radial weights
+    per (l, |m|) act after the rotation D; those per l commute with it and act before, on fewer rows.
 
     With ``message_channels`` the node features are first mapped to fewer channels: nodes are few and edges many, so
     this halves the traffic on edges at the price of two small products on nodes.
@@ -92,6 +95,29 @@ class EdgeMerge(nn.Module):
 class GraphAttention(nn.Module):
     """Messages by two SO(2) convolutions in the edge frame, weighted by attention, summed at the target.
 
+    EquiformerV2 (Liao et al., arXiv:2306.12059, section 4), for every edge e: j → i and head h::
+
+        h_e, f_e, g_e = SO2₁(x_e)                          x_e of EdgeMerge
+        v_e           = SO2₂(act(h_e; g_e))
+        s_e^h         = a^h · φ(LayerNorm(f_e^h))          φ(x) = 0.2 x + 0.8 x sigmoid(x)
+        w_e           = softmax_e(s_e)                     or with envelope and null mass, or the envelope alone
+        y_i           = P Σ_e D_eᵀ (w_e ⊙ v_e)
+
+    ===========  ====================  =======================================================
+    symbol       variable              meaning
+    ===========  ====================  =======================================================
+    SO2₁, SO2₂   ``conv1``, ``conv2``  :class:`mlff.irreps.SO2Convolution`
+    h, g         ``blocks, scalars``   order blocks and the scalars of their activation
+    act          ``activation``        gate, or a non-linearity on the sphere
+    f            ``logit_features``    [E,heads·A], invariant to rolls
+    a            ``alpha_dot``         [heads,A]
+    s            ``logits``            [E,heads]
+    w            ``weights``           [E,heads], see :func:`mlff.equiformer.softmax.envelope_softmax`
+    v            ``values``            [E,T,heads·V] in the edge frame
+    D            ``wigner``            [E,T,(lmax+1)²]
+    P            ``projection``        linear map per degree
+    ===========  ====================  =======================================================
+
     Args:
         config: hyper-parameters.
         num_species: rows of the element embeddings.
@@ -117,8 +143,8 @@ class GraphAttention(nn.Module):
 
         self.merge = EdgeMerge(config, num_species, mmax)
         self.activation = _edge_activation(config, mmax)
-        logits = config.num_heads * config.alpha_channels if self.attends else 0
-        self.split_extra = [logits, self.activation.num_scalars]
+        num_logit_features = config.num_heads * config.alpha_channels if self.attends else 0
+        self.split_extra = [num_logit_features, self.activation.num_scalars]
         self.conv1 = SO2Convolution(
             self.merge.out_channels,
             self.activation.in_channels,
@@ -128,12 +154,11 @@ class GraphAttention(nn.Module):
             parity=config.parity,
         )
         self.split_orders = [size * self.merge.out_channels for size in order_sizes(lmax, mmax)]
-        values = config.num_heads * config.value_channels
-        self.num_values = values
+        self.num_values = config.num_heads * config.value_channels
         self.conv2 = SO2Convolution(
-            config.hidden_channels, values, lmax, mmax, parity=config.parity, scalars_only=scalars_only
+            config.hidden_channels, self.num_values, lmax, mmax, parity=config.parity, scalars_only=scalars_only
         )
-        self.projection = SO3Linear(values, out_channels, 0 if scalars_only else lmax)
+        self.projection = SO3Linear(self.num_values, out_channels, 0 if scalars_only else lmax)
         normed = config.attention_norm and self.attends
         self.alpha_norm = nn.LayerNorm(config.alpha_channels) if normed else nn.Identity()
         bound = 1.0 / math.sqrt(config.alpha_channels)
@@ -145,36 +170,37 @@ class GraphAttention(nn.Module):
         self.rescale = config.rescale_orders and not scalars_only
         self.register_buffer("rescaling", order_rescaling(lmax, mmax)[:, None], persistent=False)
 
-    def attention_weights(self, logits: Tensor, graph: GraphContext, num_nodes: int) -> Tensor:
-        """Weights [E,heads] from logit features [E,heads·A]."""
+    def attention_weights(self, logit_features: Tensor, graph: GraphContext, num_nodes: int) -> Tensor:
+        """Weights w [E,heads] from logit features f [E,heads·A]."""
+        num_edges = logit_features.shape[0]
         if not self.attends:
-            return graph.envelope[:, None].expand(logits.shape[0], self.num_heads)
-        x = self.alpha_norm(logits.view(logits.shape[0], self.num_heads, self.alpha_channels))
-        x = 0.2 * x + 0.8 * x * torch.sigmoid(x)  # smooth leaky ReLU
-        scores = (x * self.alpha_dot).sum(dim=-1)
+            return graph.envelope[:, None].expand(num_edges, self.num_heads)
+        x = self.alpha_norm(logit_features.view(num_edges, self.num_heads, self.alpha_channels))
+        x = 0.2 * x + 0.8 * x * torch.sigmoid(x)
+        logits = (self.alpha_dot * x).sum(dim=-1)
         if self.envelope:
-            weights = envelope_softmax(scores, graph.envelope, self.null_logit, graph.target, num_nodes)
+            weights = envelope_softmax(logits, graph.envelope, self.null_logit, graph.target, num_nodes)
         else:
-            weights = segment_softmax(scores, graph.target, num_nodes)
+            weights = segment_softmax(logits, graph.target, num_nodes)
         return self.alpha_dropout(weights)
 
     def messages(self, x: Tensor, graph: GraphContext, wigner: Tensor) -> Tuple[Tensor, Tensor]:
-        """Values [E,T,heads·V] in the edge frame, and the logit features [E,heads·A]."""
+        """Values v [E,T,heads·V] in the edge frame, and the logit features f [E,heads·A]."""
         num_edges = wigner.shape[0]
-        rows = self.merge(x, graph, wigner).view(num_edges, sum(self.split_orders))
-        blocks, extra = self.conv1(list(rows.split(self.split_orders, dim=1)))
-        logits, scalars = extra.split(self.split_extra, dim=1)
+        merged = self.merge(x, graph, wigner).view(num_edges, sum(self.split_orders))
+        blocks, extra = self.conv1(list(merged.split(self.split_orders, dim=1)))
+        logit_features, scalars = extra.split(self.split_extra, dim=1)
         blocks, _ = self.conv2(self.activation(blocks, scalars))
         values = torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
-        return values.view(num_edges, values.shape[1] // self.num_values, self.num_values), logits
+        return values.view(num_edges, values.shape[1] // self.num_values, self.num_values), logit_features
 
     def forward(self, x: Tensor, graph: GraphContext) -> Tensor:
         """[N,(lmax+1)²,C] → [N,(lmax+1)²,out_channels], or [N,1,out_channels] for scalars only."""
         num_nodes = x.shape[0]
         wigner = graph.wigner[:, : self.num_rows]
-        values, logits = self.messages(x, graph, wigner)
-        weights = self.attention_weights(logits, graph, num_nodes)
-        values = values * weights.repeat_interleave(self.value_channels, dim=1)[:, None]
+        values, logit_features = self.messages(x, graph, wigner)
+        weights = self.attention_weights(logit_features, graph, num_nodes)
+        values = weights.repeat_interleave(self.value_channels, dim=1)[:, None] * values
         if not self.scalars_only:  # l = 0 is the same in both frames
             if self.rescale:
                 values = values * self.rescaling.to(values.dtype)

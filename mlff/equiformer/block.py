@@ -1,4 +1,4 @@
-"""One transformer layer: attention and feed-forward, each behind a norm and beside a residual path."""
+"""One transformer layer: attention and feed-forward, each behind a norm and alongside a residual path."""
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,9 @@ class GraphDropPath(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm block of EquiformerV2 (arXiv:2306.12059, figure 1).
+    """Pre-norm block of EquiformerV2 (arXiv:2306.12059, figure 1): x ← x + A(N₁(x)), then x ← x + F(N₂(x)).
+
+    A is ``attention``, F ``feed_forward``, N₁ and N₂ are ``norm1`` and ``norm2``.
 
     ``scalars_only`` is for the last block under a head that reads l = 0: it returns [N,1,C].
     """

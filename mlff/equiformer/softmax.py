@@ -10,26 +10,46 @@ def _segment_max(logits: Tensor, target: Tensor, num_nodes: int) -> Tensor:
 
 
 def segment_softmax(logits: Tensor, target: Tensor, num_nodes: int) -> Tensor:
-    """Softmax of [E,heads] over the edges that share a target."""
-    weight = torch.exp(logits - _segment_max(logits, target, num_nodes).index_select(0, target))
-    total = torch.zeros(num_nodes, weight.shape[1], dtype=weight.dtype, device=weight.device)
-    return weight / total.index_add(0, target, weight).index_select(0, target)
+    """w_e = e^{s_e} / Σ_{e'} e^{s_e'}, the sum over the edges e' that share the target of e; [E,heads] → [E,heads].
+
+    The largest s of each target is subtracted from all, which cancels and keeps the exponentials finite.
+    """
+    peak = _segment_max(logits, target, num_nodes)
+    weight = torch.exp(logits - peak.index_select(0, target))
+    total = torch.zeros_like(peak).index_add(0, target, weight)
+    return weight / total.index_select(0, target)
 
 
 def envelope_softmax(logits: Tensor, envelope: Tensor, null_logit: Tensor, target: Tensor, num_nodes: int) -> Tensor:
     """Softmax whose weights fade out smoothly at the cutoff, also for the last neighbour.
 
-    w_e = u_e² e^{s_e} / (Σ u e^{s} + e^{b}): one envelope inside the softmax, one on the message (EquiformerV3), and a
-    learned null mass e^b, without which a lone neighbour would keep the weight u until it leaves (DPA4).
+    w_e = u_e · u_e e^{s_e} / (e^b + Σ_{e'} u_{e'} e^{s_{e'}})
+
+    One envelope stands inside the softmax and one on the message (EquiformerV3, arXiv:2604.09130). Without the null
+    mass e^b a lone neighbour would keep the weight u until it leaves; with it, it fades as u² (DPA4).
+
+    ======  ==============  ============================================
+    symbol  variable        meaning
+    ======  ==============  ============================================
+    s       ``logits``      [E,heads]
+    u       ``envelope``    [E], zero at the cutoff with two derivatives
+    b       ``null_logit``  [heads], learned
+    e'      ``target``      [E] int64, edges of one target share a sum
+    ======  ==============  ============================================
+
+    A neighbour, one at the cutoff, and a null mass as large as the first:
+
+    >>> zeros, target = torch.zeros(2, 1), torch.tensor([0, 0])
+    >>> envelope_softmax(zeros, torch.tensor([1.0, 0.0]), torch.zeros(1), target, 1).flatten()
+    tensor([0.5000, 0.0000])
 
     Args:
-        logits: [E,heads] s.
-        envelope: [E] u, zero at the cutoff with two derivatives.
-        null_logit: [heads] b.
-        target: [E] int64.
-        num_nodes: N.
+        num_nodes: N, targets are below it.
+
+    Returns:
+        [E,heads].
     """
-    peak = torch.maximum(_segment_max(logits, target, num_nodes), null_logit.detach())
-    weight = torch.exp(logits - peak.index_select(0, target)) * envelope[:, None]
+    peak = torch.maximum(_segment_max(logits, target, num_nodes), null_logit.detach())  # cancels, as above
+    weight = envelope[:, None] * torch.exp(logits - peak.index_select(0, target))
     total = torch.exp(null_logit - peak).index_add(0, target, weight)
-    return weight * envelope[:, None] / total.index_select(0, target)
+    return envelope[:, None] * weight / total.index_select(0, target)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mlff.equijump.network import Condition, JumpNetwork, JumpNetworkConfig
+from mlff.proteins.residues import NUM_CHANNELS
 from mlff.transports import FollmerConfig, TransportConfig, build_transport
 
 
@@ -37,7 +38,8 @@ class JumpModel(nn.Module):
         self.steps = config.steps
         self.lag_times = lag_times
         self.transport = build_transport(config.transport)
-        self.network = JumpNetwork(config.network, self.transport.num_outputs, self.transport.sigma)
+        sigma = self.transport.sigma_of(torch.zeros(NUM_CHANNELS, dtype=torch.float64))
+        self.network = JumpNetwork(config.network, self.transport.num_outputs, sigma)
 
     def outputs(self, state: Tensor, time: Tensor, condition: Condition, source: Tensor) -> Tensor:
         """Outputs of the transport [num_outputs,B,N,3,C] for a state [B,N,3,C] at times [B]."""

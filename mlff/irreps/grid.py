@@ -73,6 +73,10 @@ def _matrices(
 class SphereGrid(nn.Module):
     """Signals on the sphere from coefficients, and back, as two constant matrices.
 
+    >>> grid, x = SphereGrid(2), torch.ones(1, 9, 4, dtype=torch.float64)
+    >>> torch.allclose(grid.from_grid(grid.to_grid(x)), x)
+    True
+
     Args:
         lmax: highest degree.
         mmax: None for the node layout; otherwise the rows are those of the edge layout with |m| ≤ mmax.

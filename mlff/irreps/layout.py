@@ -20,6 +20,9 @@ def num_coefficients(lmax: int) -> int:
 def m_major_pairs(lmax: int, mmax: int) -> List[Tuple[int, int]]:
     """(l, m) of every row of the edge layout, in order.
 
+    >>> m_major_pairs(2, 1)
+    [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (1, -1), (2, -1)]
+
     Raises:
         ValueError: unless 0 ≤ mmax ≤ lmax.
     """
@@ -62,5 +65,9 @@ def order_rescaling(lmax: int, mmax: int) -> Tensor:
 
 
 def order_sizes(lmax: int, mmax: int) -> List[int]:
-    """Rows of the order blocks [m = 0, +1, −1, +2, −2, …]: how the edge layout is cut by order."""
+    """Rows of the order blocks [m = 0, +1, −1, +2, −2, …]: how the edge layout is cut by order.
+
+    >>> order_sizes(2, 1)
+    [3, 2, 2]
+    """
     return [lmax + 1] + [lmax - m + 1 for m in range(1, mmax + 1) for _ in range(2)]

@@ -18,6 +18,10 @@ def edge_rotation(direction: Tensor) -> Tensor:
     derivatives are finite, poles included. The frame jumps at y = 0, which a network that is exactly invariant to rolls
     cannot see.
 
+    >>> v = torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64)
+    >>> (edge_rotation(v) @ v[:, :, None]).flatten().round(decimals=12) + 0.0
+    tensor([0., 1., 0.], dtype=torch.float64)
+
     Args:
         direction: [E,3] unit vectors.
 

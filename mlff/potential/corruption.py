@@ -52,6 +52,18 @@ def corrupt(
 ) -> CorruptedGraph:
     """Move random atoms (Liao et al., arXiv:2403.09549, section 3); the given batch is not changed.
 
+    r̃_i = r_i + σ ε_i with ε_i = s n_i, n_i normal with unit variance, for corrupted atoms i; a structure is corrupted
+    with a probability, and of its atoms a fraction. The network is given F_i and learns ε_i.
+
+    ======  ============================  =====================================================
+    symbol  variable                      meaning
+    ======  ============================  =====================================================
+    σ       ``config.noise_unit``         Å
+    ε       ``noise``                     [N,3]
+    s       ``_noise_levels``             1, or one of the levels of ``noise_std_range`` / its end
+    F       ``encoded_forces``            [N,3] eV/Å, of the clean structure
+    ======  ============================  =====================================================
+
     Fixed atoms are never moved. Edges are searched anew in the structures that changed.
 
     The nuclear repulsion of a model is steep and not learned. Labels are those of the clean structures, so that the

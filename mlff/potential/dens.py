@@ -15,6 +15,21 @@ from mlff.potential.potential import Potential
 class DensPotential(nn.Module):
     """A potential, an encoding of forces at its input, and a head for the noise (Liao et al., arXiv:2403.09549).
 
+    Of a corrupted structure r̃ = r + σ ε and the forces F of the clean one, the network finds ε and the clean labels::
+
+        x_i = embedding of r̃ + L Y(F_i) ‖F_i‖/√3    for corrupted atoms i, without the second term for others
+        ε̂_i = noise head of the last features
+
+    ======  ===========================  ==============================================================
+    symbol  variable                     meaning
+    ======  ===========================  ==============================================================
+    r̃, σ ε  ``positions``                see :func:`mlff.potential.corrupt`
+    F       ``encoded_forces``           [N,3] eV/Å
+    Y       :meth:`harmonics`            component-normalised spherical harmonics of F/‖F‖, times ‖F‖/√3
+    L       ``force_encoding``           linear map per degree to the channels of the features
+    ε̂       ``out["noise"]``             [N,3]
+    ======  ===========================  ==============================================================
+
     The parts that DeNS adds lie outside of ``potential``, which stays what it is without them: only ``potential`` is
     averaged, validated, saved and exported.
 
@@ -23,7 +38,7 @@ class DensPotential(nn.Module):
 
     Args:
         potential: energies and forces.
-        encode_forces: tell the network the clean forces of corrupted atoms; without, the task is ill-posed.
+        encode_forces: give the network the clean forces of corrupted atoms; without, the task is ill-posed.
     """
 
     scales: Tensor

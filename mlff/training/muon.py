@@ -20,9 +20,25 @@ _RMS = 0.2
 class Muon(torch.optim.AdamW):
     """AdamW, but groups with ``momentum`` hold matrices [...,out,in], whose momentum is orthogonalised.
 
-    Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), with Nesterov momentum; steps are
-    0.2 √max(out, in) long, so that learning rate and weight decay mean what they mean for AdamW (Liu et al.,
+    Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), with Nesterov momentum, for the
+    gradient G of a matrix W [n,m] at every step::
+
+        M ← μ M + (1-μ) G
+        A = μ M + (1-μ) G
+        W ← (1 - η λ) W - η 0.2 √max(n, m) O(A)        O(U S Vᵀ) ≈ U Vᵀ
+
+    The factor 0.2 √max(n, m) makes learning rate and weight decay mean what they mean for AdamW (Liu et al.,
     arXiv:2502.16982). Leading axes, as of the degrees of an equivariant map, are matrices of their own.
+
+    ======  ============================  =======================================
+    symbol  variable                      meaning
+    ======  ============================  =======================================
+    μ, η    ``momentum``, ``lr``          of the group
+    λ       ``weight_decay``              of the group
+    M       ``state["momentum"]``         average of gradients
+    A       ``ahead``                     the average one step ahead (Nesterov)
+    O       :func:`orthogonalised`        all singular values near 1
+    ======  ============================  =======================================
     """
 
     @torch.no_grad()
@@ -67,7 +83,15 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Matrices [B,n,m] with the same singular vectors and singular values near 1."""
+    """Matrices [B,n,m] with the same singular vectors and singular values near 1.
+
+    Newton-Schulz iteration X ← a X + (b X Xᵀ + c (X Xᵀ)²) X from X = A / ‖A‖ (Frobenius), which acts on every singular
+    value s alike: s ← a s + b s³ + c s⁵. Of the wider side, so that X Xᵀ is small.
+
+    >>> orthogonalised(torch.tensor([[[3.0, 0.0], [0.0, 0.5]]])).round(decimals=1)
+    tensor([[[0.7000, 0.0000],
+             [0.0000, 1.0000]]])
+    """
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2)
     x = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-20)
     a, b, c = _COEFFICIENTS

@@ -1,133 +1,65 @@
-"""What all transports share: the state, its symmetries, the loss, the integrator."""
+"""What all transports share: interpolation and its loss, and the integrator."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from mlff.transports.interpolant import Interpolant
 
 
-class Transport(nn.Module, ABC):
+class Transport(Interpolant):
     """A way from a given state x0 to a sample of p(x1 | x0), along a latent time t from 0 to 1.
 
-    States are [..., N, R, C]: leading dimensions, N residues, R rows of a representation (3 for vectors), C channels.
-    Times are [...]. In a centred transport channel 0 is a position: its mean over the residues is taken out of states,
-    noises and outputs alike, so both ends of a pair have to be centred. Masks are [..., N, C], bool.
+    An interpolant x_t(x0, x1, z) with Gaussian noise z defines a path of densities, and a stochastic differential
+    equation, which needs only what a network can learn by regression, samples from it (stochastic interpolants:
+    Albergo, Boffi & Vanden-Eijnden, arXiv:2303.08797)::
 
-    A network is any callable ``(state, time, condition) -> outputs`` with outputs [num_outputs, ..., N, R, C]; the
-    condition is whatever it needs (the features of x0, labels) and passes through unseen. Training draws a time in
-    ``time_range`` and noise, and lowers ``loss(network(interpolate(...), time, condition), targets(...), mask)``.
+        dX = b(X, t) dt + σ g(t) dW,    X(0) = x0 (+ σ z),    X(1) ~ p(x1 | x0)
+
+    ========  ============================  =====================================================
+    symbol    variable                      meaning
+    ========  ============================  =====================================================
+    x0, x1    ``source``, ``target``        the given state and the next
+    x_t, X    ``state``                     in training and in sampling
+    z         ``noise``                     of unit variance
+    σ         ``sigma``                     in the unit of the state, see :meth:`sigma_of`
+    b         ``drift``                     from the outputs of the network
+    g         ``kick``                      √∫g² dt over a step
+    ========  ============================  =====================================================
+
+    States, masks and networks are those of :class:`Interpolant`.
 
     ``start``, ``time``, ``needs_noise`` and ``advance`` are what ``sample`` is made of, and TorchScript-able: an
     exported program repeats its loop with its own types.
 
     Args:
-        noise: standard deviation σ of the latent noise in the unit of the state, for each channel or one for all.
-        centred: whether channel 0 is a position.
+        noise, centred, time_power: see :class:`Interpolant`.
         heun: second-order steps (two calls of the network in all but the last step) instead of Euler's.
         grid_power: times of the steps are 1 - (1 - k/K)^power; above 1 they are denser towards the end.
-        time_power: times of the training are 1 - (1 - u)^power, u uniform; above 1 they are denser towards the end.
     """
 
-    sigma: Tensor
-
-    num_outputs: int
-    #: Times that training may draw, and that the network is asked for.
-    time_range: Tuple[float, float]
     random_start: bool
     random_steps: bool
 
     def __init__(self, noise: Sequence[float], centred: bool, heun: bool, grid_power: float, time_power: float) -> None:
-        super().__init__()
-        if len(noise) == 0 or min(noise) <= 0:
-            raise ValueError(f"noise must be a positive number for each channel, got {list(noise)}")
+        super().__init__(noise, centred, time_power)
         if not 1 <= grid_power <= 8:
             raise ValueError(f"grid_power must be between 1 and 8, got {grid_power}")
-        if time_power < 1:
-            raise ValueError(f"time_power must be at least 1, got {time_power}")
-        self.register_buffer("sigma", torch.tensor(list(noise), dtype=torch.float64), persistent=False)
-        self.centred = centred
         self.heun = heun
         self.grid_power = grid_power
-        self.time_power = time_power
-
-    # --- training ---
-
-    @abstractmethod
-    def interpolate(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-        """The state at a time between a pair.
-
-        Args:
-            source, target: [..., N, R, C], centred if the transport is.
-            time: [...].
-            noise: [..., N, R, C] of unit variance, as of :meth:`draw_noise`.
-        """
-
-    @abstractmethod
-    def targets(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-        """What the outputs are regressed on, [num_outputs, ..., N, R, C]; arguments as in :meth:`interpolate`."""
-
-    @abstractmethod
-    def endpoint(self, source: Tensor, state: Tensor, outputs: Tensor, time: Tensor) -> Tensor:
-        """E[x1 | state] by the outputs, [..., N, R, C]: for losses on structures and for a look at the training."""
-
-    def outputs(self, raw: Tensor, source: Tensor, state: Tensor, time: Tensor) -> Tensor:
-        """Outputs from those of a network that are of unit size, both [num_outputs, ..., N, R, C]."""
-        scales = self.output_scales().to(raw.dtype)
-        return raw * scales.view([scales.shape[0]] + [1] * (raw.dim() - 2) + [scales.shape[1]])
-
-    def output_scales(self) -> Tensor:
-        """[num_outputs, C], typical size of the outputs, by which the loss makes them comparable."""
-        return self.sigma.expand(self.num_outputs, -1)
-
-    def loss(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        """Mean squared errors over all existing atoms, [num_outputs, 2]: of channel 0 and of the other channels.
-
-        Errors are in units of ``output_scales``, and sums over the R rows. A group without atoms counts as 0.
-        """
-        scales = self.output_scales().to(outputs.dtype)
-        shape = [scales.shape[0]] + [1] * (outputs.dim() - 2) + [scales.shape[1]]
-        error = (self.project(outputs, mask) - targets) / scales.view(shape)
-        squares = error.square().sum(-2) * mask
-        total = squares.flatten(1, -2).sum(1)
-        count = mask.expand(squares.shape[1:]).flatten(0, -2).sum(0)
-        position = total[:, 0] / count[0].clamp(min=1)
-        vectors = total[:, 1:].sum(1) / count[1:].sum().clamp(min=1)
-        return torch.stack([position, vectors], dim=1)
-
-    def draw_times(self, like: Tensor, generator: Optional[torch.Generator] = None) -> Tensor:
-        """Times [...] in ``time_range`` for states [..., N, R, C], distributed by ``time_power``."""
-        low, high = self.time_range
-        uniform = torch.rand(like.shape[:-3], dtype=like.dtype, device=like.device, generator=generator)
-        return high - (high - low) * uniform**self.time_power
-
-    def draw_noise(self, like: Tensor, mask: Tensor, generator: Optional[torch.Generator] = None) -> Tensor:
-        """Noise of unit variance for states like this one, zero where there is no atom, centred if the transport is."""
-        noise = torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
-        return self.project(noise, mask)
-
-    def project(self, state: Tensor, mask: Tensor) -> Tensor:
-        """The state without masked atoms, and with channel 0 centred if the transport is."""
-        weights = mask.to(state.dtype).unsqueeze(-2)
-        state = state * weights
-        if not self.centred:
-            return state
-        anchors = weights[..., :1]
-        mean = state[..., :1].sum(-3, keepdim=True) / anchors.sum(-3, keepdim=True).clamp(min=1.0)
-        return torch.cat([state[..., :1] - mean * anchors, state[..., 1:]], dim=-1)
-
-    # --- sampling ---
 
     def num_stages(self, steps: int) -> int:
         """Calls of the network in this many steps. The last step is Euler's: drifts may be singular at t = 1."""
         return 2 * steps - 1 if self.heun else steps
 
     def grid(self, step: int, steps: int) -> float:
-        """Time between a step and the one before it in the grid: 0 at step 0, 1 at ``steps``."""
-        return self.towards_one(step, steps)
+        """Time at which a step begins and the one before it ends: 0 at step 0, 1 at ``steps``."""
+        return self.shortening(step, steps)
 
-    def towards_one(self, step: int, steps: int) -> float:
-        """From 0 to 1 in steps that become shorter, by ``grid_power``."""
+    def shortening(self, step: int, steps: int) -> float:
+        """1 - (1 - k/K)^power: from 0 to 1 in steps that become shorter."""
         return 1.0 - (1.0 - step / steps) ** self.grid_power
 
     def begin(self, step: int, steps: int) -> float:
@@ -151,16 +83,16 @@ class Transport(nn.Module, ABC):
 
     def start(self, source: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
         """The state at t = 0; noise [..., N, R, C] of unit variance is used if ``random_start``."""
-        state = source + self.sigma.to(source.dtype) * noise if self.random_start else source
+        state = source + self.sigma_of(source) * noise if self.random_start else source
         return self.project(state, mask)
 
     @abstractmethod
     def drift(self, state: Tensor, outputs: Tensor, time: float, step_start: float) -> Tensor:
-        """The drift at a time of the step that began at ``step_start``."""
+        """b(X, t), [..., N, R, C], at a time of the step that began at ``step_start``."""
 
     @abstractmethod
     def kick(self, start: float, end: float) -> float:
-        """Standard deviation, in units of σ, of the noise that a step adds."""
+        """√∫g² dt from ``start`` to ``end``: standard deviation, in units of σ, of the noise that a step adds."""
 
     def advance(
         self,
@@ -177,28 +109,35 @@ class Transport(nn.Module, ABC):
 
         Args:
             source: x0, projected.
-            memory: what the last stage returned; the state itself at the first.
+            memory: what the last stage returned, the predictor's share of the corrector; at the first the state.
             outputs: the network's, at ``state`` and ``time(stage, steps)``.
             noise: [..., N, R, C] of unit variance, used if ``needs_noise(stage)``.
 
         Returns:
             state and memory for the next stage.
         """
-        return self.along_drift(stage, steps, state, memory, outputs, mask, noise)
+        return self.drift_stage(stage, steps, state, memory, outputs, mask, noise)
 
-    def along_drift(
+    def drift_stage(
         self, stage: int, steps: int, state: Tensor, memory: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor
     ) -> Tuple[Tensor, Tensor]:
-        """Euler-Maruyama, or predictor and corrector of Heun's scheme for additive noise; see ``Transport.advance``."""
+        """Euler-Maruyama, or predictor and corrector of Heun's scheme for additive noise; see :meth:`advance`.
+
+        With h = t' - t and G = kick(t, t') σ z::
+
+            Euler, predictor:  X̃ = X + G + h b(X, t)
+            corrector:         X' = X + G + h/2 (b(X, t) + b(X̃, t'))
+        """
         step = self.step_of(stage)
         begin, end = self.begin(step, steps), self.grid(step + 1, steps)
         move = (end - begin) * self.drift(state, outputs, self.time(stage, steps), begin)
         if self.heun and stage % 2 == 1:
-            state = memory + 0.5 * move
-            return self.project(state, mask), state
+            corrected = memory + 0.5 * move
+            return self.project(corrected, mask), corrected
+        kicked = state
         if self.random_steps:
-            state = state + (self.kick(begin, end) * self.sigma.to(state.dtype)) * noise
-        return self.project(state + move, mask), state + 0.5 * move
+            kicked = state + self.kick(begin, end) * self.sigma_of(state) * noise
+        return self.project(kicked + move, mask), kicked + 0.5 * move
 
     def sample(
         self,
@@ -257,8 +196,3 @@ class Transport(nn.Module, ABC):
         for stage in range(self.num_stages(steps)):
             count += int(self.needs_noise(stage))
         return count
-
-
-def along(time: Tensor) -> Tensor:
-    """Times [...] made to multiply states [..., N, R, C]."""
-    return time[..., None, None, None]

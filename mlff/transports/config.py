@@ -1,23 +1,26 @@
 """Typed configurations of the transports."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlff.proteins.residues import NUM_CHANNELS
 from mlff.transports.base import Transport
 from mlff.transports.endpoint import EndpointTransport
 from mlff.transports.follmer import FollmerTransport
 from mlff.transports.two_sided import TwoSidedTransport
 
 
-class _Common(BaseModel):
+class BaseTransportConfig(BaseModel):
+    """What all transports have; fields other than noises are arguments of the transport by the same name."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     position_noise: float = Field(
-        default=0.5, gt=0, description="Å, σ of the anchors: about their rms displacement in a jump"
+        default=0.5, gt=0, description="Å, σ of channel 0, the anchors: about their rms displacement in a jump"
     )
-    vector_noise: float = Field(default=0.5, gt=0, description="Å, σ of the other heavy atoms about their anchor")
+    vector_noise: float = Field(
+        default=0.5, gt=0, description="Å, σ of all other channels, the other heavy atoms about their anchor"
+    )
     heun: bool = Field(default=True, description="second-order steps, two network calls each; false: Euler")
     grid_power: float = Field(
         default=2.0, ge=1, le=8, description="steps end at 1 - (1 - k/K)^power: above 1 denser towards the end"
@@ -28,11 +31,16 @@ class _Common(BaseModel):
 
     @property
     def noise(self) -> list[float]:
-        """σ of every channel of a tensor cloud."""
-        return [self.position_noise] + [self.vector_noise] * (NUM_CHANNELS - 1)
+        """σ of channel 0 and of all others."""
+        return [self.position_noise, self.vector_noise]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        build_transport(self)
+        return self
 
 
-class FollmerConfig(_Common):
+class FollmerConfig(BaseTransportConfig):
     """A point source and one drift: exact for a point, one output, no singularity."""
 
     kind: Literal["follmer"] = "follmer"
@@ -59,19 +67,14 @@ class FollmerConfig(_Common):
         "grid_power is for the others); 0: all steps by grid_power, which miss rare jumps if they are few",
     )
 
-    @model_validator(mode="after")
-    def _possible(self) -> "FollmerConfig":
-        build_transport(self)
-        return self
 
-
-class EndpointConfig(_Common):
+class EndpointConfig(BaseTransportConfig):
     """A noised source and the prediction of the end, as in DeepJump."""
 
     kind: Literal["endpoint"] = "endpoint"
 
 
-class TwoSidedConfig(_Common):
+class TwoSidedConfig(BaseTransportConfig):
     """Drift and denoiser of a two-sided interpolant, as in EquiJump."""
 
     kind: Literal["two_sided"] = "two_sided"
@@ -81,38 +84,19 @@ class TwoSidedConfig(_Common):
         default=None, description="times between which the noise is constant, else 0"
     )
 
-    @model_validator(mode="after")
-    def _possible(self) -> "TwoSidedConfig":
-        build_transport(self)
-        return self
-
 
 TransportConfig = Annotated[FollmerConfig | EndpointConfig | TwoSidedConfig, Field(discriminator="kind")]
 
 
-def build_transport(config: FollmerConfig | EndpointConfig | TwoSidedConfig) -> Transport:
-    """The transport of tensor clouds that a configuration describes."""
-    if isinstance(config, FollmerConfig):
-        return FollmerTransport(
-            config.noise,
-            True,
-            config.heun,
-            config.grid_power,
-            config.quadratic,
-            config.time_power,
-            config.exponential,
-            config.churn,
-            config.early,
-        )
-    if isinstance(config, EndpointConfig):
-        return EndpointTransport(config.noise, True, config.heun, config.grid_power, config.time_power)
-    return TwoSidedTransport(
-        config.noise,
-        True,
-        config.heun,
-        config.grid_power,
-        config.gamma,
-        config.epsilon,
-        config.window,
-        config.time_power,
-    )
+_TRANSPORTS = {"follmer": FollmerTransport, "endpoint": EndpointTransport, "two_sided": TwoSidedTransport}
+
+
+def build_transport(config: BaseTransportConfig) -> Transport:
+    """The centred transport that a configuration describes, for states of any number of channels.
+
+    >>> import torch
+    >>> build_transport(FollmerConfig(vector_noise=0.2)).sigma_of(torch.zeros(5, 3, 3))
+    tensor([0.5000, 0.2000, 0.2000])
+    """
+    arguments = config.model_dump(exclude={"position_noise", "vector_noise"})
+    return _TRANSPORTS[arguments.pop("kind")](config.noise, **arguments)

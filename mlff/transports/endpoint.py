@@ -4,15 +4,38 @@ from typing import Sequence, Tuple
 
 from torch import Tensor
 
-from mlff.transports.base import Transport, along
+from mlff.transports.base import Transport
+from mlff.transports.interpolant import over_states
 
 
 class EndpointTransport(Transport):
-    """x_t = (1-t) (x0 + σ z) + t x1, sampled by dX/dt = (x̂1 - X) / (1-t) from X = x0 + σ z.
+    """A noised source moves on a straight line to the end, which the network predicts (DeepJump, arXiv:2509.13294).
 
-    The transport of DeepJump (arXiv:2509.13294). All randomness is in the noise of the source, of which the condition
-    must not know: it holds the clean x0. The one output is x̂1 = E[x1 | x_t]. The last step is Euler's, which ends on
-    x̂1 exactly where the velocity is singular.
+    ::
+
+        x_t   = (1-t) (x0 + σ z) + t x1
+        dX/dt = (x̂1 - X) / (1-t),    X(0) = x0 + σ z,    x̂1 = E[x1 | x_t]
+
+    ======  ===============  ==============================
+    symbol  variable         meaning
+    ======  ===============  ==============================
+    x0, x1  source, target   ends of a pair
+    x_t, X  state            in training and in sampling
+    z       noise            of unit variance
+    x̂1      ``outputs[0]``   the one output
+    ======  ===============  ==============================
+
+    All randomness is in the noise of the source, of which the condition must not know: it holds the clean x0. The last
+    step is Euler's, which ends on x̂1 exactly where the velocity is singular.
+
+    A network that knows the end reaches it in any number of steps:
+
+    >>> import torch
+    >>> transport = EndpointTransport([0.5], centred=False)
+    >>> x0, x1 = torch.zeros(2, 3, 1), torch.ones(2, 3, 1)
+    >>> sample = transport.sample(lambda state, time, condition: x1[None], x0, torch.ones(2, 1, dtype=bool), steps=3)
+    >>> torch.allclose(sample, x1)
+    True
     """
 
     def __init__(
@@ -30,15 +53,15 @@ class EndpointTransport(Transport):
         self.random_steps: bool = False
 
     def interpolate(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-        t = along(time)
-        return (1.0 - t) * (source + self.sigma.to(source.dtype) * noise) + t * target
+        t = over_states(time)
+        return (1.0 - t) * (source + self.sigma_of(source) * noise) + t * target
 
     def targets(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
         return target.unsqueeze(0)
 
     def outputs(self, raw: Tensor, source: Tensor, state: Tensor, time: Tensor) -> Tensor:
         # the nearer the end, the less is left to guess
-        return (state + (1.0 - along(time)) * self.sigma.to(raw.dtype) * raw[0]).unsqueeze(0)
+        return (state + (1.0 - over_states(time)) * self.sigma_of(raw) * raw[0]).unsqueeze(0)
 
     def endpoint(self, source: Tensor, state: Tensor, outputs: Tensor, time: Tensor) -> Tensor:
         return outputs[0]

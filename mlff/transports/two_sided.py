@@ -6,16 +6,31 @@ from typing import Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mlff.transports.base import Transport, along
+from mlff.transports.base import Transport
+from mlff.transports.interpolant import over_states
 
 _MARGIN = 1e-4  # networks are not asked closer to the ends: γ, or its derivative, is singular there
 
 
 class TwoSidedTransport(Transport):
-    """x_t = (1-t) x0 + t x1 + σ γ(t) z, sampled by dX = (b - (ε/γ) σ η) dt + √(2ε) σ dW from X = x0.
+    """Noise between two fixed ends; the network learns velocity and noise.
 
-    EquiJump (arXiv:2410.09667), after stochastic interpolants (arXiv:2303.08797). Outputs are the drift
-    b = E[x1 - x0 + σ γ' z | x_t] and the denoiser η = E[z | x_t]; the score is -η / (γ σ).
+    EquiJump (arXiv:2410.09667), after stochastic interpolants (arXiv:2303.08797)::
+
+        x_t = (1-t) x0 + t x1 + γ(t) σ z
+        b   = E[x1 - x0 + γ'(t) σ z | x_t],    η = E[z | x_t],    score = -η / (γ σ)
+        dX  = (b - (ε(t)/γ(t)) σ η) dt + √(2 ε(t)) σ dW,    X(0) = x0
+
+    ======  ====================  ==========================================
+    symbol  variable              meaning
+    ======  ====================  ==========================================
+    x0, x1  source, target        ends of a pair
+    x_t, X  state                 in training and in sampling
+    z       noise                 of unit variance
+    γ, γ'   ``gamma``, ``slope``  size of the noise and its derivative
+    b, η    ``outputs``           velocity and denoiser, in this order
+    ε       ``noise_level``       how fast the process forgets, in units of σ²
+    ======  ====================  ==========================================
 
     The source is a point, so the equation without noise (ε = 0) is deterministic and wrong: the process has to forget
     where it started. Each γ comes with an ε(t) that does so and lets all terms be computed:
@@ -66,22 +81,23 @@ class TwoSidedTransport(Transport):
         return time * (1.0 - time), 1.0 - 2.0 * time
 
     def interpolate(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-        t = along(time)
+        t = over_states(time)
         gamma, _ = self.gamma(t)
-        return (1.0 - t) * source + t * target + gamma * self.sigma.to(source.dtype) * noise
+        return (1.0 - t) * source + t * target + gamma * self.sigma_of(source) * noise
 
     def targets(self, source: Tensor, target: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-        _, slope = self.gamma(along(time))
-        return torch.stack([target - source + slope * self.sigma.to(source.dtype) * noise, noise])
+        _, slope = self.gamma(over_states(time))
+        return torch.stack([target - source + slope * self.sigma_of(source) * noise, noise])
 
-    def output_scales(self) -> Tensor:
-        return torch.stack([self.sigma, torch.ones_like(self.sigma)])
+    def output_scales(self, outputs: Tensor) -> Tensor:
+        sigma = self.sigma_of(outputs)
+        return torch.stack([sigma, torch.ones_like(sigma)]).view([2] + [1] * (outputs.dim() - 2) + [outputs.shape[-1]])
 
     def endpoint(self, source: Tensor, state: Tensor, outputs: Tensor, time: Tensor) -> Tensor:
         """x + (1-t) b - (γ + (1-t) γ') σ η."""
-        t = along(time)
+        t = over_states(time)
         gamma, slope = self.gamma(t)
-        weight = (gamma + (1.0 - t) * slope) * self.sigma.to(state.dtype)
+        weight = (gamma + (1.0 - t) * slope) * self.sigma_of(state)
         return state + (1.0 - t) * outputs[0] - weight * outputs[1]
 
     def noise_level(self, time: float, step_start: float) -> float:
@@ -93,11 +109,10 @@ class TwoSidedTransport(Transport):
     def drift(self, state: Tensor, outputs: Tensor, time: float, step_start: float) -> Tensor:
         quadratic = time * (1.0 - time)
         gamma = math.sqrt(quadratic) if self.brownian else quadratic
-        ratio = self.noise_level(time, step_start) / gamma
-        return outputs[0] - ratio * self.sigma.to(state.dtype) * outputs[1]
+        return outputs[0] - self.noise_level(time, step_start) / gamma * self.sigma_of(state) * outputs[1]
 
     def kick(self, start: float, end: float) -> float:
-        # Simpson's rule is exact for all of these ε.
+        # √(2 ∫ε dt); Simpson's rule is exact for all of these ε
         middle = self.noise_level(0.5 * (start + end), start)
         mean = (self.noise_level(start, start) + 4.0 * middle + self.noise_level(end, start)) / 6.0
         return math.sqrt(2.0 * (end - start) * mean)

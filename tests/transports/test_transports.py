@@ -216,7 +216,7 @@ def test_loss_is_a_mean_over_existing_atoms_in_units_of_the_noise(config: Any) -
     error = transport.draw_noise(source, mask, torch.Generator().manual_seed(4))
     outputs = targets + error
     loss = transport.loss(outputs, targets, mask)
-    scale = transport.output_scales()[0]
+    scale = transport.output_scales(outputs).expand_as(outputs)[0]
     squares = (error / scale).square().sum(-2)
     torch.testing.assert_close(loss[0, 0], squares[..., 0].mean())
     torch.testing.assert_close(loss[0, 1], squares[..., 1:][mask[..., 1:]].mean())
@@ -265,14 +265,24 @@ def test_early_steps_lead_to_the_middle_and_are_left_out_of_few() -> None:
     assert [transport.grid(step, 3) for step in range(4)] == [plain.grid(step, 3) for step in range(4)]
 
 
+@pytest.mark.parametrize("noise", [[0.5], [0.5, 0.2], [0.5, 0.2, 0.2, 0.2], [0.5, 0.2, 0.2, 0.2, 0.9]])
+def test_the_last_noise_counts_for_all_further_channels(noise: list[float]) -> None:
+    """States of any number of channels and rows."""
+    transport = EndpointTransport(noise, centred=False)
+    source, mask = torch.zeros(6, 5, 4, dtype=torch.float64), torch.ones(6, 4, dtype=torch.bool)
+    start = transport.start(source, mask, torch.ones_like(source))
+    expected = [0.5] * 4 if noise == [0.5] else [0.5, 0.2, 0.2, 0.2]
+    assert torch.equal(start, torch.tensor(expected, dtype=torch.float64).expand_as(start))
+
+
 # --- wrong use ---
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: FollmerTransport([]), "positive number for each channel"),
-        (lambda: FollmerTransport([0.5, 0.0]), "positive number for each channel"),
+        (lambda: FollmerTransport([]), "one or more positive numbers"),
+        (lambda: FollmerTransport([0.5, 0.0]), "one or more positive numbers"),
         (lambda: EndpointTransport([0.5], grid_power=0.5), "grid_power"),
         (lambda: FollmerTransport([0.5], time_power=0.5), "time_power"),
         (lambda: FollmerTransport([0.5], grid_power=9.0), "between 1 and 8"),
@@ -304,7 +314,7 @@ def test_configurations_are_told_apart_by_kind() -> None:
     config = adapter.validate_python({"kind": "endpoint", "position_noise": 0.2, "vector_noise": 0.1})
     transport = build_transport(config)
     assert isinstance(transport, EndpointTransport)
-    assert transport.sigma.tolist() == [0.2] + [0.1] * 14
+    assert transport.sigma_of(torch.zeros(4, 3, CHANNELS).double()).tolist() == [0.2] + [0.1] * (CHANNELS - 1)
     with pytest.raises(ValidationError, match="window must be"):
         adapter.validate_python({"kind": "two_sided", "window": (0.5, 0.5)})
     with pytest.raises(ValidationError):
