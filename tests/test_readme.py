@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.doc_inputs import WRITERS, write_labelled_frames
 from typer.main import get_command
 
 import md_drivers.cli
 import md_drivers.jumps.cli
 import mlff.cli
+from mlff.sampling.peptides import load_config as load_peptides
 from mlff.sampling.trajectories import load_config as load_generation
-from mlff.training import load_config
+from mlff.training import load_config, train
 from mlff.training.config import read_config
 from mlff.training.jumps import JumpTrainingConfig
 from mlff.trajectories import read_record
@@ -32,6 +34,7 @@ COMMANDS = {
 #: How files of these names are read; the others configure `mlff train`.
 READERS = {
     "generation.yaml": load_generation,
+    "peptides.yaml": load_peptides,
     "trajectories.yaml": read_record,
     "ala2.yaml": lambda path: read_config(JumpTrainingConfig, path),
 }
@@ -130,7 +133,7 @@ def test_the_snippets_are_found() -> None:
     assert len(PYTHON) >= 3
     assert CONFIGS
     assert SHELL
-    assert {snippet.language for snippet in BLOCKS} <= {"python", "yaml", "sh", ""}, "a language that nobody checks"
+    assert {snippet.language for snippet in BLOCKS} <= {"python", "yaml", "sh", "text"}, "a language that nobody checks"
 
 
 def test_readme_opens_with_the_two_commands() -> None:
@@ -143,6 +146,8 @@ def test_python_runs(snippet: Snippet, tmp_path: Path) -> None:
     for folder in (ROOT / "checkpoints").glob("*/"):
         if f'"{folder.name}"' in snippet.text and not (folder / "model.pt").exists():
             pytest.skip(f"this copy has no checkpoints/{folder.name}/model.pt")
+    if snippet.page.name in WRITERS:
+        WRITERS[snippet.page.name](tmp_path)
     script = tmp_path / "snippet.py"
     script.write_text(snippet.text, encoding="utf-8")
     result = subprocess.run([sys.executable, "-X", "utf8", str(script)], cwd=tmp_path, capture_output=True, text=True)
@@ -168,6 +173,17 @@ def test_configuration_is_valid_with_all_overrides_on_its_page(snippet: Snippet,
     for name, overrides in overrides_of(snippet.page):
         if name == path.name:
             load_config(path, overrides)
+
+
+def test_the_configuration_of_the_readme_trains(tmp_path: Path) -> None:
+    (snippet,) = (snippet for snippet in CONFIGS if snippet.page == PAGES[0])
+    path = tmp_path / "config.yaml"
+    path.write_text(snippet.text, encoding="utf-8")
+    write_labelled_frames(tmp_path / "data.extxyz", 10)
+    steps: list[int] = []
+    train(load_config(path, ["epochs=1", "accelerator=cpu"]), on_step=lambda now, total, metrics: steps.append(total))
+    assert steps == [2, 2]
+    assert (tmp_path / "runs" / "first" / "weights.safetensors").is_file()
 
 
 @pytest.mark.parametrize("snippet", SHELL + INLINE, ids=str)
