@@ -39,7 +39,7 @@ def dipeptide(peptide_packages: None) -> Any:
 
 @pytest.fixture(scope="session")
 def jumping(dipeptide: Any) -> MakeTrajectories:
-    """Trajectories of the dipeptide, a frame every ps: ψ jumps between its basins, all else trembles."""
+    """Trajectories of the dipeptide, a frame every ps: ψ jumps between its basins, all else fluctuates."""
     atoms = {(atom.residue.name, atom.name): atom.index for atom in dipeptide.topology.atoms}
     ca, c = atoms["ALA", "CA"], atoms["ALA", "C"]
     beyond = [atoms["ALA", "O"], atoms["NME", "N"], atoms["NME", "C"]]
