@@ -33,7 +33,7 @@ def minimiser(molecule: Molecule) -> Minimiser:
     return Minimiser(molecule, GenerationConfig())
 
 
-def test_the_minimum_forgets_where_the_frame_was_and_how_it_fluctuated(molecule: Molecule, minimiser: Minimiser) -> None:
+def test_the_minimum_forgets_where_the_frame_was_and_its_fluctuation(molecule: Molecule, minimiser: Minimiser) -> None:
     frame = molecule.peptide.positions[molecule.heavy]
     energy = minimiser(frame)
     turned = Rotation.from_rotvec([0.3, -1.0, 0.7]).apply(frame) + np.array([5.0, -3.0, 8.0])
