@@ -29,7 +29,6 @@ KNOWN = {
     "mlff.artifacts.loaded_model, mlff.artifacts.loading",
     "long: md_drivers/cli.py",
     "long: md_drivers/jumps/driver.py",
-    "long: mlff/analysis/plots.py",
     "long: mlff/training/card.py",
 }
 

@@ -104,7 +104,7 @@ def analyse(
     generated = in_order_of(reference, generated)
     fitted, compared, thinning, lags = _comparable(reference, generated, settings)
     report = on_step or (lambda *_: None)
-    steps = 4 + (3 if settings.controls else 0)
+    steps = 7 if settings.controls else 4
     report("fitting slow coordinates and clusters", 0, steps)
     rng = np.random.default_rng(settings.seed)
     spaces = Spaces(fitted, compared, lags.tica, settings)
@@ -121,12 +121,10 @@ def analyse(
         sums = measure(ensemble, spaces, structure, lags, float("inf"))
         totals[name] = {key: sums.total(key) for key in sums.sums}
     report("noise floor and bootstrap", steps - 1, steps)
-    halves = Halves.of(measured.blocks, generated_measured.blocks, settings.splits, rng)
-    found: list[Metric] = []
+    halves, found = Halves.of(measured.blocks, generated_measured.blocks, settings.splits, rng), []
     for group in metric_groups(spaces, structure, lags, kinetics):
         controls = {name: sums[group.sums] for name, sums in totals.items()}
         found += compare(group, measured, generated_measured, controls, halves, settings.bootstrap, rng)
-    report("done", steps, steps)
     analysis = Analysis(
         settings=settings,
         reference=compared,
@@ -145,6 +143,7 @@ def analyse(
     )
     if analysis.caution:
         _LOG.warning("%s: %s", compared.name, analysis.caution)
+    report("done", steps, steps)
     return analysis
 
 

@@ -80,14 +80,17 @@ class MarkovModel:
 
     def timescales(self, number: int) -> Array:
         """[number], the slowest implied timescales -lag / ln|λ|; nan where the model has no more."""
-        root = np.sqrt(self.stationary)
-        # similar to the transition matrix, and symmetric as the model is reversible
-        symmetric = self.transitions * root[:, None] / root[None, :]
-        values = np.sort(np.abs(np.linalg.eigvalsh((symmetric + symmetric.T) / 2)))[::-1][1 : number + 1]
+        values = np.sort(np.abs(np.linalg.eigvalsh(self.symmetric())))[::-1][1 : number + 1]
         times = np.full(number, np.nan)
         with np.errstate(divide="ignore"):
             times[: len(values)] = -self.lag / np.log(np.clip(values, 0.0, 1.0 - 1e-15))
         return times
+
+    def symmetric(self) -> Array:
+        """[n,n], similar to the transition matrix, and symmetric as the model is reversible."""
+        root = np.sqrt(self.stationary)
+        symmetric = self.transitions * root[:, None] / root[None, :]
+        return (symmetric + symmetric.T) / 2
 
     def over(self, clusters: int) -> Array:
         """[clusters, clusters], the transition matrix over all clusters; rows of those outside of the model are 0."""
@@ -136,10 +139,8 @@ def observed_survival(counts: Array, clusters: Integers, stationary: Array, stat
 
 def basins(model: MarkovModel) -> tuple[Integers, Integers]:
     """The clusters on either side of the slowest process (signs of its eigenvector), the larger side first."""
-    root = np.sqrt(model.stationary)
-    symmetric = model.transitions * root[:, None] / root[None, :]
-    values, vectors = np.linalg.eigh((symmetric + symmetric.T) / 2)
-    slowest = vectors[:, np.argsort(values)[-2]] / root
+    values, vectors = np.linalg.eigh(model.symmetric())
+    slowest = vectors[:, np.argsort(values)[-2]] / np.sqrt(model.stationary)
     side = slowest > 0
     if model.stationary[side].sum() < 0.5:
         side = ~side

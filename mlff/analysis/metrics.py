@@ -101,56 +101,32 @@ def _kinetic(spaces: Spaces, lags: Lags, kinetics: Kinetics) -> list[MetricGroup
     dimensions = min(PROCESSES, spaces.components)
     times = (*(f"t{n + 1}" for n in range(PROCESSES)), "passage to the smaller basin", "passage to the larger basin")
 
+    def models(reference: MarkovModel | None, other: MarkovModel | None) -> Array:
+        apart = factor(kinetics.times(reference), kinetics.times(other))
+        return np.append(apart, transition_divergence(reference, other))
+
     def tic_time(sums: Array) -> Array:
         return np.array(integrated_time(np.array(lags.correlation), correlation_curve(sums)))
 
+    def vamp_gap(reference: Array, other: Array) -> Array:
+        return np.array(1.0 - vamp2(other, reference, dimensions) / vamp2(reference, reference, dimensions))
+
+    def asymmetry(counts: Array) -> Array:
+        return np.array(flux_asymmetry(counts[kinetics.place]))
+
+    def of_other(_: object, other: Array | float) -> Array:
+        return np.array(other)
+
+    # One group of all that follows from a model, as estimating a model takes far longer than comparing two.
+    units = ("factor",) * len(times) + ("nats",)
+    outside, difference = "frames outside the connected states of MD", "autocorrelation of TIC1, rms difference"
     return [
-        # One group, as estimating a model takes far longer than comparing two.
-        MetricGroup(
-            MARKOV,
-            (*times, "transition matrix"),
-            ("factor",) * len(times) + ("nats",),
-            "transitions",
-            kinetics.model,
-            lambda reference, other: np.append(
-                factor(kinetics.times(reference), kinetics.times(other)), transition_divergence(reference, other)
-            ),
-        ),
-        MetricGroup(
-            MARKOV,
-            ("frames outside the connected states of MD",),
-            "",
-            "clusters",
-            kinetics.outside,
-            lambda _, other: np.array(other),
-        ),
+        MetricGroup(MARKOV, (*times, "transition matrix"), units, "transitions", kinetics.model, models),
+        MetricGroup(MARKOV, (outside,), "", "clusters", kinetics.outside, of_other),
         MetricGroup(KINETICS, ("autocorrelation time of TIC1",), "factor", "correlation", tic_time, factor),
-        MetricGroup(
-            KINETICS,
-            ("autocorrelation of TIC1, rms difference",),
-            "",
-            "correlation",
-            correlation_curve,
-            _rms_difference,
-        ),
-        MetricGroup(
-            KINETICS,
-            ("VAMP-2 gap",),
-            "",
-            "covariances",
-            lambda sums: sums,
-            lambda reference, other: np.array(
-                1.0 - vamp2(other, reference, dimensions) / vamp2(reference, reference, dimensions)
-            ),
-        ),
-        MetricGroup(
-            KINETICS,
-            ("flux asymmetry",),
-            "",
-            "transitions",
-            lambda counts: np.array(flux_asymmetry(counts[kinetics.place])),
-            lambda _, other: other,
-        ),
+        MetricGroup(KINETICS, (difference,), "", "correlation", correlation_curve, _rms_difference),
+        MetricGroup(KINETICS, ("VAMP-2 gap",), "", "covariances", lambda sums: sums, vamp_gap),
+        MetricGroup(KINETICS, ("flux asymmetry",), "", "transitions", asymmetry, of_other),
     ]
 
 

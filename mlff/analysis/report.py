@@ -18,6 +18,7 @@ from mlff.analysis.ensemble import Ensemble
 from mlff.analysis.measure import Measurement
 from mlff.analysis.page import page
 from mlff.analysis.plots import write_plots
+from mlff.analysis.resampling import Metric
 from mlff.analysis.structure import contact_probabilities, rmsf
 from mlff.analysis.targets import Target, geometry_rates, target_set, targets
 from mlff.support.files import write_text
@@ -101,14 +102,7 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
         "targets": [
             {**asdict(target), "passed": target.passed, "reference_passed": target.reference_passed} for target in found
         ],
-        "metrics": [
-            {
-                **asdict(metric),
-                "ratio": metric.ratio,
-                **({"distance": math.sqrt(metric.value)} if metric.unit == "nats" and metric.value >= 0 else {}),
-            }
-            for metric in analysis.metrics
-        ],
+        "metrics": [_metric(metric) for metric in analysis.metrics],
         "geometry": {side: {key: asdict(rate) for key, rate in table.items()} for side, table in rates.items()},
         "invalid_frames": int((~np.concatenate([g.valid for g in analysis.generated_measured.geometry])).sum()),
         "structure": {
@@ -118,6 +112,11 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
         "controls": {name: DESCRIPTIONS[name] for name in analysis.control_totals},
     }
     return content, found
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    distance = {"distance": math.sqrt(metric.value)} if metric.unit == "nats" and metric.value >= 0 else {}
+    return {**asdict(metric), "ratio": metric.ratio, **distance}
 
 
 def _duration(analysis: Analysis, blocks: np.ndarray) -> float:

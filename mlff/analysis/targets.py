@@ -45,16 +45,15 @@ class Target:
     @property
     def passed(self) -> bool:
         """Whether the target is met; what is no number does not meet it."""
-        if self.sense == "≤":
-            return bool(self.value <= self.limit)
-        return bool(self.value >= self.limit)
+        return self._keeps(self.value)
 
     @property
     def reference_passed(self) -> bool:
         """Whether the reference itself meets it; true where it has no value."""
-        if not np.isfinite(self.reference):
-            return True
-        return bool(self.reference <= self.limit if self.sense == "≤" else self.reference >= self.limit)
+        return not np.isfinite(self.reference) or self._keeps(self.reference)
+
+    def _keeps(self, value: float) -> bool:
+        return bool(value <= self.limit if self.sense == "≤" else value >= self.limit)
 
 
 @dataclass(frozen=True)

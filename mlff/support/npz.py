@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
+from mlff.support.errors import DataError
 from mlff.support.files import replacing
 
 
@@ -36,15 +37,18 @@ def write_npz(record: Record, path: Path, *, compressed: bool = False) -> None:
         (np.savez_compressed if compressed else np.savez)(stream, **arrays)
 
 
-def read_npz(kind: type[_R], path: Path) -> _R:
+def read_npz(kind: type[_R], path: Path, hint: str) -> _R:
     """The content of a file of :func:`write_npz`. No pickle is loaded.
 
+    Args:
+        hint: what to do about a damaged file.
+
     Raises:
-        ValueError: missing or damaged.
+        DataError: missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {field.name: archive[field.name] for field in fields(kind)}
         return kind(**{**arrays, "report": json.loads(str(arrays["report"]))})
     except Exception as error:  # zip and array readers raise many kinds
-        raise ValueError(str(error)) from error
+        raise DataError(f"cannot be read ({error})", file=path, hint=hint) from error

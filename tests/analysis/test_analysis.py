@@ -50,7 +50,7 @@ def test_known_kinetics_are_found(same: Analysis) -> None:
     for measured in (same.measured, same.generated_measured):
         curves = kinetic_curves(same, measured)
         np.testing.assert_allclose(curves.timescales.value[:, 0], RELAXATION, rtol=0.25)
-        # TIC1 is ψ's basin; half-width of its trembling is small against the distance of the basins
+        # TIC1 is ψ's basin; half-width of its fluctuation is small against the distance of the basins
         assert curves.relaxation == pytest.approx(RELAXATION, rel=0.3)
         np.testing.assert_allclose(curves.observed, curves.predicted, atol=0.02)
     large, small = same.kinetics.basins

@@ -13,14 +13,14 @@ mdtraj = pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from support.trembling import trembling_data  # noqa: E402
+from support.fluctuating import fluctuating_data  # noqa: E402
 
 import mlff  # noqa: E402
 from benchmarks.held_out import main  # noqa: E402
 
 
 def test_rollouts_begin_where_the_dynamics_began_and_are_as_long(tmp_path: Path) -> None:
-    data = trembling_data(tmp_path / "data", "test")
+    data = fluctuating_data(tmp_path / "data", "test")
     # Of each file, the first 280 ps only.
     path = data / "ACE-ALA-NME" / "system.json"
     record = json.loads(path.read_text())
@@ -51,7 +51,7 @@ def test_rollouts_begin_where_the_dynamics_began_and_are_as_long(tmp_path: Path)
 
 
 def test_data_without_a_held_out_molecule_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = trembling_data(tmp_path / "data", "train")
+    data = fluctuating_data(tmp_path / "data", "train")
     model = mlff.export_jump(toy_jump([10.0]), tmp_path / "model.pt")
     assert main([str(data), "--model", str(model), "-o", str(tmp_path / "out")]) == 2
     assert "held out" in " ".join(capsys.readouterr().err.split())

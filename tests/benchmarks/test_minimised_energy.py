@@ -14,7 +14,7 @@ mdtraj = pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from support.trembling import trembling_data  # noqa: E402
+from support.fluctuating import fluctuating_data  # noqa: E402
 
 from benchmarks.jump_molecule import Molecule, minimised, read_molecule  # noqa: E402
 from benchmarks.minimised_energy import Minimiser, compared, main  # noqa: E402
@@ -33,7 +33,7 @@ def minimiser(molecule: Molecule) -> Minimiser:
     return Minimiser(molecule, GenerationConfig())
 
 
-def test_the_minimum_forgets_where_the_frame_was_and_how_it_trembled(molecule: Molecule, minimiser: Minimiser) -> None:
+def test_the_minimum_forgets_where_the_frame_was_and_its_fluctuation(molecule: Molecule, minimiser: Minimiser) -> None:
     frame = molecule.peptide.positions[molecule.heavy]
     energy = minimiser(frame)
     turned = Rotation.from_rotvec([0.3, -1.0, 0.7]).apply(frame) + np.array([5.0, -3.0, 8.0])
@@ -79,7 +79,7 @@ def test_one_percent_is_beyond_where_both_are_alike() -> None:
 
 def test_the_command_compares_frames(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """The rollout has its atoms in another order."""
-    data = trembling_data(tmp_path / "data", "train") / "ACE-ALA-NME"
+    data = fluctuating_data(tmp_path / "data", "train") / "ACE-ALA-NME"
     order = [2, 1, 0, 7, 6, 5, 4, 3, 9, 8]
     made = mdtraj.load(data / "0.xtc", top=data / "topology.pdb").atom_slice(order)
     rollout = tmp_path / "rollout"

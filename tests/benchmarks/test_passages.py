@@ -12,7 +12,7 @@ pytest.importorskip("mdtraj", reason="the extra 'equijump' is needed")
 pytest.importorskip("deeptime", reason="the extra 'equijump' is needed")
 pytest.importorskip("PeptideBuilder", reason="the extra 'equijump' brings it")
 
-from support.trembling import trembling_data
+from support.fluctuating import fluctuating_data
 
 from benchmarks.passages import counted, main, one_in, states
 
@@ -43,7 +43,7 @@ def test_rates_of_a_known_process_are_found() -> None:
 
 
 def test_the_command_counts_at_one_interval(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    data = trembling_data(tmp_path / "data", "train") / "ACE-ALA-NME"
+    data = fluctuating_data(tmp_path / "data", "train") / "ACE-ALA-NME"
     output = tmp_path / "passages.json"
     assert main([str(data), "-o", str(output)]) == 0
     (row,) = json.loads(output.read_text())["rows"].values()

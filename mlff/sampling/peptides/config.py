@@ -48,7 +48,7 @@ _RUNS = (
 
 
 class PeptideDataConfig(Section):
-    """What `generate` makes. The defaults are the data of the shipped peptide models.
+    """What `generate` makes. The defaults are the data of the pretrained peptide models.
 
     A peptide belongs to the test part if it is listed in `test_peptides` or holds a residue of `test_residues`.
     Raises `pydantic.ValidationError`, which names the field.

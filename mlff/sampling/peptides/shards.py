@@ -18,7 +18,7 @@ from mlff.sampling.packages import package_versions
 from mlff.sampling.peptides.config import PeptideDataConfig, RunConfig
 from mlff.sampling.peptides.labels import label
 from mlff.sampling.residues import total_charge
-from mlff.support.errors import DataError, NotConvergedError, RunError
+from mlff.support.errors import NotConvergedError, RunError
 from mlff.support.npz import read_npz, write_npz
 
 _ATTEMPTS = 50
@@ -150,7 +150,4 @@ def read_shard(path: Path) -> Shard:
     Raises:
         DataError: missing or damaged.
     """
-    try:
-        return read_npz(Shard, path)
-    except ValueError as error:
-        raise DataError(f"not a readable shard ({error})", file=path, hint="delete it and run again") from error
+    return read_npz(Shard, path, "delete it and run again")

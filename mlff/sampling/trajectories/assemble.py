@@ -67,18 +67,14 @@ def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path
     start = mdtraj.load(str(place / "start.pdb"))
     layout = CloudLayout.of(start.topology)
     reference, isomers = start.xyz[0, layout.heavy_atoms.numpy()], Isomers.of(layout)
-    records, versions, failures = [], {}, 0
-    seconds, simulated = 0.0, 0.0
+    records: list[TrajectoryRecord] = []
+    reports: list[tuple[dict[str, Any], float]] = []  # of the chunks, with the ns that they hold
     complete = True
     for group in groups_of(config, system):
         number = group.finished(folder)
         complete = complete and number >= config.chunks
         chunks = [read_chunk(group.path(folder, k)) for k in range(min(number, config.chunks))]
-        for chunk in chunks:
-            seconds += chunk.report["seconds"]
-            simulated += 1e-3 * config.chunk * group.size
-            versions = chunk.report["versions"]
-            failures += len(chunk.report["failures"])
+        reports += [(chunk.report, 1e-3 * config.chunk * group.size) for chunk in chunks]
         for copy, trajectory in enumerate(range(group.first, group.last)) if chunks else ():
             frames = _frames(chunks, copy)
             cut = isomers.first_change(frames, reference)
@@ -89,16 +85,9 @@ def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path
             if len(frames):
                 file = place / trajectory_file(trajectory)
                 _write_xtc(file, frames, layout, config.frame_interval)
-                records.append(
-                    TrajectoryRecord(
-                        file=Path(file.name),
-                        split=split_of(config, system, trajectory),
-                        frames=len(frames),
-                        sha256=sha256_of(file),
-                        start=chunks[0].report["starts"][copy],
-                        cut=words,
-                    )
-                )
+                about = {"frames": len(frames), "sha256": sha256_of(file), "start": chunks[0].report["starts"][copy]}
+                split = split_of(config, system, trajectory)
+                records.append(TrajectoryRecord(file=Path(file.name), split=split, cut=words, **about))
     if not records:
         return None
     with replacing(place / "topology.pdb") as temporary:
@@ -113,22 +102,28 @@ def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path
         trajectories=tuple(records),
         conditions=conditions(config),
         complete=complete,
-        provenance={
-            "program": "equijump generate-data",
-            "equilibration_ps": config.equilibration,
-            "seed": config.seed,
-            "copies": config.copies,
-            "platform": config.platform,
-            "versions": versions,
-            "failed_attempts": failures,
-            "simulated_ns": round(simulated, 6),
-            "wall_seconds": round(seconds, 1),
-            "ns_per_day_and_process": round(_SECONDS_PER_DAY * simulated / seconds, 1) if seconds else None,
-            "sha256": {name: sha256_of(place / name) for name in ("start.pdb", "topology.pdb")},
-        },
+        provenance=_provenance(config, reports, place),
     )
     write_record(record, place / SYSTEM_FILE)
     return record
+
+
+def _provenance(config: GenerationConfig, reports: list[tuple[dict[str, Any], float]], place: Path) -> dict[str, Any]:
+    seconds = sum(report["seconds"] for report, _ in reports)
+    simulated = sum(ns for _, ns in reports)
+    return {
+        "program": "equijump generate-data",
+        "equilibration_ps": config.equilibration,
+        "seed": config.seed,
+        "copies": config.copies,
+        "platform": config.platform,
+        "versions": reports[-1][0]["versions"],
+        "failed_attempts": sum(len(report["failures"]) for report, _ in reports),
+        "simulated_ns": round(simulated, 6),
+        "wall_seconds": round(seconds, 1),
+        "ns_per_day_and_process": round(_SECONDS_PER_DAY * simulated / seconds, 1) if seconds else None,
+        "sha256": {name: sha256_of(place / name) for name in ("start.pdb", "topology.pdb")},
+    }
 
 
 def conditions(config: GenerationConfig) -> Conditions:

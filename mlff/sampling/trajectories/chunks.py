@@ -25,7 +25,7 @@ from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
 from mlff.sampling.trajectories.copies import Copies
 from mlff.sampling.trajectories.side_by_side import side_by_side
 from mlff.sampling.trajectories.starts import molecule, start
-from mlff.support.errors import DataError, RunError
+from mlff.support.errors import RunError
 from mlff.support.files import replacing
 from mlff.support.npz import read_npz, write_npz
 from mlff.support.units import NM_PER_ANGSTROM
@@ -196,11 +196,5 @@ def read_chunk(path: Path) -> Chunk:
     Raises:
         DataError: missing or damaged.
     """
-    try:
-        return read_npz(Chunk, path)
-    except ValueError as error:
-        raise DataError(
-            f"not a readable chunk ({error})",
-            file=path,
-            hint="delete it, those after it and the system.json of the system and run again",
-        ) from error
+    hint = "delete it, those after it and the system.json of the system and run again"
+    return read_npz(Chunk, path, hint)

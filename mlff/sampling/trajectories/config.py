@@ -129,7 +129,7 @@ class GenerationConfig(Section):
 
 
 def load_config(path: Path) -> GenerationConfig:
-    """Read and check a YAML file; fields that it does not name keep their defaults, PDB files are looked for beside it.
+    """Read and check a YAML file; other fields keep their defaults, and PDB files are looked for next to it.
 
     Raises:
         ConfigError: unreadable, bad YAML, unknown or bad field; one line for each field.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mlff.proteins.layout import CloudLayout
 from mlff.proteins.residues import ANCHOR, CARBON, NITROGEN
-from mlff.sampling.geometry import dihedral
+from mlff.sampling.geometry import is_left, is_trans, quadruples
 
 _BETA = 4
 
@@ -38,16 +38,12 @@ class Isomers:
         centres = [channels[i, [NITROGEN, CARBON, _BETA, ANCHOR]] for i in chiral]
         labels = [f"the peptide bond of {names[i]} and {names[i + 1]} turned over" for i in bonded]
         labels += [f"{names[i]} became its mirror image" for i in chiral]
-        return Isomers(_quadruples(omega), _quadruples(centres), tuple(labels))
+        return Isomers(quadruples(omega), quadruples(centres), tuple(labels))
 
     def of_frames(self, atoms: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Heavy atoms [...,M,3] -> [...,K+S], True for trans and for L."""
         precise: NDArray[np.float64] = atoms.astype(np.float64)
-        trans = np.abs(dihedral(precise, self.omega)) > 90.0
-        n, c, cb, ca = (precise[..., self.centres[:, i], :] for i in range(4))
-        # Seen from the side of H, CO, R and N follow clockwise in L amino acids (IUPAC 3AA-3.2).
-        left = (np.cross(n - ca, c - ca) * (cb - ca)).sum(-1) > 0.0
-        return np.concatenate([trans, left], axis=-1)
+        return np.concatenate([is_trans(precise, self.omega), is_left(precise, self.centres)], axis=-1)
 
     def first_change(self, frames: NDArray[np.floating], reference: NDArray[np.floating]) -> tuple[int, str] | None:
         """The first of the frames [F,M,3] that is another isomer than the reference [M,3], and what happened."""
@@ -57,7 +53,3 @@ class Isomers:
             return None
         first = int(where[0])
         return first, self.labels[int(np.flatnonzero(changed[first])[0])]
-
-
-def _quadruples(rows: ArrayLike) -> NDArray[np.int64]:
-    return np.array(rows, dtype=np.int64).reshape(-1, 4)

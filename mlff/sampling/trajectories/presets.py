@@ -1,4 +1,4 @@
-"""Settings by name: the data of the shipped models."""
+"""Settings by name: the data of the pretrained models."""
 
 from __future__ import annotations
 

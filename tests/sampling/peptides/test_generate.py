@@ -176,7 +176,7 @@ def test_damaged_shards_are_named(data: Path, tiny: PeptideDataConfig, tmp_path:
         name = f"{capped_name(sequence)}.npz"
         paths[sequence] = tmp_path / name
         paths[sequence].write_bytes((data / "shards" / name).read_bytes()[: -200 if sequence == "T" else None])
-    with pytest.raises(PeptideError, match=r"ACE-THR-NME\.npz: not a readable shard.*delete it"):
+    with pytest.raises(PeptideError, match=r"ACE-THR-NME\.npz: cannot be read.*delete it"):
         write_parts(tiny, paths, tmp_path, {})
 
 
@@ -241,7 +241,11 @@ def test_charges_reach_the_labels(tiny: PeptideDataConfig, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("peptides: [AZ]", "no standard residue has the letter 'Z'"), ("frames: 0", "frames: "), ("fames: 3", "fames: ")],
+    [
+        ("peptides: [AZ]", "no standard residue has the letter 'Z'"),
+        ("frames: 0", "frames: "),
+        ("fames: 3", "unknown field `fames`, did you mean `frames`?"),
+    ],
 )
 def test_the_command_names_wrong_settings(text: str, message: str, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"

@@ -1,4 +1,4 @@
-"""A data set of jumps whose dynamics are known: atoms that tremble independently about one structure."""
+"""A data set of jumps whose dynamics are known: atoms that fluctuate independently about one structure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from support.peptide_structures import heavy_trajectory
 
 #: Å, standard deviation of each coordinate.
-TREMBLE = 0.04
+FLUCTUATION = 0.04
 
 
-def trembling_data(folder: Path, split: str) -> Path:
-    """Ten trajectories of alanine dipeptide that trembles, 295 ps each, a frame every 5 ps."""
+def fluctuating_data(folder: Path, split: str) -> Path:
+    """Ten trajectories of alanine dipeptide that fluctuates, 295 ps each, a frame every 5 ps."""
     frame, rng = heavy_trajectory("A"), np.random.default_rng(0)
     system = folder / "ACE-ALA-NME"
     system.mkdir(parents=True)
     frame.save_pdb(system / "topology.pdb")
     for k in range(10):
-        xyz = np.repeat(frame.xyz, 60, axis=0) + rng.normal(scale=0.1 * TREMBLE, size=(60, *frame.xyz.shape[1:]))
+        xyz = np.repeat(frame.xyz, 60, axis=0) + rng.normal(scale=0.1 * FLUCTUATION, size=(60, *frame.xyz.shape[1:]))
         mdtraj.Trajectory(xyz, frame.topology).save_xtc(str(system / f"{k}.xtc"))
     files = [f"{k}.xtc" for k in range(10)]
     record = {"split": split, "topology": "topology.pdb", "frame_interval": 5.0, "trajectories": files}

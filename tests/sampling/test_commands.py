@@ -1,0 +1,48 @@
+"""What is refused before anything heavy is imported, and what travels between processes."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlff.support.errors import DataError, Interrupted, RunError
+
+HEAVY = ("torch", "openmm", "mdtraj", "deeptime", "matplotlib", "ase", "scipy")
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("md_drivers.jumps.cli", ["analyze", "MISSING", "MISSING", "-o", "out"]),
+        ("md_drivers.jumps.cli", ["generate-data", "MISSING", "-o", "out"]),
+        ("mlff.cli", ["data", "peptides", "--config", "MISSING", "-o", "out"]),
+    ],
+)
+def test_missing_files_are_refused_before_heavy_imports(module: str, words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = {['command', *words]!r}\n"
+        "try:\n"
+        f"    runpy.run_module({module!r}, run_name='__main__')\n"
+        "finally:\n"
+        f"    print(sorted(set({HEAVY!r}) & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.strip() == "error: MISSING: no such file or folder"
+    assert result.stdout.strip() == "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [Interrupted(15), RunError("torn"), DataError("broken", file="a.xtc", frame=3, hint="mend it")]
+)
+def test_errors_of_workers_arrive_as_they_were(error: BaseException) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
