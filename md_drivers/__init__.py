@@ -1,19 +1,23 @@
-"""Engines that move atoms with the models of ``mlff``.
+"""Dynamics and relaxations with the models of ``mlff``.
 
 Importing this package imports nothing else; torch and ASE come with the first of its names, OpenMM with a force.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from md_drivers.ase.calculator import MLFFCalculator, NeighborStatistics
+    from md_drivers.ase.calculator import MLFFCalculator
     from md_drivers.ase.relaxation import relax
     from md_drivers.ase.results import RelaxFailed, RelaxInterrupted, RelaxResult, RelaxStep
+    from md_drivers.ase.settings import RelaxSettings
     from md_drivers.common.errors import StructureError
+    from md_drivers.common.neighbors import NeighborStatistics
     from md_drivers.openmm.force import openmm_force
-    from md_drivers.openmm.simulation.driver import SimulationResult, simulate
+    from md_drivers.openmm.simulation.driver import simulate
     from md_drivers.openmm.simulation.errors import SimulationFailed
+    from md_drivers.openmm.simulation.results import SimulationResult
     from md_drivers.openmm.simulation.settings import SimulationSettings
 
 __all__ = [
@@ -22,6 +26,7 @@ __all__ = [
     "RelaxFailed",
     "RelaxInterrupted",
     "RelaxResult",
+    "RelaxSettings",
     "RelaxStep",
     "SimulationFailed",
     "SimulationResult",
@@ -34,13 +39,14 @@ __all__ = [
 
 _HOME = {
     "MLFFCalculator": "ase.calculator",
-    "NeighborStatistics": "ase.calculator",
+    "NeighborStatistics": "common.neighbors",
     "RelaxFailed": "ase.results",
     "RelaxInterrupted": "ase.results",
     "RelaxResult": "ase.results",
+    "RelaxSettings": "ase.settings",
     "RelaxStep": "ase.results",
     "SimulationFailed": "openmm.simulation.errors",
-    "SimulationResult": "openmm.simulation.driver",
+    "SimulationResult": "openmm.simulation.results",
     "SimulationSettings": "openmm.simulation.settings",
     "StructureError": "common.errors",
     "openmm_force": "openmm.force",
@@ -48,12 +54,4 @@ _HOME = {
     "simulate": "openmm.simulation.driver",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"md_drivers.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'md_drivers' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy(__name__, _HOME)

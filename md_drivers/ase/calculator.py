@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, Calculator, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from md_drivers.ase.contacts import check_separate
-from md_drivers.common.errors import StructureError
-from md_drivers.common.models import dtype_name, model_name, open_potential
-from mlff.artifacts import LoadedModel
-from mlff.graph import AtomicGraph, SkinNeighborList, spans_volume
+from md_drivers.common.checks import check_skin
+from md_drivers.common.errors import CalculationError, StructureError
+from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
+from md_drivers.common.neighbors import NeighborStatistics, new_neighbor_list, statistics_of
+from mlff.graph import AtomicGraph, spans_volume
+from mlff.potential.artifact import LoadedModel
 
 _DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
-
-
-@dataclass(frozen=True)
-class NeighborStatistics:
-    """How often the neighbour list was asked for and how often it was built anew; ``skin`` in A."""
-
-    queries: int
-    rebuilds: int
-    skin: float
 
 
 class MLFFCalculator(Calculator):
@@ -45,9 +36,9 @@ class MLFFCalculator(Calculator):
     moments, charges and ``atoms.info`` are no inputs of the model. The atoms are never modified.
 
     Args:
-        model: name of a shipped checkpoint, path of an exported file, or an already loaded model.
-        device: torch device on which a model given by name or path is placed. A loaded model stays where it is unless
-            another accelerator is named here.
+        model: name of a pretrained model, path of an exported file, or a loaded model.
+        device: of the model, such as ``"cpu"`` or ``"cuda:1"``; ``None`` leaves a loaded model where it is and puts
+            others on a GPU if there is one.
         dtype: ``"float32"``, ``"float64"`` or the torch dtype to compute in; ``None`` keeps the model's own.
         skin: extra reach of the stored neighbour list in A. The list is rebuilt once an atom has moved by half of it;
             0 rebuilds at every change. Results do not depend on it.
@@ -59,7 +50,7 @@ class MLFFCalculator(Calculator):
         StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, or two
             atoms on top of each other (closer than 0.05 A).
         PropertyNotImplementedError: (from a calculation) stress without a cell or from a direct-force model.
-        CalculationFailed: (from a calculation) the model gave a non-finite number.
+        CalculationError: (an ASE CalculationFailed, from a calculation) the model gave a non-finite number.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (as ASE declares it)
@@ -67,18 +58,16 @@ class MLFFCalculator(Calculator):
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | LoadedModel,
-        device: str | torch.device = "cpu",
+        model: Model,
+        device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         skin: float = 0.5,
     ) -> None:
-        if not (isinstance(skin, (int, float, np.integer, np.floating)) and np.isfinite(skin) and skin >= 0):
-            raise ValueError(f"skin must be a finite length >= 0 A, got {skin!r}")
+        check_skin(skin)
         super().__init__()
-        stays = isinstance(model, LoadedModel) and str(device) == "cpu"
-        self._model = open_potential(model, None if stays else device, dtype, user="a calculator")
+        self._model = open_potential(model, device, dtype, user="a calculator")
         self._skin = float(skin)
-        self._neighbors = self._new_neighbor_list()
+        self._neighbors = new_neighbor_list(self._model, self._skin)
         # Written by ASE into trajectories, so that a frame says which model made it.
         self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
 
@@ -101,7 +90,7 @@ class MLFFCalculator(Calculator):
     @property
     def neighbor_statistics(self) -> NeighborStatistics:
         """Queries and rebuilds of the neighbour list since the calculator was made."""
-        return NeighborStatistics(self._neighbors.queries, self._neighbors.rebuilds, self._skin)
+        return statistics_of(self._neighbors, self._skin)
 
     def check_atoms(self, atoms: Atoms) -> None:
         """Raise StructureError when the model cannot be applied to ``atoms``, naming the reason."""
@@ -115,10 +104,7 @@ class MLFFCalculator(Calculator):
         unknown = Counter(int(z) for z in atoms.numbers if int(z) not in known)
         if unknown:
             found = ", ".join(f"{_symbol(z)} ({count})" for z, count in sorted(unknown.items()))
-            names = ", ".join(chemical_symbols[z] for z in sorted(known))
-            raise StructureError(
-                f"species not known to model {model_name(self._model)!r}: {found}; it was trained on {names}"
-            )
+            raise StructureError(unknown_species(self._model, found))
 
     def stress_obstacle(self, atoms: Atoms) -> str | None:
         """Reason why the model has no stress for ``atoms``, or ``None`` when it has one."""
@@ -160,11 +146,6 @@ class MLFFCalculator(Calculator):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
         self.results.update(_to_results(outputs))
 
-    def _new_neighbor_list(self) -> SkinNeighborList:
-        metadata = self._model.metadata
-        limits = metadata.max_neighbors, metadata.max_neighbors_strict
-        return SkinNeighborList(metadata.cutoff, self._skin, *limits)
-
     def _graph(self, atoms: Atoms) -> AtomicGraph:
         positions, cell = atoms.positions, atoms.cell.array
         try:
@@ -192,7 +173,7 @@ class MLFFCalculator(Calculator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._neighbors = self._new_neighbor_list()
+        self._neighbors = new_neighbor_list(self._model, self._skin)
 
 
 def _symbol(number: int) -> str:
@@ -221,7 +202,7 @@ def _to_results(outputs: dict[str, torch.Tensor]) -> dict[str, Any]:
         results["stress"] = full_3x3_to_voigt_6_stress(_to_numpy(outputs["stress"])[0])
     for name, value in results.items():
         if not np.isfinite(value).all():
-            raise CalculationFailed(
+            raise CalculationError(
                 f"the model gave {name} that are not finite (NaN or infinity); atoms may lie on top of each other "
                 "or far outside the training data"
             )

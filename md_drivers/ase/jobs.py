@@ -1,59 +1,50 @@
-"""What a relaxation is asked to do, checked before the first step."""
+"""Structures to relax, checked before the first step."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixAtoms
-from ase.filters import ExpCellFilter, FrechetCellFilter, UnitCellFilter
-from ase.optimize import BFGS, FIRE, LBFGS
-from ase.optimize.optimize import Optimizer
 
 from md_drivers.ase.calculator import MLFFCalculator
 from md_drivers.ase.contacts import check_separate, close_contacts, contacts_text
-from md_drivers.ase.selection import FixSpec, select_atoms
+from md_drivers.ase.selection import select_atoms
+from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.trajectory import end_frames
 from md_drivers.common.errors import StructureError
+from md_drivers.common.run_record import check_steps
 from mlff.graph import neighbor_list
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"FIRE": FIRE, "BFGS": BFGS, "LBFGS": LBFGS}
-CELL_FILTERS: dict[str, Callable[..., UnitCellFilter]] = {
-    "unit": UnitCellFilter,
-    "exp": ExpCellFilter,
-    "frechet": FrechetCellFilter,
-}
 SAME_STRUCTURE = 1e-3  # A, rounding of structure files
 
 _TRAJECTORY = "trajectory.traj"
-_NUMBER = (int, float, np.integer, np.floating)
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
-    fmax: float
-    steps: int
-    optimizer: str
-    cell: str | None
-    cell_mask: tuple[bool, ...] | None
-    hydrostatic: bool
-    pressure: float
-
-
-@dataclass(frozen=True)
 class Job:
-    """One structure: as given (with constraints), and where the run begins, which differs after a restart."""
+    """One structure.
+
+    Attributes:
+        name: of the structure and of its folder.
+        initial: as given, with constraints.
+        start: where the run begins, which differs in a resumed one.
+        folder: for its files, ``None`` without.
+        first_step: steps before.
+        initial_energy: of the very first frame of a resumed run, eV.
+    """
 
     name: str
     initial: Atoms
     start: Atoms
     folder: Path | None
-    append: bool
+    first_step: int | None = None
+    initial_energy: float | None = None
 
     @property
     def trajectory(self) -> Path | None:
@@ -64,22 +55,23 @@ def prepare(
     name: str,
     atoms: Atoms,
     calculator: MLFFCalculator,
-    options: Options,
-    fix: FixSpec | None,
+    settings: RelaxSettings,
     output: Path | None,
-    restart: bool,
+    steps: int,
+    resume: bool,
 ) -> Job:
     """The job for a structure, which gets the constraints of ``fix``; StructureError, naming it, if it is unusable."""
     try:
         calculator.check_atoms(atoms)
-        if options.cell is not None and (obstacle := calculator.stress_obstacle(atoms)) is not None:
+        if settings.cell is not None and (obstacle := calculator.stress_obstacle(atoms)) is not None:
             raise StructureError(f"the cell cannot be relaxed: {obstacle}")
-        if fix is not None:
-            # Selections refer to the structure as given, also when a restart begins elsewhere.
-            atoms.set_constraint([*atoms.constraints, FixAtoms(indices=select_atoms(atoms, fix))])
-        folder = None if output is None else output / name
-        ends = end_frames(folder / _TRAJECTORY) if restart and folder is not None else None
-        start = atoms if ends is None else _continue_from(atoms, *ends, calculator)
+        if settings.fix is not None:
+            # Selections refer to the structure as given, also when a resumed run begins elsewhere.
+            atoms.set_constraint([*atoms.constraints, FixAtoms(indices=select_atoms(atoms, settings.fix))])
+        job = Job(name, initial=atoms, start=atoms, folder=None if output is None else output / name)
+        if resume:
+            job = _resumed(job, calculator, steps)
+        start = job.start
         calculator.check_atoms(start)
         reach = calculator.model.metadata.cutoff
         check_separate(start, *neighbor_list(start.positions, start.cell.array, start.pbc, reach))
@@ -91,26 +83,36 @@ def prepare(
             name,
             contacts_text(contacts),
         )
-    return Job(name, initial=atoms, start=start, folder=folder, append=ends is not None)
+    return job
 
 
-def _continue_from(atoms: Atoms, first: Atoms, last: Atoms, calculator: MLFFCalculator) -> Atoms:
-    """``atoms`` where the trajectory with these end frames left them."""
-    if (obstacle := _difference(atoms, first)) is not None:
+def _resumed(job: Job, calculator: MLFFCalculator, steps: int) -> Job:
+    """The job where its trajectory left it; as it was where there is none."""
+    ends = None if job.trajectory is None else end_frames(job.trajectory)
+    if ends is None:
+        return job
+    first, last, frames = ends
+    if (obstacle := _difference(job.initial, first)) is not None:
         raise StructureError(
-            f"the trajectory to restart from holds another structure ({obstacle}): use the output folder of the "
-            "structure, or start anew without restart"
+            f"the trajectory to resume from holds another structure ({obstacle}): use the output folder of the "
+            "structure, or start anew without resume"
         )
     made_by = getattr(last.calc, "parameters", {}).get("sha256")
     if made_by is not None and made_by != calculator.model.sha256:
         raise StructureError(
-            f"the trajectory to restart from was made by another model (SHA-256 {made_by[:12]}…, now "
-            f"{calculator.model.sha256[:12]}…): restart with that model, or start anew without restart"
+            f"the trajectory to resume from was made by another model (SHA-256 {made_by[:12]}…, now "
+            f"{calculator.model.sha256[:12]}…): resume with that model, or start anew without resume"
         )
-    start = atoms.copy()
+    check_steps(str(job.folder), "relaxation", frames - 1, steps)
+    try:
+        initial_energy = float(first.get_potential_energy())
+    except (RuntimeError, PropertyNotImplementedError):  # frames of another program may have none
+        initial_energy = None
+    start = job.initial.copy()
     start.set_cell(last.cell, scale_atoms=False)
     start.set_positions(last.positions, apply_constraint=False)
-    return start
+    _log.info("structure %r goes on after step %d; the memory of the optimizer starts anew", job.name, frames - 1)
+    return Job(job.name, job.initial, start, job.folder, frames - 1, initial_energy)
 
 
 def _difference(atoms: Atoms, first: Atoms) -> str | None:
@@ -125,33 +127,3 @@ def _difference(atoms: Atoms, first: Atoms) -> str | None:
     if distances.max() > SAME_STRUCTURE:
         return f"its first frame has other positions, by {distances.max():.3g} A for atom {int(distances.argmax())}"
     return None
-
-
-def check_options(
-    fmax: float,
-    steps: int,
-    optimizer: str,
-    cell: str | None,
-    cell_mask: Sequence[bool] | None,
-    hydrostatic: bool,
-    pressure: float,
-) -> Options:
-    """The options, or ValueError naming the one that has no meaning."""
-    if not (isinstance(fmax, _NUMBER) and np.isfinite(fmax) and fmax > 0):
-        raise ValueError(f"fmax must be a positive force in eV/A, got {fmax!r}")
-    if not (isinstance(steps, (int, np.integer)) and steps >= 0):
-        raise ValueError(f"steps must be a whole number >= 0, got {steps!r}")
-    if not isinstance(optimizer, str) or optimizer.upper() not in OPTIMIZERS:
-        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
-    if cell is not None and (not isinstance(cell, str) or cell not in CELL_FILTERS):
-        raise ValueError(f"cell must be one of {', '.join(CELL_FILTERS)} or None, got {cell!r}")
-    if not (isinstance(pressure, _NUMBER) and np.isfinite(pressure)):
-        raise ValueError(f"pressure must be a finite number in eV/A^3, got {pressure!r}")
-    if cell is None and (cell_mask is not None or hydrostatic or pressure != 0.0):
-        raise ValueError("cell_mask, hydrostatic and pressure need a cell relaxation: give cell='frechet'")
-    mask = None
-    if cell_mask is not None:
-        if np.shape(cell_mask) != (6,):
-            raise ValueError(f"cell_mask needs six entries, xx yy zz yz xz xy, got {cell_mask!r}")
-        mask = tuple(bool(entry) for entry in cell_mask)
-    return Options(float(fmax), int(steps), optimizer.upper(), cell, mask, hydrostatic, float(pressure))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from md_drivers.ase.results import RelaxStep, StepCallback
-from md_drivers.common.display import Display
+from mlff.support.progress import ProgressDisplay
 
 
-class StepReporter(Display):
+class StepReporter(ProgressDisplay):
     """Prints a line per step (structure, step, energy in eV, fmax in eV/A); a terminal also gets a progress bar.
 
-    Used as a context manager and passed to ``relax`` as callback. Calls ``callback``, if given, after printing.
+    Used as a context manager and passed to ``relax`` as ``on_progress``. Calls ``callback``, if given, after printing.
     """
 
     def __init__(
@@ -24,34 +23,22 @@ class StepReporter(Display):
         callback: StepCallback | None = None,
         console: Console | None = None,
     ) -> None:
-        super().__init__(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("step {task.completed:.0f} of at most {task.total:.0f}"),
-            TimeElapsedColumn(),
-            console=console,
-        )
+        super().__init__("step", total=steps, console=console)
         self._structures, self._steps, self._fmax = structures, steps, fmax
         self._callback = callback
-        self._task: TaskID | None = None
         self._current: int | None = None
 
     def __call__(self, step: RelaxStep) -> None:
         if step.structure != self._current:
             self._begin(step)
-        self._line(f"{step.name}  {step.step:5d}  {step.energy:16.6f}  {step.fmax:12.6f}")
-        if self._task is not None:
-            self._bar.update(
-                self._task, completed=step.step, description=f"fmax {step.fmax:.4f}, goal {self._fmax:g} eV/Å"
-            )
+        self.line(f"{step.name}  {step.step:5d}  {step.energy:16.6f}  {step.fmax:12.6f}")
+        self.show(step.step, f"fmax {step.fmax:.4f}, threshold {self._fmax:g} eV/Å")
         if self._callback is not None:
             self._callback(step)
 
     def _begin(self, step: RelaxStep) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
         self._current = step.structure
-        self._task = self._bar.add_task("", total=self._steps)
+        self.begin(self._steps)
         count = f" ({step.structure + 1} of {self._structures})" if self._structures > 1 else ""
-        self._line(f"{step.name}: {step.atoms.get_chemical_formula()}{count}")
-        self._line(f"{'structure':<{len(step.name)}}  {'step':>5}  {'energy (eV)':>16}  {'fmax (eV/Å)':>12}")
+        self.line(f"{step.name}: {step.atoms.get_chemical_formula()}{count}")
+        self.line(f"{'structure':<{len(step.name)}}  {'step':>5}  {'energy (eV)':>16}  {'fmax (eV/Å)':>12}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,12 @@ from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
 from ase.visualize.plot import plot_atoms
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from md_drivers.ase.calculator import MLFFCalculator
 from md_drivers.ase.results import RelaxResult
-from md_drivers.common.files import write_atomic
+from md_drivers.common.figures import new_figure
+from md_drivers.common.run_record import RunRecord
+from mlff.support import files
 
 # Labels of the input would clash with the results.
 _DROPPED_INFO = ("energy", "free_energy", "stress")
@@ -36,8 +34,8 @@ _log = logging.getLogger(__name__)
 def write_structure(path: Path, result: RelaxResult) -> None:
     """Write the relaxed structure as extxyz with energy (eV), forces (eV/A), stress if known (eV/A^3) and the outcome.
 
-    What extxyz cannot hold is left out, as the log says. Constraints other than FixAtoms and FixCartesian are among
-    that, hence with those ASE's ``.traj`` is written beside it.
+    What extxyz cannot store is left out, as the log says. Constraints other than FixAtoms and FixCartesian are among
+    that, hence with those ASE's ``.traj`` is written alongside.
     """
     atoms = result.atoms.copy()
     for key in _DROPPED_INFO:
@@ -54,20 +52,22 @@ def write_structure(path: Path, result: RelaxResult) -> None:
             del atoms.arrays[key]
             dropped.append(key)
     if dropped:
-        _log.info("structure %r: %s cannot hold %s", result.name, path.name, ", ".join(map(repr, sorted(dropped))))
+        _log.info("structure %r: %s cannot store %s", result.name, path.name, ", ".join(map(repr, sorted(dropped))))
     atoms.info.update(converged=result.converged, fmax=result.fmax, steps=result.steps)
     others = [held for held in atoms.constraints if not isinstance(held, (FixAtoms, FixCartesian))]
     complete = path.with_suffix(".traj")
     complete.unlink(missing_ok=True)  # of an earlier run
     if others:
         names = ", ".join(sorted({type(held).__name__ for held in others}))
-        write_atomic(complete, lambda temporary: ase.io.write(temporary, result.atoms, format="traj"))
+        with files.replacing(complete) as temporary:
+            ase.io.write(temporary, result.atoms, format="traj")
         _log.warning(
-            "structure %r: %s cannot hold constraints %s, %s has them", result.name, path.name, names, complete.name
+            "structure %r: %s cannot store constraints %s, %s has them", result.name, path.name, names, complete.name
         )
         atoms.set_constraint([held for held in atoms.constraints if held not in others])
     atoms.calc = result.atoms.calc
-    write_atomic(path, lambda temporary: ase.io.write(temporary, atoms, format="extxyz"))
+    with files.replacing(path) as temporary:
+        ase.io.write(temporary, atoms, format="extxyz")
 
 
 def _fits(atoms: Atoms) -> bool:
@@ -85,14 +85,13 @@ def _fits(atoms: Atoms) -> bool:
 
 def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     """Draw the structure before and after from the side and from above, and energy and largest force against steps."""
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 7)
     axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": [1, 1, 1.15]})
     side = _side_view(result.atoms)
     for column, (label, atoms) in enumerate((("before", result.initial), ("after", result.atoms))):
         _draw(axes[0, column], atoms, side, f"{label}, side view")
         _draw(axes[1, column], atoms, "", f"{label}, top view")
-    steps = np.arange(len(result.energies))
+    steps = result.first_step + np.arange(len(result.energies))
     energies = np.asarray(result.energies)
     marker = "o" if len(steps) < 60 else None
     axes[0, 2].plot(steps, energies - energies[-1], color="tab:blue", marker=marker, markersize=3, label="energy")
@@ -103,7 +102,7 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
         axes[0, 2].set_ylabel("difference from the final value (eV)")
         axes[0, 2].legend(frameon=False)
     axes[1, 2].plot(steps, np.maximum(result.fmaxes, 1e-12), color="tab:red", marker=marker, markersize=3)
-    axes[1, 2].axhline(fmax, color="black", linestyle="--", linewidth=1, label=f"criterion, {fmax:g} eV/Å")
+    axes[1, 2].axhline(fmax, color="black", linestyle="--", linewidth=1, label=f"threshold, {fmax:g} eV/Å")
     axes[1, 2].set_yscale("log")
     axes[1, 2].set_ylabel("largest force (eV/Å)")
     axes[1, 2].legend(frameon=False)
@@ -119,25 +118,25 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
         f"largest force {result.fmax:.4f} eV/Å",
         parse_math=False,  # a name may have dollar signs in it
     )
-    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png", dpi=130))
+    files.write_figure(path, figure)
 
 
 def write_summary(
-    folder: Path, results: Sequence[RelaxResult], calculator: MLFFCalculator, failures: Mapping[str, str]
+    folder: Path, record: RunRecord, status: str, results: Sequence[RelaxResult], failures: Mapping[str, str]
 ) -> None:
-    """Write ``summary.json`` (with the model) and ``summary.csv`` into ``folder``; file names are relative to it.
+    """Write ``summary.json``, the record, and ``summary.csv``; file names in them are relative to the folder.
 
     Args:
         folder: the output folder.
+        record: of the run.
+        status: how it ended.
         results: the structures that finished, at least one unless something failed.
-        calculator: of the model.
         failures: messages of those that failed, by name.
     """
     rows = [_row(result, folder) for result in results]
     failed = [{"name": name, "converged": False, "error": message} for name, message in failures.items()]
-    model = {key: str(calculator.parameters[key]) for key in ("model", "sha256", "dtype")}
-    text = json.dumps({"model": model, "structures": rows, "failed": failed}, indent=2) + "\n"
-    write_atomic(folder / "summary.json", lambda temporary: _write_text(temporary, text))
+    record.content["model"]["model"] = record.content["model"]["name"]  # the former key
+    record.update(status=status, structures=rows, failed=failed)
     # Columns that only some rows have (enthalpy, error) come last.
     columns = dict.fromkeys(key for row in (*rows, *failed) for key in row)
     table = StringIO()
@@ -145,7 +144,7 @@ def write_summary(
     writer.writeheader()
     writer.writerows({**row, "close_contacts": "; ".join(row["close_contacts"])} for row in rows)
     writer.writerows(failed)
-    write_atomic(folder / "summary.csv", lambda temporary: _write_text(temporary, table.getvalue()))
+    files.write_text(folder / "summary.csv", table.getvalue())
 
 
 def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:
@@ -158,7 +157,7 @@ def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:
         "converged": result.converged,
         "steps": result.steps,
         "energy_eV": result.energy,
-        "energy_change_eV": result.energies[-1] - result.energies[0],
+        "energy_change_eV": result.energy_change,
         "fmax_eV_per_A": result.fmax,
         "seconds": round(result.seconds, 3),
         "neighbor_rebuilds": result.neighbor_rebuilds,
@@ -183,7 +182,3 @@ def _draw(axis: Axes, atoms: Atoms, rotation: str, title: str) -> None:
     # From the side the cell would show mostly vacuum, from above it shows the repeat unit.
     plot_atoms(atoms, axis, rotation=rotation, show_unit_cell=2 if not rotation and atoms.cell.rank == 3 else 0)
     axis.set_title(title, fontsize=10)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed
+
+from md_drivers.common.errors import CalculationError
+from mlff.support.errors import Interrupted
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class RelaxStep:
     Attributes:
         name: name of the structure.
         structure: its place in the call, from 0.
-        step: optimizer steps taken in this call.
+        step: optimizer steps since the start, those before a resumption included.
         energy: potential energy, eV.
         fmax: largest force, eV/A, after constraints; with a cell relaxation also over the forces on the cell.
         atoms: the moving atoms themselves, with calculator; copy them to keep them.
@@ -43,19 +46,22 @@ class RelaxResult:
     Attributes:
         name: name of the structure.
         converged: whether ``fmax`` was reached by a structure that can be trusted, that is, without ``close_contacts``.
-        steps: optimizer steps taken in this call.
+        steps: optimizer steps since the start, those before a resumption included.
         energy: final potential energy, eV; as ``atoms.get_potential_energy()`` with that of constraints such as
             ``Hookean``.
-        fmax: final largest force, eV/A, as compared with the criterion.
+        fmax: final largest force, eV/A, as compared with the threshold.
         atoms: relaxed structure, with energy and forces stored and constraints kept.
         initial: structure as given, with the constraints used.
-        energies, fmaxes: potential energy and largest force after each step, the start included, ``steps`` + 1 values.
+        energies, fmaxes: potential energy and largest force after each step of this call, where it began included,
+            ``steps - first_step + 1`` values.
         seconds: wall time.
         neighbor_rebuilds: neighbour-list rebuilds in this run.
         close_contacts: pairs of the relaxed structure that are closer than half the sum of their covalent radii, such
             as ``"C0-O1 0.420 A"``. A structure with any is not trustworthy, whatever its forces.
-        enthalpies: energy + pressure * volume (eV) after each step, empty without external pressure.
+        enthalpies: energy + pressure * volume (eV) with each of ``energies``, empty without external pressure.
         trajectory, relaxed, figure: files written, ``None`` where there is none.
+        first_step: steps before this call, 0 unless it resumed.
+        initial_energy: of the very first frame, eV; ``None``: that of ``energies``.
     """
 
     name: str
@@ -74,23 +80,30 @@ class RelaxResult:
     trajectory: Path | None = None
     relaxed: Path | None = None
     figure: Path | None = None
+    first_step: int = 0
+    initial_energy: float | None = None
 
     @property
     def enthalpy(self) -> float | None:
         """Final energy + pressure * volume in eV, ``None`` without external pressure."""
         return self.enthalpies[-1] if self.enthalpies else None
 
+    @property
+    def energy_change(self) -> float:
+        """Potential energy since the very first frame, eV."""
+        return self.energies[-1] - (self.energies[0] if self.initial_energy is None else self.initial_energy)
 
-class RelaxInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a relaxation: ``results`` holds the finished structures, ``name`` is the one that was not."""
 
-    def __init__(self, results: Sequence[RelaxResult], name: str) -> None:
-        super().__init__(f"interrupted while relaxing {name!r}; continue from its trajectory with restart (--restart)")
+class RelaxInterrupted(Interrupted):
+    """A relaxation was stopped: ``results`` holds the finished structures, ``name`` is the one that was not."""
+
+    def __init__(self, results: Sequence[RelaxResult], name: str, signum: int = signal.SIGINT) -> None:
+        super().__init__(signum, f"stopped while relaxing {name!r}, its trajectory is complete (resume=True, --resume)")
         self.results = list(results)
         self.name = name
 
 
-class RelaxFailed(CalculationFailed):
+class RelaxFailed(CalculationError):
     """Some structures failed: ``failures`` has their messages by name, ``results`` the structures that finished."""
 
     def __init__(self, results: Sequence[RelaxResult], failures: Mapping[str, str]) -> None:

@@ -1,9 +1,48 @@
-"""Checks of what a caller gives."""
+"""Checks of what a caller gives. Imports no torch."""
 
 from __future__ import annotations
+
+import math
+import warnings
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 def check_count(name: str, value: object, least: int = 1) -> None:
     """ValueError, naming it, unless a value is a whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: tuple[Any, ...]) -> None:
+    """ValueError, naming it, unless a value is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_skin(skin: object) -> None:
+    """ValueError unless this is a reach that a neighbour list can have."""
+    if not (is_finite(skin) and skin >= 0.0):  # type: ignore[operator]
+        raise ValueError(f"skin must be a finite length >= 0 A, got {skin!r}")
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a finite real number."""
+    return isinstance(value, Real) and math.isfinite(value)
+
+
+def check_file(path: Path, needed: str) -> None:
+    """FileNotFoundError unless there is a file; ``needed`` says what the file should be."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {needed} is needed")
+
+
+def formerly(old: str, given: _T | None, new: str, value: _T, also: str = "") -> _T:
+    """The value of an argument, which may be given by its former name, with a DeprecationWarning."""
+    if given is None:
+        return value
+    warnings.warn(f"{old}= is now {new}={also}", DeprecationWarning, stacklevel=3)
+    return given

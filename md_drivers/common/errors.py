@@ -1,12 +1,15 @@
-"""Errors of the drivers that a user can cause."""
+"""Errors of the drivers: those of the project that are ASE's as well, so that scripts may catch either."""
 
 from __future__ import annotations
 
-from ase.calculators.calculator import InputError
+from ase.calculators import calculator
+
+from mlff.support.errors import InputError, RunError
 
 
-class StructureError(InputError, ValueError):
-    """A structure, selection or structure file that cannot be used; the message says what, where and what to do.
+class StructureError(InputError, calculator.InputError):
+    """A structure, selection or structure file that cannot be used; the message says what, where and what to do."""
 
-    It is an ASE ``InputError`` and a ``ValueError``, so scripts may catch either.
-    """
+
+class CalculationError(RunError, calculator.CalculationFailed):
+    """A calculation that failed; the message says where and what to try."""

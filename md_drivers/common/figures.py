@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from md_drivers.common.files import write_figure
+from mlff.support.files import write_figure
 
 _BINS = 72  # of 5 degrees
 

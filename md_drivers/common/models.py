@@ -1,17 +1,24 @@
-"""Opening the potential that a driver is asked to use."""
+"""Opening the model that a driver is asked to use."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
-from mlff.artifacts import LoadedJump, LoadedModel, load, reopen
+from mlff.artifacts import Loaded, load, reopen
+from mlff.support.errors import InputError
 
-Model = str | os.PathLike[str] | LoadedModel
-_Loaded = TypeVar("_Loaded", LoadedModel, LoadedJump)
+if TYPE_CHECKING:
+    from mlff.equijump.artifact import LoadedJump
+    from mlff.potential.artifact import LoadedModel
+
+Model = str | os.PathLike[str] | Loaded
+_L = TypeVar("_L", bound=Loaded)
+
+_RUN_BY = {"potential": "md-drivers", "jump": "equijump rollout"}
 
 
 def open_potential(
@@ -20,7 +27,7 @@ def open_potential(
     """The potential that is meant, on a device and in a dtype.
 
     Args:
-        model: name of a shipped checkpoint, path of an exported file, or a loaded model.
+        model: name of a pretrained model, path of an exported file, or a loaded model.
         device: ``None`` leaves a loaded model where it is and puts others on the GPU if there is one.
         dtype: ``None`` keeps the model's own.
         user: what needs it, for messages.
@@ -29,18 +36,31 @@ def open_potential(
         TypeError: ``model`` is none of these.
         ValueError: it is not there, not a potential, or ``device`` or ``dtype`` is not supported.
     """
-    if isinstance(model, LoadedModel):
-        loaded = moved(model, device, dtype)
-    elif isinstance(model, (str, os.PathLike)):
-        loaded = load(model, device=device or default_device(), dtype=dtype)
-    elif isinstance(model, LoadedJump):
-        raise ValueError(f"{user} needs a potential, and {model.path} is of kind 'jump' (jump models have no energy)")
-    else:
+    return cast("LoadedModel", _open("potential", model, device, dtype, user))
+
+
+def open_jump_model(
+    model: Model, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> LoadedJump:
+    """The jump model that is meant; arguments and errors as of :func:`open_potential`."""
+    return cast("LoadedJump", _open("jump", model, device, dtype, "a jump"))
+
+
+def _open(
+    kind: str, model: object, device: str | torch.device | None, dtype: str | torch.dtype | None, user: str
+) -> Loaded:
+    if isinstance(model, (str, os.PathLike)):
+        model = load(model, device=device or default_device(), dtype=dtype)
+    if not isinstance(model, Loaded):
         raise TypeError(f"model must be a name, a path or a loaded model (mlff.load), got {model!r}")
-    return loaded
+    found = model.metadata.kind
+    if found != kind:
+        run_by = f", which runs with {_RUN_BY[found]}" if found in _RUN_BY else ""
+        raise InputError(f"{user} needs a model of kind {kind!r}, and {model.path} is of kind {found!r}{run_by}")
+    return moved(model, device, dtype)
 
 
-def moved(model: _Loaded, device: str | torch.device | None, dtype: str | torch.dtype | None) -> _Loaded:
+def moved(model: _L, device: str | torch.device | None, dtype: str | torch.dtype | None) -> _L:
     """A loaded model on a device and in a dtype (``None``: as it is), from its file again where that differs.
 
     ``cuda`` without an index is the GPU where the model is already. Raises ArtifactError if the file has changed.
@@ -50,13 +70,19 @@ def moved(model: _Loaded, device: str | torch.device | None, dtype: str | torch.
     if stays and wanted == dtype_name(model.dtype):
         return model
     there = str(model.device if stays else device)
-    return cast(_Loaded, reopen(str(model.path), model.sha256, there, wanted, verify=True))
+    return cast(_L, reopen(str(model.path), model.sha256, there, wanted, verify=True))
 
 
-def model_name(model: LoadedModel | LoadedJump) -> str:
+def model_name(model: Loaded) -> str:
     """Name of a loaded model: as its author named it, else the folder of ``<name>/model.pt``, else the file's stem."""
     path = Path(model.path)
     return model.metadata.name or (path.parent.name if path.name == "model.pt" else path.stem)
+
+
+def unknown_species(model: LoadedModel, found: str) -> str:
+    """What to say of elements that a model was not trained on."""
+    known = ", ".join(model.metadata.symbols)
+    return f"species not known to model {model_name(model)!r}: {found}; it was trained on {known}"
 
 
 def dtype_name(dtype: str | torch.dtype) -> str:

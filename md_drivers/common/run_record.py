@@ -1,14 +1,20 @@
-"""The JSON record of a run that can be resumed: what it was asked, and what came of it."""
+"""The JSON record of a run: what it was asked, with what, and what came of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import shlex
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from md_drivers.common.errors import StructureError
-from md_drivers.common.files import write_json
+from md_drivers.common.models import Loaded, dtype_name, model_name
+from mlff.support.files import write_json
+from mlff.support.versions import installed_versions
+
+_PACKAGES = ("mlff-equijump", "torch", "numpy", "ase")
 
 
 class RunRecord:
@@ -16,26 +22,47 @@ class RunRecord:
 
     Args:
         path: of the file, in the folder of the run.
-        content: what is known before the run; ``content["settings"]`` is what makes it what it is.
         noun: what runs, for messages.
+        settings: what makes the run what it is; dtype and SHA-256 of the model are added.
+        model: that is used.
+        packages: whose versions count, besides those of all drivers.
         free: settings that may change when the run is resumed.
     """
 
-    def __init__(self, path: Path, content: dict[str, Any], noun: str, free: Collection[str] = ()) -> None:
-        self.content = content
+    def __init__(
+        self,
+        path: Path,
+        noun: str,
+        settings: Mapping[str, Any],
+        model: Loaded,
+        packages: Iterable[str] = (),
+        free: Collection[str] = (),
+    ) -> None:
         self._path, self._noun, self._free = path, noun, free
+        dtype = dtype_name(model.dtype)
+        about = {"path": str(model.path), "sha256": model.sha256, "device": str(model.device), "dtype": dtype}
+        self.content: dict[str, Any] = {
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "settings": {**settings, "dtype": dtype, "model_sha256": model.sha256},
+            "model": {"name": model_name(model), **about},
+            "versions": installed_versions((*_PACKAGES, *packages)),
+        }
 
-    def before(self) -> dict[str, Any]:
-        """The record of the run to resume.
+    def opened(self, resume: bool) -> dict[str, Any] | None:
+        """The record of the run to resume, ``None`` for a new run.
 
         Raises:
+            FileExistsError: a new run would overwrite something.
             FileNotFoundError: no run was begun here.
             StructureError: it was one with other settings (all are named), or the file is damaged.
         """
+        folder = self._path.parent
+        if not resume:
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise FileExistsError(f"{folder} exists already: go on with it (--resume, resume=True) or name another")
+            return None
         if not self._path.exists():
-            raise FileNotFoundError(
-                f"{self._path}: no such file, so there is no {self._noun} to resume in {self._path.parent}"
-            )
+            raise FileNotFoundError(f"{self._path}: no such file, so there is no {self._noun} to resume in {folder}")
         try:
             record: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
             changed = _differences(record["settings"], self.content["settings"], self._free)
@@ -43,8 +70,8 @@ class RunRecord:
             raise self.damaged(error) from error
         if changed:
             raise StructureError(
-                f"{self._path.parent}: a {self._noun} cannot be resumed with other settings ({changed}); give those of "
-                "before, or start anew in another folder"
+                f"{folder}: a {self._noun} cannot be resumed with other settings ({changed}); give those of before, or "
+                "start anew in another folder"
             )
         return record
 
@@ -54,16 +81,20 @@ class RunRecord:
 
     def check_steps(self, done: int, asked: int) -> None:
         """Raise StructureError where the run has more steps already than it is now asked for."""
-        if done > asked:
-            raise StructureError(
-                f"{self._path.parent}: the {self._noun} has {done} steps already, more than the {asked} asked for; "
-                "steps count from its start"
-            )
+        check_steps(str(self._path.parent), self._noun, done, asked)
 
     def update(self, **about: Any) -> None:
         """Write the record, with what is now known."""
         self.content.update(about)
         write_json(self._path, self.content)
+
+
+def check_steps(where: str, noun: str, done: int, asked: int) -> None:
+    """Raise StructureError where a run has more steps already than it is now asked for."""
+    if done > asked:
+        raise StructureError(
+            f"{where}: the {noun} has {done} steps already, more than the {asked} asked for; steps count from its start"
+        )
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]) -> str:

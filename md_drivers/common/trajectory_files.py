@@ -10,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 
+from md_drivers.common.engine import import_mdtraj
 from md_drivers.common.errors import StructureError
+from mlff.support.units import ANGSTROM_PER_NM
 
 TrajectoryFormat = Literal["dcd", "xtc"]
 
-_ANGSTROM_PER_NM = 10.0
 _ATOMS_AT_ONCE = 2_000_000  # that are read
 # Places in the header of a DCD file, which is three records: little-endian 32-bit integers.
 _DCD_FRAMES, _DCD_LAST_STEP = 8, 20
@@ -39,13 +40,10 @@ def read_frames(
     """
     count = max(1, _ATOMS_AT_ONCE // num_atoms)
     if path.suffix == ".xtc":
-        try:
-            from mdtraj.formats import XTCTrajectoryFile
-        except ImportError as error:
-            raise ImportError(f"MDTraj is needed to read {path.name} ({error}); pip install mdtraj") from error
-        with XTCTrajectoryFile(str(path)) as file:
+        formats = import_mdtraj(f" to read {path.name}", "mdtraj.formats")
+        with formats.XTCTrajectoryFile(str(path)) as file:
             while len(xyz := file.read(count, atom_indices=atoms)[0]):
-                yield _ANGSTROM_PER_NM * xyz
+                yield ANGSTROM_PER_NM * xyz
         return
     # MDTraj's reader of DCD files talks on standard output.
     axis = np.dtype([("begin", "<i4"), ("values", "<f4", num_atoms), ("end", "<i4")])

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import typer
-
 from md_drivers.jumps.rollout_cli import rollout_command
 from mlff.commands.equijump_analyze import analyze
 from mlff.commands.equijump_export import export
 from mlff.commands.equijump_generate import generate_data
 from mlff.commands.equijump_train import train
+from mlff.support.console import new_app
 
-app = typer.Typer(
-    name="equijump",
-    help="Learn jumps of protein dynamics: trajectories, training, rollouts, analysis.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback()
-def main() -> None:
-    """Learn jumps of protein dynamics: trajectories, training, rollouts, analysis."""
-
-
+app = new_app("Learn jumps of protein dynamics: trajectories, training, rollouts, analysis.", "equijump")
 app.command("generate-data", no_args_is_help=True)(generate_data)
 app.command("train", no_args_is_help=True)(train)
 app.command("export", no_args_is_help=True)(export)

@@ -12,9 +12,9 @@ import torch
 from ase import Atoms, units
 from ase.optimize.optimize import Dynamics
 
+from md_drivers.common.engine import import_mdtraj
 from md_drivers.common.errors import StructureError
-from md_drivers.common.models import model_name
-from md_drivers.jumps.models import JumpSource, open_jump_model
+from md_drivers.common.models import Model, model_name, open_jump_model
 from md_drivers.jumps.molecule import MoleculeJumper
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class JumpDynamics(Dynamics):
 
     Args:
         atoms: are moved.
-        model: name of a shipped checkpoint, path of an exported file, or a loaded jump model.
+        model: name of a pretrained model, path of an exported file, or a loaded jump model.
         lag: ps of a step, one that the model was trained for.
         seed: of the random numbers; with the same one the heavy atoms make the jumps of replica 0 of
             :func:`md_drivers.jumps.rollout`.
@@ -50,7 +50,7 @@ class JumpDynamics(Dynamics):
     def __init__(
         self,
         atoms: Atoms,
-        model: JumpSource,
+        model: Model,
         lag: float,
         seed: int = 0,
         *,
@@ -132,10 +132,7 @@ def topology_of(atoms: Atoms) -> Topology:
         ImportError: MDTraj is not installed.
         StructureError: names are missing.
     """
-    try:
-        import mdtraj
-    except ImportError as error:
-        raise ImportError(f"MDTraj is needed ({error}); pip install 'mlff-equijump[equijump]'") from error
+    mdtraj = import_mdtraj()
     found = next((name for name in _NAMES if name in atoms.arrays), None)
     missing = [name for name in ("residuenames", "residuenumbers") if name not in atoms.arrays]
     if missing or found is None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import torch
-from ase.calculators.calculator import CalculationFailed
+
+from md_drivers.common.errors import CalculationError
 
 # A scripted network turns every exception into a RuntimeError with the text of the first; so does the CPU allocator.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
 
 
-class JumpFailed(CalculationFailed):
+class JumpFailed(CalculationError):
     """A jump after which there is no molecule any more; the atoms are where they were before it."""
 
 
-class OutOfMemory(CalculationFailed):
+class OutOfMemory(CalculationError):
     """A jump for which there was not enough memory; the message says what to change."""
 
 

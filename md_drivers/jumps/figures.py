@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from md_drivers.common.figures import dihedral_counts, draw_ramachandran, new_figure
-from md_drivers.common.files import write_figure
 from md_drivers.jumps.folder import RolloutFolder
 from md_drivers.jumps.frames import COLUMNS, FrameFiles
+from mlff.support.files import write_figure
+from mlff.support.units import ANGSTROM_PER_NM
 
 if TYPE_CHECKING:
     from mdtraj import Topology
 
 _POINTS = 200  # in time
 _MOST_LINES = 10
-_ANGSTROM_PER_NM = 10.0
 
 
 def draw_figures(folder: RolloutFolder, topology: Topology) -> None:
@@ -67,7 +67,7 @@ def _dihedral_counts(files: FrameFiles, topology: Topology) -> np.ndarray | None
     counts = None
     for path in files.trajectories:
         for frames in files.read(path) if path.exists() else ():
-            part = mdtraj.Trajectory(frames / _ANGSTROM_PER_NM, topology)
+            part = mdtraj.Trajectory(frames / ANGSTROM_PER_NM, topology)
             (phi_atoms, phi), (psi_atoms, psi) = mdtraj.compute_phi(part), mdtraj.compute_psi(part)
             # A residue is known by its nitrogen: the second atom of phi, the first of psi.
             _, first, second = np.intersect1d(phi_atoms[:, 1], psi_atoms[:, 0], return_indices=True)

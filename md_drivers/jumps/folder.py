@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from md_drivers.common.files import check_new_folder, write_atomic
-from md_drivers.common.models import dtype_name, model_name
 from md_drivers.common.run_record import RunRecord
 from md_drivers.jumps.frames import FrameFiles
 from md_drivers.jumps.settings import RolloutSettings
 from md_drivers.jumps.start import Start
 from md_drivers.jumps.state import State
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import trajectory_from_cloud
-from mlff.support.versions import installed_versions
-
-_PACKAGES = ("mlff-equijump", "torch", "numpy", "mdtraj", "ase")
+from mlff.support.files import replacing
 
 
 class RolloutFolder:
@@ -34,40 +30,26 @@ class RolloutFolder:
         )
         self.state = path / "state.npz"
         self._start = start
-        content: dict[str, Any] = {
-            "settings": {
-                **settings.as_dict(),
-                "dtype": dtype_name(model.dtype),
-                "latent_steps": settings.latent_steps or model.metadata.steps,
-                "structure_sha256": start.sha256,
-                "model_sha256": model.sha256,
-            },
-            "structure": str(start.path),
-            "models_in_structure": len(start.clouds.residues),
-            "model": {
-                "name": model_name(model),
-                "path": str(model.path),
-                "device": str(model.device),
-                "conditions": list(model.metadata.conditions),
-            },
-            "versions": installed_versions(_PACKAGES),
+        asked = {
+            **settings.as_dict(),
+            "latent_steps": settings.latent_steps or model.metadata.steps,
+            "structure_sha256": start.sha256,
         }
-        self._record = RunRecord(path / "rollout.json", content, "rollout", free=("batch_size",))
+        self._record = RunRecord(path / "rollout.json", "rollout", asked, model, ("mdtraj",), free=("batch_size",))
+        content = self._record.content
+        content |= {"structure": str(start.path), "models_in_structure": len(start.clouds.residues)}
+        content["model"]["conditions"] = list(model.metadata.conditions)
 
-    def check_empty(self) -> None:
-        """Make sure that nothing is overwritten; raises FileExistsError."""
-        check_new_folder(self.path)
-
-    def state_to_resume(self, shape: tuple[int, ...], steps: int) -> State | None:
-        """The saved state; ``None`` where a rollout was begun but ended before there was one.
+    def opened(self, resume: bool, shape: tuple[int, ...], steps: int) -> State | None:
+        """The saved state to resume from; ``None`` for a new rollout, or one that ended before there was a state.
 
         Raises:
+            FileExistsError: a new rollout would overwrite something.
             FileNotFoundError: no rollout was begun here.
             StructureError: it was one with other settings (all are named), had more steps than ``steps`` already, or
                 its files are damaged.
         """
-        self._record.before()
-        if not self.state.exists():
+        if self._record.opened(resume) is None or not self.state.exists():
             return None
         state = State.read(self.state, shape)
         self._record.check_steps(state.step, steps)
@@ -77,7 +59,8 @@ class RolloutFolder:
         """Make the folder, write ``topology.pdb`` (the start, heavy atoms) and the record."""
         self.path.mkdir(parents=True, exist_ok=True)
         start = trajectory_from_cloud(self._start.clouds[0], self._start.layout)
-        write_atomic(self.path / "topology.pdb", lambda temporary: start.save_pdb(str(temporary)))
+        with replacing(self.path / "topology.pdb") as temporary:
+            start.save_pdb(str(temporary))
         self.update(**about, status="running")
 
     def update(self, **about: Any) -> None:

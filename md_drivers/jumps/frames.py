@@ -19,6 +19,7 @@ from md_drivers.common.trajectory_files import (
     synced_sizes,
 )
 from mlff.proteins.validity import FrameGeometry
+from mlff.support.units import ANGSTROM_PER_NM
 
 if TYPE_CHECKING:
     from mdtraj import Topology
@@ -29,8 +30,6 @@ _GEOMETRY = tuple(field.name for field in fields(FrameGeometry) if field.name !=
 #: Columns of the table; ``FrameGeometry`` explains those of the geometry.
 COLUMNS = ("replica", "step", "time_ps", "valid", *_GEOMETRY, "gyration")
 HEADER = ",".join(f"{name}_{_UNITS[name]}" if name in _UNITS else name for name in COLUMNS)
-
-_ANGSTROM_PER_NM = 10.0
 
 
 class FrameFiles:
@@ -109,7 +108,7 @@ class FrameFiles:
             if self._format == "xtc":
                 with XTCTrajectoryFile(str(temporary), "w") as file:
                     time = (steps * self._lag).astype(np.float32)
-                    file.write((atoms / _ANGSTROM_PER_NM).astype(np.float32), time=time, step=steps.astype(np.int32))
+                    file.write((atoms / ANGSTROM_PER_NM).astype(np.float32), time=time, step=steps.astype(np.int32))
             else:
                 with DCDTrajectoryFile(str(temporary), "w") as file:
                     file.write(atoms.astype(np.float32))

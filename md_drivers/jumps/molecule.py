@@ -11,7 +11,7 @@ from md_drivers.common.errors import StructureError
 from md_drivers.jumps.errors import JumpFailed
 from md_drivers.jumps.hydrogens import RidingHydrogens
 from md_drivers.jumps.noise import ReplicaNoise
-from mlff.artifacts import LoadedJump
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import CloudLayout, TensorCloud
 from mlff.proteins import StructureError as CloudError
 

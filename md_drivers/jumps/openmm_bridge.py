@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from ase import units
 
 from md_drivers.common.checks import check_count
+from md_drivers.common.engine import KJ_MOL, NM, import_mdtraj
 from md_drivers.common.errors import StructureError
+from md_drivers.common.models import Model, open_jump_model
 from md_drivers.jumps.errors import JumpFailed
-from md_drivers.jumps.models import JumpSource, open_jump_model
 from md_drivers.jumps.molecule import MoleculeJumper
 
 if TYPE_CHECKING:
     from openmm import Context, System
     from openmm.app import Simulation
 
-_NM = units.nm  # Å
-_KJ_MOL = units.kJ / units.mol  # eV
-_KJ_MOL_NM2 = _KJ_MOL / _NM**2  # eV/Å²
+_KJ_MOL_NM2 = KJ_MOL / NM**2  # eV/Å²
 _TOLERANCE = 10.0  # kJ/mol/nm, at which the minimiser may end earlier; OpenMM's default
 _log = logging.getLogger(__name__)
 
@@ -55,19 +53,19 @@ class OpenMMJumper:
     """Lets the molecule of a ``Simulation`` jump: heavy atoms by the model, hydrogens with them, then OpenMM again.
 
     Each jump takes the positions from the simulation, moves the heavy atoms by the lag and each hydrogen rigidly with
-    its heavy atom, minimises for a few iterations, with the heavy atoms held by springs, draws new velocities at the
+    its heavy atom, minimises for a few iterations, with springs on the heavy atoms, draws new velocities at the
     temperature, and runs ``md_steps`` steps. The minimisation is in a context of its own; the System of the simulation
     stays as it is. What is sampled is neither the force field nor the model alone: jumps are not accepted or rejected
     by energy.
 
     Args:
         simulation: of one or more peptides or proteins with hydrogens, in vacuum or implicit solvent.
-        model: name of a shipped checkpoint, path of an exported file, or a loaded jump model.
+        model: name of a pretrained model, path of an exported file, or a loaded jump model.
         lag: ps, one that the model was trained for.
         seed: of jumps and velocities.
         temperature: K, of new velocities; ``None``: that of the integrator.
         minimize_iterations: at most so many after a jump; 0: none.
-        restraint: eV/Å², force constant k of the springs ½k|x-x₀|² that hold the heavy atoms; 0: they are free.
+        restraint: eV/Å², force constant k of the springs ½k|x-x₀|² on the heavy atoms; 0: they are free.
         md_steps: of the simulation after each jump.
         latent_steps: of a jump; ``None``: the model's own.
         device, dtype: of the model; ``None``: a GPU if there is one, and as exported.
@@ -83,7 +81,7 @@ class OpenMMJumper:
     def __init__(
         self,
         simulation: Simulation,
-        model: JumpSource,
+        model: Model,
         lag: float,
         *,
         seed: int = 0,
@@ -95,10 +93,7 @@ class OpenMMJumper:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
-        try:
-            import mdtraj
-        except ImportError as error:
-            raise ImportError(f"MDTraj is needed ({error}); pip install 'mlff-equijump[equijump]'") from error
+        mdtraj = import_mdtraj()
         check_count("minimize_iterations", minimize_iterations, least=0)
         check_count("md_steps", md_steps, least=0)
         if not 0.0 <= restraint < float("inf"):
@@ -162,7 +157,7 @@ class OpenMMJumper:
 
 
 class _Minimizer:
-    """A context beside the simulation, in which springs hold the heavy atoms."""
+    """A context alongside that of the simulation, with springs on the heavy atoms."""
 
     def __init__(self, simulation: Simulation, heavy: np.ndarray, restraint: float) -> None:
         import openmm
@@ -186,7 +181,7 @@ class _Minimizer:
         import openmm
 
         for number, atom in enumerate(self._heavy.tolist()):
-            self._springs.setParticleParameters(number, atom, tuple(positions[atom] / _NM))
+            self._springs.setParticleParameters(number, atom, tuple(positions[atom] / NM))
         self._springs.updateParametersInContext(self._context)
         _set_positions(self._context, positions)
         openmm.LocalEnergyMinimizer.minimize(self._context, _TOLERANCE, iterations)
@@ -224,12 +219,12 @@ def _velocity_seed(seed: int, jump: int) -> int:
 
 
 def _positions(context: Context) -> np.ndarray:
-    return _NM * np.array(context.getState(positions=True).getPositions(asNumpy=True)._value)
+    return NM * np.array(context.getState(positions=True).getPositions(asNumpy=True)._value)
 
 
 def _set_positions(context: Context, positions: np.ndarray) -> None:
-    context.setPositions(positions / _NM)
+    context.setPositions(positions / NM)
 
 
 def _energy(context: Context) -> float:
-    return float(context.getState(energy=True).getPotentialEnergy()._value) * _KJ_MOL
+    return float(context.getState(energy=True).getPotentialEnergy()._value) * KJ_MOL

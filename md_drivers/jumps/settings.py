@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from md_drivers.common.checks import check_count
+from md_drivers.common.checks import check_choice, check_count
 from md_drivers.common.trajectory_files import TrajectoryFormat
+
+#: What a rollout begins with.
+STRUCTURE = "a structure in PDB or mmCIF format"
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,7 @@ class RolloutSettings:
         for name in ("latent_steps", "batch_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        if self.trajectory_format not in get_args(TrajectoryFormat):
-            raise ValueError(
-                f"trajectory_format must be one of {', '.join(get_args(TrajectoryFormat))}, got "
-                f"{self.trajectory_format!r}"
-            )
+        check_choice("trajectory_format", self.trajectory_format, get_args(TrajectoryFormat))
 
     def as_dict(self) -> dict[str, Any]:
         """All settings by name."""

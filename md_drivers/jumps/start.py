@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from md_drivers.common.checks import check_file
+from md_drivers.common.engine import import_mdtraj
 from md_drivers.common.errors import StructureError
-from mlff.artifacts import LoadedJump, file_sha256
+from md_drivers.jumps.settings import STRUCTURE
+from mlff.artifacts import file_sha256
+from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import CloudLayout, TensorCloud, cloud_from_trajectory
 from mlff.proteins import StructureError as CloudError
 from mlff.proteins.geometry import GeometryReference, GeometryTerms
@@ -48,12 +54,8 @@ def read_start(path: Path) -> Start:
         FileNotFoundError: there is no such file.
         StructureError: it cannot be read, or is no whole protein or peptide of known residues.
     """
-    try:
-        import mdtraj
-    except ImportError as error:
-        raise ImportError(f"MDTraj is needed ({error}); pip install 'mlff-equijump[equijump]'") from error
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a structure in PDB or mmCIF format is needed")
+    mdtraj = import_mdtraj()
+    check_file(path, STRUCTURE)
     try:
         trajectory = mdtraj.load(str(path))
     except Exception as error:  # readers of many formats raise many kinds
@@ -97,8 +99,8 @@ def geometry_check(model: LoadedJump, start: Start) -> tuple[GeometryCheck, list
         own = GeometryReference.of([(start.layout, start.atoms)])
         known = model.metadata.geometry or GeometryReference(bonds={}, angles={}, centres={})
         terms = GeometryTerms.of(start.layout)
-        bonds = {n: own.bonds[n] for n in terms.bond_names if not _knows_bond(known, terms, n)}
-        angles = {n: own.angles[n] for n in terms.angle_names if not _knows_angle(known, terms, n)}
+        bonds = {n: own.bonds[n] for n in _unknown(known.bond_lengths, terms, "bond_names")}
+        angles = {n: own.angles[n] for n in _unknown(known.angle_values, terms, "angle_names")}
         merged = GeometryReference(
             bonds=known.bonds | bonds, angles=known.angles | angles, centres=own.centres | known.centres
         )
@@ -116,17 +118,12 @@ def geometry_check(model: LoadedJump, start: Start) -> tuple[GeometryCheck, list
     return check, borrowed
 
 
-def _knows_bond(reference: GeometryReference, terms: GeometryTerms, name: str) -> bool:
-    try:
-        reference.bond_lengths(replace(terms, bond_names=(name,)))
-    except CloudError:
-        return False
-    return True
-
-
-def _knows_angle(reference: GeometryReference, terms: GeometryTerms, name: str) -> bool:
-    try:
-        reference.angle_values(replace(terms, angle_names=(name,)))
-    except CloudError:
-        return False
-    return True
+def _unknown(look_up: Callable[[GeometryTerms], object], terms: GeometryTerms, field: str) -> list[str]:
+    """Names of the terms that a reference does not know."""
+    names = []
+    for name in getattr(terms, field):
+        try:
+            look_up(replace(terms, **dict[str, Any]({field: (name,)})))
+        except CloudError:
+            names.append(name)
+    return names

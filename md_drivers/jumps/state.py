@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from md_drivers.common.errors import StructureError
-from md_drivers.common.files import write_atomic
+from mlff.support.files import replacing
 
 #: Counted over all frames of all replicas.
 COUNTS = ("frames", "valid", "bond_outliers", "angle_outliers", "overlaps", "inverted")
@@ -50,12 +50,8 @@ class State:
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
         about = json.dumps({"counts": self.counts, "seconds": self.seconds, "sizes": self.sizes})
-
-        def write(temporary: Path) -> None:
-            with open(temporary, "wb") as file:
-                np.savez(file, step=self.step, coordinates=self.coordinates, stopped=self.stopped, about=about)
-
-        write_atomic(path, write)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, step=self.step, coordinates=self.coordinates, stopped=self.stopped, about=about)
 
     @staticmethod
     def read(path: Path, shape: tuple[int, ...]) -> State:

@@ -10,21 +10,24 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from ase.calculators.calculator import CalculationFailed
 from openmm import unit
 from torch import Tensor
 
-from md_drivers.ase.calculator import NeighborStatistics
-from md_drivers.common.errors import StructureError
+from md_drivers.common.engine import KJ_MOL, KJ_MOL_NM, NM
+from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import open_potential
-from md_drivers.openmm.engine import KJ_MOL, KJ_MOL_NM, NM
+from md_drivers.common.neighbors import NeighborStatistics, new_neighbor_list, statistics_of
 from md_drivers.openmm.failure import Snapshot, describe_failure
 from md_drivers.openmm.region import check_box
-from mlff.artifacts import ArtifactError, LoadedModel
+from mlff.artifacts import ArtifactError
 from mlff.graph import AtomicGraph, SkinNeighborList
+from mlff.potential.artifact import LoadedModel
 
 # Their messages say everything; of other errors the traceback is needed, and OpenMM passes on nothing but the message.
-_CLEAR = (StructureError, CalculationFailed, ArtifactError)
+_CLEAR = (StructureError, CalculationError, ArtifactError)
+
+#: What OpenMM's exception says where a signal came during an evaluation.
+INTERRUPTED = "interrupted during a force evaluation"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Settings:
     """All that a computation needs to be made again, in another process or on another machine.
 
     Attributes:
-        model: shipped name or absolute path.
+        model: name of a pretrained model or absolute path.
         sha256: of the model file.
         device: ``None`` for a GPU if there is one.
         dtype: ``float32`` or ``float64``.
@@ -89,10 +92,7 @@ class Computation:
     @property
     def neighbor_statistics(self) -> NeighborStatistics:
         """Queries and rebuilds of the neighbour list so far."""
-        if self._open is None:
-            return NeighborStatistics(0, 0, self.settings.skin)
-        neighbors = self._open.neighbors
-        return NeighborStatistics(neighbors.queries, neighbors.rebuilds, neighbors.skin)
+        return statistics_of(self._open.neighbors if self._open else None, self.settings.skin)
 
     def __call__(self, state: Any) -> tuple[float, np.ndarray]:
         """Energy and forces [N, 3] of the atoms in ``state``, times the scaling parameter.
@@ -100,7 +100,7 @@ class Computation:
         Raises:
             ArtifactError: the model file is gone or has changed.
             StructureError: another number of atoms, an unusable box.
-            CalculationFailed: positions, energy or forces are not finite.
+            CalculationError: positions, energy or forces are not finite.
         """
         try:
             with self._lock:
@@ -108,7 +108,7 @@ class Computation:
         except _CLEAR:
             raise
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("interrupted by Ctrl-C during a force evaluation") from None
+            raise KeyboardInterrupt(INTERRUPTED) from None
         except Exception as error:
             raise RuntimeError("".join(traceback.format_exception(error))) from error
 
@@ -154,12 +154,10 @@ class Computation:
                     f"{model.path}: not the model that this force was made with (SHA-256 {model.sha256}, was "
                     f"{settings.sha256}); put that file back or make the force anew"
                 )
-            about, numbers = model.metadata, torch.tensor(settings.numbers, device=model.device)
+            numbers = torch.tensor(settings.numbers, device=model.device)
             self._open = _Opened(
                 model=model,
-                neighbors=SkinNeighborList(
-                    about.cutoff, settings.skin, about.max_neighbors, about.max_neighbors_strict
-                ),
+                neighbors=new_neighbor_list(model, settings.skin),
                 numbers=numbers,
                 pbc=torch.full((1, 3), settings.periodic, device=model.device),
                 batch=torch.zeros_like(numbers),
@@ -185,7 +183,7 @@ class Computation:
 
     def _fail(self, quantity: str, bad: np.ndarray, now: Snapshot) -> NoReturn:
         settings = self.settings
-        raise CalculationFailed(
+        raise CalculationError(
             describe_failure(
                 quantity, bad, now, self._before, settings.numbers, settings.particles, Path(settings.failure_file)
             )

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from md_drivers.common.files import write_atomic
+from mlff.support.files import replacing
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def describe_failure(
         where += f" and {bad.size - 1} more" if bad.size > 1 else ""
     frames = [snapshot.atoms(numbers) for snapshot in (before, now) if snapshot is not None]
     try:
-        write_atomic(file.resolve(), lambda temporary: ase.io.write(temporary, frames, format="extxyz"))
+        with replacing(file.resolve()) as temporary:
+            ase.io.write(temporary, frames, format="extxyz")
         written = f"the positions of the last {len(frames)} evaluation(s) are in {file.resolve()}"
     except OSError as error:
         written = f"the positions could not be written to {file} ({error})"

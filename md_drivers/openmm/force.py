@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from md_drivers.common.models import Model, model_name, open_potential
-from md_drivers.openmm.engine import import_openmm
+from md_drivers.common.checks import check_choice, check_skin
+from md_drivers.common.engine import import_openmm
+from md_drivers.common.models import Model, dtype_name, model_name, open_potential
 from md_drivers.openmm.potential import reference, warn_if_direct
-from mlff.artifacts import LoadedModel
+from mlff.potential.artifact import LoadedModel
 
 if TYPE_CHECKING:
     from openmm import Force
@@ -37,12 +37,10 @@ class ForceOptions:
     failure_file: str | os.PathLike[str] = "mlff-failure.extxyz"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.skin) and self.skin >= 0.0):
-            raise ValueError(f"skin must be a finite length >= 0 A, got {self.skin!r}")
+        check_skin(self.skin)
         if self.parameter == "":
             raise ValueError("parameter must be a name, or None for a force that cannot be scaled")
-        if self.implementation not in get_args(Implementation):
-            raise ValueError(f"implementation must be one of {get_args(Implementation)}, got {self.implementation!r}")
+        check_choice("implementation", self.implementation, get_args(Implementation))
 
 
 def openmm_force(
@@ -65,7 +63,7 @@ def openmm_force(
     (``MLPotential("mlff", modelPath=...).createMixedSystem``), which also caps bonds at the border.
 
     Args:
-        model: name of a shipped checkpoint, path of an exported file, or a loaded model.
+        model: name of a pretrained model, path of an exported file, or a loaded model.
         topology: of the whole System; gives elements, bonds and whether there is a box.
         atoms: indices of the atoms that the model sees, whole molecules; ``None`` for all.
         device: of the model, ``"cpu"`` or ``"cuda"``; ``None`` takes a GPU if there is one. It is independent of
@@ -140,7 +138,7 @@ def computation(source: str, model: LoadedModel, region: Region, periodic: bool,
         model=source,
         sha256=model.sha256,
         device=None if options.device is None else str(options.device),
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=dtype_name(model.dtype),
         skin=float(options.skin),
         numbers=region.numbers,
         particles=region.particles,

@@ -29,7 +29,7 @@ class MLFFPotentialFactory(MLPotentialImplFactory):
 
         Args:
             name: as registered with openmm-ml, ``mlff``.
-            modelPath: name of a shipped checkpoint, path of an exported file, or a loaded model.
+            modelPath: name of a pretrained model, path of an exported file, or a loaded model.
             args: ``device``, ``dtype``, ``skin``, ``periodic``, ``parameter`` (default: none), ``implementation`` and
                 ``failure_file`` of :func:`md_drivers.openmm_force`; the same can be given to ``createSystem`` and
                 ``createMixedSystem``, where they go before these.
@@ -40,7 +40,7 @@ class MLFFPotentialFactory(MLPotentialImplFactory):
         """
         if modelPath is None:
             raise TypeError(
-                f"MLPotential({name!r}) needs modelPath=: the name of a shipped checkpoint (mlff.available()) or the "
+                f"MLPotential({name!r}) needs modelPath=: the name of a pretrained model (mlff.available()) or the "
                 "path of a model file"
             )
         return MLFFPotential(modelPath, _checked(args))
@@ -50,7 +50,7 @@ class MLFFPotential(MLPotentialImpl):
     """An exported potential as openmm-ml uses it. The model is opened once, for all systems made with it."""
 
     def __init__(self, model: Model, options: dict[str, Any]) -> None:
-        from md_drivers.openmm.engine import import_openmm
+        from md_drivers.common.engine import import_openmm
 
         import_openmm()
         from md_drivers.common.models import open_potential

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 
 from md_drivers.common.models import Model, model_name
-from mlff.artifacts import LoadedModel, available
+from mlff.artifacts import available
+from mlff.potential.artifact import LoadedModel
 
 
 def warn_if_direct(model: LoadedModel) -> None:
@@ -19,5 +20,5 @@ def warn_if_direct(model: LoadedModel) -> None:
 
 
 def reference(model: Model, loaded: LoadedModel) -> str:
-    """What finds the model again: a shipped name, which holds on any machine, else the absolute path of the file."""
+    """What finds the model again: the name of a pretrained one, known on any machine, else the file's absolute path."""
     return model if isinstance(model, str) and model in available() else str(loaded.path)

@@ -11,10 +11,10 @@ import numpy as np
 from ase.data import chemical_symbols
 from openmm import unit
 
+from md_drivers.common.engine import NM
 from md_drivers.common.errors import StructureError
-from md_drivers.common.models import model_name
-from md_drivers.openmm.engine import NM
-from mlff.artifacts import LoadedModel
+from md_drivers.common.models import unknown_species
+from mlff.potential.artifact import LoadedModel
 
 if TYPE_CHECKING:
     from openmm.app import Topology
@@ -151,7 +151,4 @@ def _check_elements(atoms: Sequence[Any], model: LoadedModel) -> None:
     unknown = {z: atom for atom in reversed(atoms) if (z := int(atom.element.atomic_number)) not in known}
     if unknown:
         found = ", ".join(f"{chemical_symbols[z]}, first {label(atom)}" for z, atom in sorted(unknown.items()))
-        raise StructureError(
-            f"species not known to model {model_name(model)!r}: {found}; it was trained on "
-            f"{', '.join(model.metadata.symbols)}"
-        )
+        raise StructureError(unknown_species(model, found))

@@ -9,12 +9,12 @@ import torch
 from openmm import Force
 from torch import Tensor, nn
 
+from md_drivers.common.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.common.models import model_name
-from md_drivers.openmm.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.openmm.probe import load_plugins, require_torchforce
 from md_drivers.openmm.region import Region
-from mlff.artifacts import LoadedModel
 from mlff.graph import torch_neighbor_list
+from mlff.potential.artifact import LoadedModel
 
 
 class TorchForceModule(nn.Module):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import Progress, ProgressColumn
 
 from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError
@@ -31,6 +32,19 @@ _STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (RuntimeError, FAILED),
 )
 
+
+def new_app(help: str, name: str | None = None) -> typer.Typer:
+    """A command line with commands below it, like all of this project."""
+    return typer.Typer(
+        name=name,
+        help=help,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
+
+
 error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -38,8 +52,8 @@ error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 def command(resume: str | None = None) -> Iterator[StopRequest]:
     """Run the body of a command.
 
-    Log lines of this package go to standard error. The first Ctrl-C or termination signal is a request, which the body
-    may honour between two steps; a second Ctrl-C interrupts at once.
+    Log lines of this project go to standard error. The first Ctrl-C or termination signal is a request, which the body
+    may honour between two steps; a second one interrupts at once.
 
     Args:
         resume: how to go on after an interruption, e.g. ``mlff train --resume runs/first``.
@@ -50,18 +64,18 @@ def command(resume: str | None = None) -> Iterator[StopRequest]:
     Raises:
         typer.Exit: with the status of the table in :mod:`mlff.support.errors`, after one line on standard error.
     """
-    set_up_logging()
     stop = StopRequest()
-    try:
-        with stop.listening():
-            yield stop
-    except KeyboardInterrupt as error:
-        stopped(resume)
-        signum = stop.signum or (error.signum if isinstance(error, Interrupted) else signal.SIGINT)
-        raise typer.Exit(128 + signum) from error
-    except tuple(kind for kind, _ in _STATUS) as error:
-        report_error(error)
-        raise typer.Exit(next(status for kind, status in _STATUS if isinstance(error, kind))) from error
+    with log_lines():
+        try:
+            with stop.listening():
+                yield stop
+        except KeyboardInterrupt as error:
+            stopped(resume, str(error) if isinstance(error, Interrupted) else "stopped")
+            number = stop.signum or (error.signum if isinstance(error, Interrupted) else signal.SIGINT)
+            raise typer.Exit(128 + number) from error
+        except tuple(kind for kind, _ in _STATUS) as error:
+            report_error(error)
+            raise typer.Exit(next(status for kind, status in _STATUS if isinstance(error, kind))) from error
 
 
 @contextmanager
@@ -74,9 +88,9 @@ def progress(*columns: ProgressColumn) -> Iterator[Callable[..., None] | None]:
         yield partial(shown.update, shown.add_task("", total=None))
 
 
-def stopped(resume: str | None) -> None:
+def stopped(resume: str | None, message: str = "stopped") -> None:
     """Say that a command was stopped, and how to go on."""
-    error_console.print("stopped" if resume is None else f"stopped; continue with: {resume}", markup=False)
+    error_console.print(message if resume is None else f"{message}; continue with: {resume}", markup=False)
 
 
 def report_error(error: BaseException) -> None:
@@ -87,17 +101,29 @@ def report_error(error: BaseException) -> None:
     error_console.print(f"error: {text}", style="red", markup=False)
 
 
-def set_up_logging() -> None:
-    """Log lines of this package on standard error, above the progress bar if there is one."""
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
-    if error_console.is_terminal:
-        handler = RichHandler(
-            console=error_console, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S"
-        )
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logging.getLogger().handlers = [handler]
-    # Processes that the trainer starts for further devices stay silent.
-    logging.getLogger("mlff").setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING)
-    # The trainer library greets and advertises at level INFO.
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+@contextmanager
+def log_lines() -> Iterator[None]:
+    """Log lines of this project and warnings of others on standard error within the block."""
+    root, handler = logging.getLogger(), _Lines()
+    # Processes that the trainer starts for further devices stay silent. The trainer library greets at level INFO.
+    ours = logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING
+    levels = dict.fromkeys(("mlff", "md_drivers"), ours)
+    levels |= dict.fromkeys(
+        ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"), logging.WARNING
+    )
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        # By print, which a progress bar on either stream lets through above itself.
+        print(time.strftime("%H:%M:%S"), self.format(record), file=sys.stderr)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 from mlff.support.errors import InputError
 
@@ -55,3 +60,14 @@ def check_exists(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.exists():
             raise InputError(f"{path}: no such file or folder")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a record for people and programs; the file appears whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG; the file appears whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)

@@ -12,7 +12,7 @@ from pathlib import Path
 import openmm
 
 from md_drivers.common.errors import StructureError
-from md_drivers.common.files import write_atomic
+from mlff.support.files import replacing
 
 _PLACE, _STATE, _CONTEXT = "place.json", "state.xml", "context.chk"
 _log = logging.getLogger(__name__)
@@ -65,13 +65,10 @@ class Checkpoint:
             "openmm": openmm.version.version,
         }
 
-        def write(temporary: Path) -> None:
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr(_PLACE, json.dumps(place, indent=2))
-                archive.writestr(_STATE, self.state)
-                archive.writestr(_CONTEXT, self.context)
-
-        write_atomic(path, write)
+        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(_PLACE, json.dumps(place, indent=2))
+            archive.writestr(_STATE, self.state)
+            archive.writestr(_CONTEXT, self.context)
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:

@@ -4,60 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from md_drivers.common.checks import check_count
+from md_drivers.common.engine import import_openmm
 from md_drivers.common.models import Model, open_potential
-from md_drivers.openmm.engine import import_openmm
+from md_drivers.openmm.simulation.results import Progress, SimulationResult
 from md_drivers.openmm.simulation.settings import SimulationSettings
-
-if TYPE_CHECKING:
-    from md_drivers.openmm.simulation.observables import Sample
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a simulation is.
-
-    Attributes:
-        step, steps: done, and in all.
-        speed: since the start or the resumption, ns/day.
-        sample: what was just written, ``None`` between frames.
-    """
-
-    step: int
-    steps: int
-    speed: float
-    sample: Sample | None
-
-
-@dataclass(frozen=True)
-class SimulationResult:
-    """Outcome of a simulation.
-
-    Attributes:
-        folder: with the files.
-        steps: since the start, those before a resumption included.
-        time: ps.
-        stopped: it was asked to stop before the last step.
-        temperature: mean over the frames, K; ``None`` without frames.
-        speed: ns/day.
-        broken_bonds: bonds of the topology that were found broken in a frame, with the step of the first such frame.
-        exact: random numbers went on as without interruption.
-    """
-
-    folder: Path
-    steps: int
-    time: float
-    stopped: bool
-    temperature: float | None
-    speed: float
-    broken_bonds: dict[str, int] = field(default_factory=dict)
-    exact: bool = True
 
 
 def simulate(
@@ -74,7 +29,7 @@ def simulate(
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> SimulationResult:
-    """Molecular dynamics of a structure file, all atoms moved by a model or some of them, with OpenMM.
+    """Molecular dynamics of a structure file, all atoms driven by a model or some of them, with OpenMM.
 
     Writes ``topology.pdb`` (the start, minimised), ``trajectory.dcd`` or ``.xtc``, ``state.csv``, ``simulation.json``,
     ``checkpoint.zip``, ``simulation.png`` and, for peptides, ``ramachandran.png`` into ``output``. Everything but
@@ -83,12 +38,12 @@ def simulate(
 
     Args:
         structure: PDB or PDBx/mmCIF file with hydrogens.
-        model: name of a shipped checkpoint, path of an exported file, or a loaded model.
+        model: name of a pretrained model, path of an exported file, or a loaded model.
         output: folder, new or empty unless ``resume``.
         steps: since the start, those before a resumption included.
         settings: ensemble, temperature and all else that defines the simulation.
         device: of the model; ``None`` takes a GPU if there is one.
-        platform: of OpenMM; ``None``: Reference where the model moves all atoms, else the fastest.
+        platform: of OpenMM; ``None``: Reference where all forces are the model's, else the fastest.
         resume: go on from the checkpoint in ``output``: as without interruption on the same platform and version of
             OpenMM (to the last bit on Reference), with new random numbers elsewhere and for the barostat of ``npt``.
         checkpoint_interval: steps between checkpoints.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ase.calculators.calculator import CalculationFailed
+from md_drivers.common.errors import CalculationError
 
 
-class SimulationFailed(CalculationFailed):
+class SimulationFailed(CalculationError):
     """A simulation that cannot go on; what it wrote before stays."""

@@ -11,9 +11,9 @@ from ase.geometry import get_dihedrals
 from openmm import app
 
 from md_drivers.common.figures import dihedral_counts, draw_ramachandran, new_figure
-from md_drivers.common.files import write_figure
 from md_drivers.openmm.simulation.structure import backbone
 from md_drivers.openmm.simulation.trajectory import read_positions
+from mlff.support.files import write_figure
 
 _log = logging.getLogger(__name__)
 

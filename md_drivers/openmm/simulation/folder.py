@@ -8,19 +8,15 @@ from typing import Any
 import numpy as np
 from openmm import app, unit
 
-from md_drivers.common.files import check_new_folder, write_atomic
-from md_drivers.common.models import dtype_name, model_name
+from md_drivers.common.engine import NM
 from md_drivers.common.run_record import RunRecord
-from md_drivers.openmm.engine import NM
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
 from md_drivers.openmm.simulation.figures import draw_dihedrals, draw_state, read_table
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Structure
 from md_drivers.openmm.simulation.trajectory import Recorder
-from mlff.artifacts import LoadedModel
-from mlff.support.versions import installed_versions
-
-_PACKAGES = ("mlff-equijump", "openmm", "openmmml", "torch", "numpy", "ase", "mdtraj")
+from mlff.potential.artifact import LoadedModel
+from mlff.support.files import replacing
 
 
 class Folder:
@@ -43,32 +39,23 @@ class Folder:
         self.broken: dict[str, int] = {}
         self.speed = 0.0
         self._structure = structure
-        content: dict[str, Any] = {
-            "settings": {
-                **settings.as_dict(),
-                "dtype": dtype_name(model.dtype),
-                "structure_sha256": structure.sha256,
-                "model_sha256": model.sha256,
-            },
-            "structure": str(structure.path),
-            "model": {"name": model_name(model), "path": str(model.path), "device": str(model.device)},
-            "versions": installed_versions(_PACKAGES),
-        }
-        self._record = RunRecord(path / "simulation.json", content, "simulation")
+        asked = {**settings.as_dict(), "structure_sha256": structure.sha256}
+        packages = ("openmm", "openmmml", "mdtraj")
+        self._record = RunRecord(path / "simulation.json", "simulation", asked, model, packages)
+        self._record.content["structure"] = str(structure.path)
 
-    def check_empty(self) -> None:
-        """Make sure that nothing is overwritten; raises FileExistsError."""
-        check_new_folder(self.path)
-
-    def checkpoint_to_resume(self, steps: int) -> Checkpoint | None:
-        """The checkpoint; ``None`` where a simulation was begun but ended before there was one.
+    def opened(self, resume: bool, steps: int) -> Checkpoint | None:
+        """The checkpoint to resume from; ``None`` for a new simulation, or one that ended before it had any.
 
         Raises:
+            FileExistsError: a new simulation would overwrite something.
             FileNotFoundError: no simulation was begun here.
             StructureError: it was one with other settings (all are named), had more steps than ``steps`` already, or
                 its files are damaged.
         """
-        record = self._record.before()
+        record = self._record.opened(resume)
+        if record is None:
+            return None
         try:
             broken = {str(bond): int(step) for bond, step in record.get("broken_bonds", {}).items()}
             speed = float(record.get("ns_per_day", 0.0))
@@ -89,12 +76,8 @@ class Folder:
 
     def write_topology(self, positions: np.ndarray) -> None:
         """Write ``topology.pdb``, the topology of the trajectory at positions [N, 3] in A."""
-
-        def write(temporary: Path) -> None:
-            with open(temporary, "w", encoding="utf-8") as file:
-                app.PDBFile.writeFile(self._structure.topology, positions / NM * unit.nanometer, file, keepIds=True)
-
-        write_atomic(self.path / "topology.pdb", write)
+        with replacing(self.path / "topology.pdb") as temporary, temporary.open("w", encoding="utf-8") as file:
+            app.PDBFile.writeFile(self._structure.topology, positions / NM * unit.nanometer, file, keepIds=True)
 
     def recorder(self, frames: int | None = None) -> Recorder:
         """Trajectory and table, anew or after so many frames."""

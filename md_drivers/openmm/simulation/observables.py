@@ -10,7 +10,7 @@ import openmm
 from ase import units
 from openmm import unit
 
-from md_drivers.openmm.engine import KJ_MOL, NM
+from md_drivers.common.engine import KJ_MOL, NM
 from md_drivers.openmm.simulation.errors import SimulationFailed
 
 # No peptide survives this many kelvins, and nothing is equilibrated at ten times the temperature asked for.

@@ -12,18 +12,19 @@ import numpy as np
 import openmm
 from openmm import unit
 
+from md_drivers.common.engine import NM
 from md_drivers.common.errors import StructureError
-from md_drivers.openmm.engine import NM
+from md_drivers.openmm.computation import INTERRUPTED
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
-from md_drivers.openmm.simulation.driver import Progress, SimulationResult
 from md_drivers.openmm.simulation.errors import SimulationFailed
 from md_drivers.openmm.simulation.folder import Folder
 from md_drivers.openmm.simulation.observables import Observer
+from md_drivers.openmm.simulation.results import Progress, SimulationResult
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Bonds, Structure, read_structure
 from md_drivers.openmm.simulation.system import Assembly, assemble, find_platform, make_integrator
 from md_drivers.openmm.simulation.trajectory import Recorder, cut_back
-from mlff.artifacts import LoadedModel
+from mlff.potential.artifact import LoadedModel
 
 _MOST_ITERATIONS = 500  # of the minimiser
 _PATIENCE = 0.5  # seconds between two questions whether to stop
@@ -53,9 +54,7 @@ def run(
     """Run or resume a simulation; arguments and errors as of :func:`md_drivers.simulate`."""
     structure = read_structure(structure_file, settings.periodic)
     folder = Folder(output, structure, model, settings)
-    checkpoint = folder.checkpoint_to_resume(control.steps) if resume else None
-    if not resume:
-        folder.check_empty()
+    checkpoint = folder.opened(resume, control.steps)
     first = 0 if checkpoint is None else checkpoint.step
     # Of every resumption its own, for where OpenMM cannot go on with the random numbers of before.
     seeds = [1 + int(word) % (2**31 - 2) for word in np.random.SeedSequence([settings.seed, first]).generate_state(3)]
@@ -83,6 +82,9 @@ def run(
         raise
     except (SimulationFailed, openmm.OpenMMException) as error:
         message = str(error)
+        if INTERRUPTED in message:
+            status, message = "stopped", ""
+            raise KeyboardInterrupt(INTERRUPTED) from error
         raise SimulationFailed(f"{message} [files up to step {course.step} are in {folder.path}]") from error
     finally:
         folder.end(status, message, course.step)

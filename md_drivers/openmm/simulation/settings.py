@@ -6,11 +6,13 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from md_drivers.common.checks import check_count
+from md_drivers.common.checks import check_choice, check_count
 from md_drivers.common.trajectory_files import TrajectoryFormat
 
 Ensemble = Literal["nve", "nvt", "npt"]
 
+#: What a simulation begins with.
+STRUCTURE = "a structure in PDB or PDBx/mmCIF format"
 #: AMBER14 with TIP3P water and its ions, of OpenMM.
 FORCE_FIELDS = ("amber14-all.xml", "amber14/tip3p.xml")
 
@@ -28,7 +30,7 @@ class SimulationSettings:
         time_step: fs.
         friction: 1/ps, of Langevin dynamics.
         pressure: bar, of the barostat.
-        ml_atoms: MDTraj selection of the atoms that the model moves; ``None`` for all.
+        ml_atoms: MDTraj selection of the atoms whose forces are the model's; ``None`` for all.
         force_fields: OpenMM force field files for the other atoms.
         nonbonded_cutoff: A, of the force field in a periodic box.
         interpolate: ``None``, or the weight of the model in the region, from 0 (force field) to 1.
@@ -61,8 +63,7 @@ class SimulationSettings:
 
     def __post_init__(self) -> None:
         for name, choices in (("ensemble", Ensemble), ("trajectory_format", TrajectoryFormat)):
-            if getattr(self, name) not in get_args(choices):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), get_args(choices))
         for name in _POSITIVE:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0.0):
                 raise ValueError(f"{name} must be a positive number, got {getattr(self, name)!r}")

@@ -1,4 +1,4 @@
-"""The structure that a simulation begins with, and which of its atoms a model moves."""
+"""The structure that a simulation begins with, and which of its atoms a model is for."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 from ase.data import covalent_radii
 from openmm import app, unit
 
+from md_drivers.common.checks import check_file
+from md_drivers.common.engine import NM, import_mdtraj
 from md_drivers.common.errors import StructureError
-from md_drivers.openmm.engine import NM
 from md_drivers.openmm.region import box_vectors, label
+from md_drivers.openmm.simulation.settings import STRUCTURE
 from mlff.artifacts import file_sha256
 
 _READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile, ".mmcif": app.PDBxFile, ".pdbx": app.PDBxFile}
@@ -52,8 +54,7 @@ def read_structure(path: Path, periodic: bool | None) -> Structure:
         StructureError: it cannot be read, has no atoms, no box where one is needed, an impossible box, or a residue of
             a protein without hydrogens.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a structure in PDB or PDBx/mmCIF format is needed")
+    check_file(path, STRUCTURE)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise StructureError(f"{path}: structures are read from {', '.join(_READERS)} files, not {path.suffix!r}")
@@ -91,11 +92,7 @@ def select(topology: app.Topology, selection: str) -> list[int]:
         ImportError: MDTraj is not installed.
         StructureError: the selection cannot be read or matches nothing.
     """
-    try:
-        import mdtraj
-    except ImportError as error:
-        message = f"MDTraj is needed to select atoms and cannot be imported ({error}); pip install mdtraj"
-        raise ImportError(message) from error
+    mdtraj = import_mdtraj(" to select atoms")
     try:
         found = mdtraj.Topology.from_openmm(topology).select(selection)
     except Exception as error:  # of the parser, or of Python where types do not fit

@@ -9,12 +9,12 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
+from md_drivers.common.engine import NM
 from md_drivers.common.errors import StructureError
-from md_drivers.openmm.engine import NM
 from md_drivers.openmm.force import openmm_force
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Structure, select
-from mlff.artifacts import LoadedModel
+from mlff.potential.artifact import LoadedModel
 
 _INTERPOLATION = "lambda_interpolate"  # openmm-ml's name
 _BAROSTAT_INTERVAL = 25  # steps
@@ -25,7 +25,7 @@ class Assembly:
     """A System with what is known about it.
 
     Attributes:
-        ml_atoms: how many atoms the model moves.
+        ml_atoms: how many atoms have the model's forces.
         degrees_of_freedom: those that temperature counts: without constraints and the motion of the whole.
         parameters: global parameters to set in the context.
     """
@@ -89,7 +89,7 @@ def find_platform(name: str | None, settings: SimulationSettings) -> tuple[openm
     """A platform of OpenMM and its properties, in mixed precision where it can choose.
 
     Args:
-        name: ``None``: the Reference platform (double precision) where the model moves all atoms and OpenMM has
+        name: ``None``: the Reference platform (double precision) where all forces are the model's and OpenMM has
             nothing else to compute, OpenMM's fastest otherwise.
 
     Raises:

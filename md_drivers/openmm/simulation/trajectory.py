@@ -8,8 +8,8 @@ import numpy as np
 import openmm
 from openmm import app
 
+from md_drivers.common.engine import NM
 from md_drivers.common.trajectory_files import cut_files, read_frames, set_dcd_frames, synced_sizes
-from md_drivers.openmm.engine import NM
 from md_drivers.openmm.simulation.observables import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
 

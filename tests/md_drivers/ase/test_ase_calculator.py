@@ -23,7 +23,7 @@ from support.toy_potential import toy_potential
 import mlff
 from md_drivers import MLFFCalculator, StructureError
 from md_drivers.ase.contacts import close_contacts
-from mlff.artifacts import ArtifactError, LoadedJump
+from mlff.artifacts import ArtifactError
 from mlff.graph import graph_from_atoms, neighbor_list
 
 PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress")
@@ -433,13 +433,6 @@ def test_unknown_model_is_refused(tmp_path):
         MLFFCalculator("no-such-model")
     with pytest.raises(ValueError):
         MLFFCalculator(tmp_path / "missing.pt")
-
-
-def test_jump_models_are_refused():
-    jump = object.__new__(LoadedJump)
-    jump.path = Path("jump.pt")
-    with pytest.raises(ValueError, match=r"a calculator needs a potential, and jump\.pt is of kind 'jump'"):
-        MLFFCalculator(jump)
 
 
 def test_model_by_path_string_and_object(model_path, formate):

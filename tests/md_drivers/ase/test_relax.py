@@ -1,4 +1,4 @@
-"""Relaxations reach known minima, keep constraints, restart, and leave complete files."""
+"""Relaxations reach known minima, keep constraints, resume, and leave complete files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from ase.io import read, write
 from ase.io.trajectory import Trajectory
 from support.toy_potential import export_toy
 
-from md_drivers import MLFFCalculator, RelaxFailed, RelaxInterrupted, RelaxStep, StructureError, relax
+from md_drivers import MLFFCalculator, RelaxFailed, RelaxInterrupted, RelaxSettings, RelaxStep, StructureError, relax
 from md_drivers.ase.trajectory import append_frame
-from md_drivers.common.files import write_atomic
 
 BOND = 2.64  # A, minimum of the toy potential's Cu pair
 DEPTH = 0.1  # eV, of a model that knows Cu only
@@ -101,7 +100,14 @@ def test_energies_are_potential_energies_under_pressure_too(model, tmp_path, pre
     crystal = bulk("Cu", a=3.6, cubic=True)
     seen: list[RelaxStep] = []
     (result,) = relax(
-        crystal, model, steps=5, cell="frechet", pressure=pressure, output=tmp_path, figure=True, callback=seen.append
+        crystal,
+        model,
+        steps=5,
+        cell="frechet",
+        pressure=pressure,
+        output=tmp_path,
+        figure=True,
+        on_progress=seen.append,
     )
     frames = read(result.trajectory, ":")
     energies = [MLFFCalculator(model).get_property("energy", frame) for frame in frames]
@@ -152,7 +158,7 @@ def test_several_structures_with_files_and_callback(model, slab, cluster, tmp_pa
     seen: list[RelaxStep] = []
     output = tmp_path / "out"
     results = relax(
-        [cluster, f"{tmp_path / 'slabs.traj'}@:"], model, output=output, fmax=0.1, callback=seen.append, steps=100
+        [cluster, f"{tmp_path / 'slabs.traj'}@:"], model, output=output, fmax=0.1, on_progress=seen.append, steps=100
     )
     names = [result.name for result in results]
     assert names == ["structure-0", "slabs-0", "slabs-1"]
@@ -203,62 +209,109 @@ def test_figure_is_an_image_with_content(model, cluster, tmp_path):
     assert not (tmp_path / "plain" / "structure" / "relax.png").exists()
 
 
-def test_restart_continues_and_appends(model, slab, tmp_path):
-    (whole,) = relax(slab, model, fmax=1e-3, optimizer="BFGS", figure=False, output=tmp_path / "whole", steps=300)
-    (first,) = relax(slab, model, fmax=1e-3, optimizer="BFGS", figure=False, output=tmp_path / "parts", steps=4)
+def test_resume_continues_and_appends(model, slab, tmp_path, caplog):
+    options = {"fmax": 1e-3, "optimizer": "BFGS", "figure": False, "steps": 300}
+    (whole,) = relax(slab, model, tmp_path / "whole", **options)
+    (first,) = relax(slab, model, tmp_path / "parts", **{**options, "steps": 4})
     assert not first.converged
-    (second,) = relax(
-        slab, model, fmax=1e-3, optimizer="BFGS", figure=False, output=tmp_path / "parts", steps=300, restart=True
-    )
+    seen: list[RelaxStep] = []
+    with caplog.at_level("INFO", "md_drivers"):
+        (second,) = relax(slab, model, tmp_path / "parts", **options, resume=True, on_progress=seen.append)
+    assert "goes on after step 4; the memory of the optimizer starts anew" in caplog.text
     assert whole.converged
     assert second.converged
+    # Steps are numbered on, and the energy change is that since the very first frame.
+    assert [step.step for step in seen] == list(range(4, second.steps + 1))
+    assert (second.first_step, second.steps) == (4, 4 + len(second.energies) - 1)
+    assert second.energy_change == pytest.approx(second.energy - first.energies[0], rel=1e-12)
+    (row,) = json.loads((tmp_path / "parts" / "summary.json").read_text())["structures"]
+    assert (row["steps"], row["energy_change_eV"]) == (second.steps, second.energy_change)
     assert second.energies[0] == pytest.approx(first.energy, rel=1e-12)
     assert second.energy == pytest.approx(whole.energy, abs=1e-4)
     energies = [frame.get_potential_energy() for frame in read(second.trajectory, ":")]
     assert energies == pytest.approx([*first.energies, *second.energies[1:]], rel=1e-12)
     np.testing.assert_array_equal(second.atoms.positions[:4], slab.positions[:4])
-    (third,) = relax(slab, model, fmax=1e-3, figure=False, output=tmp_path / "parts", restart=True)
-    assert (third.converged, third.steps) == (True, 0)
+    (third,) = relax(slab, model, tmp_path / "parts", **options, resume=True)
+    assert (third.converged, third.steps, third.energies) == (True, second.steps, (third.energy,))
     assert len(read(third.trajectory, ":")) == len(energies)
+    with pytest.raises(StructureError, match=r"has .* steps already, more than the 2 asked for"):
+        relax(slab, model, tmp_path / "parts", **{**options, "steps": 2}, resume=True)
 
 
-def test_restart_takes_over_the_cell(model, tmp_path):
+def test_former_names_of_arguments(model, cluster, tmp_path):
+    seen: list[RelaxStep] = []
+    relax(cluster, model, tmp_path, figure=False, steps=2)
+    with pytest.warns(DeprecationWarning, match="restart= is now resume=, and steps counts from the very start"):
+        (result,) = relax(cluster, model, output=tmp_path, figure=False, steps=3, restart=True)
+    assert (result.first_step, result.steps) == (2, 3)
+    with pytest.warns(DeprecationWarning, match="callback= is now on_progress="):
+        relax(cluster, model, steps=1, callback=seen.append)
+    assert [step.step for step in seen] == [0, 1]
+
+
+def test_settings_and_single_keywords_are_the_same(model, slab):
+    settings = RelaxSettings(fmax=1e-6, optimizer="lbfgs", fix="layers:2")
+    (one,) = relax(slab, model, steps=3, settings=settings)
+    (other,) = relax(slab, model, steps=3, fmax=1e-6, optimizer="LBFGS", fix="layers:2")
+    assert one.energies == other.energies
+    (fire,) = relax(slab, model, steps=3, settings=settings, optimizer="FIRE")
+    assert fire.energies != one.energies
+    assert fire.energies == relax(slab, model, steps=3, fix="layers:2", fmax=1e-6)[0].energies
+
+
+def test_asked_to_stop_between_two_steps(model, cluster, tmp_path):
+    seen: list[RelaxStep] = []
+    options = {"figure": False, "fmax": 0.01, "on_progress": seen.append}
+    structures = {"a": cluster, "b": cluster}
+    with pytest.raises(RelaxInterrupted, match="while relaxing 'b'") as caught:
+        relax(structures, model, tmp_path, **options, should_stop=lambda: (seen[-1].name, seen[-1].step) == ("b", 3))
+    assert [result.name for result in caught.value.results] == ["a"]
+    assert len(read(tmp_path / "b" / "trajectory.traj", ":")) == 4
+    record = json.loads((tmp_path / "summary.json").read_text())
+    assert (record["status"], record["settings"]["fmax"], record["model"]["sha256"]) == ("stopped", 0.01, model.sha256)
+    assert {"torch", "ase", "python"} <= set(record["versions"])
+    results = relax(structures, model, tmp_path, **options, resume=True)
+    assert all(result.converged for result in results)
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "completed"
+
+
+def test_resume_takes_over_the_cell(model, tmp_path):
     crystal = bulk("Cu", a=3.4, cubic=True)
     (first,) = relax(crystal, model, figure=False, cell="frechet", output=tmp_path, steps=3)
-    (second,) = relax(crystal, model, figure=False, cell="frechet", output=tmp_path, steps=0, restart=True)
+    (second,) = relax(crystal, model, figure=False, cell="frechet", output=tmp_path, steps=3, resume=True)
     np.testing.assert_array_equal(second.atoms.cell.array, first.atoms.cell.array)
     assert second.energy == pytest.approx(first.energy, rel=1e-12)
 
 
-def test_restart_without_trajectory_starts_anew_and_without_restart_it_is_replaced(model, cluster, tmp_path):
-    (first,) = relax(cluster, model, figure=False, output=tmp_path, steps=2, restart=True)
+def test_resume_without_trajectory_starts_anew_and_without_resume_it_is_replaced(model, cluster, tmp_path):
+    (first,) = relax(cluster, model, figure=False, output=tmp_path, steps=2, resume=True)
     (second,) = relax(cluster, model, figure=False, output=tmp_path, steps=3)
     assert len(read(first.trajectory, ":")) == 4
     assert second.energies[:3] == pytest.approx(first.energies, rel=1e-12)
 
 
-def test_restart_refuses_another_or_a_damaged_trajectory(model, cluster, slab, tmp_path):
+def test_resume_refuses_another_or_a_damaged_trajectory(model, cluster, slab, tmp_path):
     relax(cluster, model, figure=False, output=tmp_path, steps=1)
     with pytest.raises(StructureError, match="holds another structure"):
-        relax(slab, model, output=tmp_path, restart=True)
+        relax(slab, model, output=tmp_path, resume=True)
     moved = cluster.copy()
     moved.positions[3, 0] += 0.01
     with pytest.raises(StructureError, match=r"holds another structure .*other positions.* atom 3"):
-        relax(moved, model, output=tmp_path, restart=True)
+        relax(moved, model, output=tmp_path, resume=True)
     moved.positions[3, 0] -= 0.0095  # rounding of a file
-    assert relax(moved, model, figure=False, output=tmp_path, steps=1, restart=True)[0].steps == 1
+    assert relax(moved, model, figure=False, output=tmp_path, steps=2, resume=True)[0].steps == 2
     boxed = cluster.copy()
     boxed.set_cell([9, 9, 9])
     with pytest.raises(StructureError, match=r"holds another structure .*another cell"):
-        relax(boxed, model, output=tmp_path, restart=True)
+        relax(boxed, model, output=tmp_path, resume=True)
     other = export_toy(tmp_path / "other.pt", species=(29,))
     with pytest.raises(StructureError, match=f"made by another model .*{model.sha256[:12]}"):
-        relax(cluster, other, output=tmp_path, restart=True)
+        relax(cluster, other, output=tmp_path, resume=True)
     (tmp_path / "structure" / "trajectory.traj").write_bytes(b"no trajectory")
-    with pytest.raises(StructureError, match="cannot restart"):
-        relax(cluster, model, figure=False, output=tmp_path, restart=True)
+    with pytest.raises(StructureError, match="cannot resume"):
+        relax(cluster, model, figure=False, output=tmp_path, resume=True)
     with pytest.raises(ValueError, match="output"):
-        relax(cluster, model, figure=False, restart=True)
+        relax(cluster, model, figure=False, resume=True)
 
 
 def test_interrupt_leaves_finished_results_and_an_intact_trajectory(model, cluster, tmp_path):
@@ -267,15 +320,16 @@ def test_interrupt_leaves_finished_results_and_an_intact_trajectory(model, clust
             raise KeyboardInterrupt
 
     with pytest.raises(RelaxInterrupted, match="structure-1") as caught:
-        relax([cluster] * 3, model, output=tmp_path, figure=False, fmax=0.05, callback=interrupt)
+        relax([cluster] * 3, model, output=tmp_path, figure=False, fmax=0.05, on_progress=interrupt)
     (finished,) = caught.value.results
     assert finished.converged
     assert len(read(tmp_path / "structure-1" / "trajectory.traj", ":")) == 4
     assert [path.name for path in (tmp_path / "structure-1").iterdir()] == ["trajectory.traj"]
     assert len(json.loads((tmp_path / "summary.json").read_text())["structures"]) == 1
-    results = relax([cluster] * 3, model, output=tmp_path, figure=False, fmax=0.05, restart=True)
-    assert results[0].steps == 0
-    assert results[1].steps > 0
+    results = relax([cluster] * 3, model, output=tmp_path, figure=False, fmax=0.05, resume=True)
+    assert (results[0].steps, results[0].first_step) == (finished.steps, finished.steps)
+    assert results[1].first_step == 3
+    assert results[1].steps > 3
     assert all(result.converged for result in results)
 
 
@@ -350,7 +404,7 @@ def test_names_with_dollar_signs_are_drawn(model, cluster, tmp_path):
 
 
 def test_collapsed_structures_are_not_trusted(model, cluster, caplog):
-    """A pair at 0.42 A whose force vanishes, here because both atoms are held, must not pass as converged."""
+    """A pair at 0.42 A whose force vanishes, here because both atoms are fixed, must not pass as converged."""
     collapsed = Atoms("CO", positions=[[0, 0, 0], [0, 0, 0.42]])
     good, bad = relax([cluster, collapsed], model, fmax=1e3, fix="index:0,1", steps=0)
     assert (good.converged, good.close_contacts) == (True, ())
@@ -392,20 +446,6 @@ def test_a_failure_is_recorded_and_the_others_go_on(model, cluster, tmp_path, mo
     assert rows["a"]["error"] == ""
 
 
-def test_failed_write_keeps_the_old_file(tmp_path):
-    path = tmp_path / "table.txt"
-    path.write_text("old")
-
-    def fail(temporary):
-        temporary.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_atomic(path, fail)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["table.txt"]
-    assert path.read_text() == "old"
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -416,7 +456,6 @@ def test_failed_write_keeps_the_old_file(tmp_path):
         ({"steps": 2.5}, "steps"),
         ({"steps": None}, "steps"),
         ({"optimizer": "Newton"}, "FIRE, BFGS, LBFGS"),
-        ({"optimizer": None}, "FIRE, BFGS, LBFGS"),
         ({"cell": ["unit"]}, "unit, exp, frechet"),
         ({"cell": "unit", "cell_mask": 3}, "six entries"),
         ({"cell": "unit", "pressure": "high"}, "pressure"),

@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 
 from md_drivers import RelaxResult, RelaxStep
 from md_drivers.ase.progress import StepReporter
-from md_drivers.cli import app, print_summary
+from md_drivers.ase.table import print_summary
+from md_drivers.cli import app
 from mlff.potential.artifact import LoadedModel
 
 
@@ -59,16 +60,20 @@ def test_converged(slab_file, model_path, tmp_path):
     assert "yes" in result.output
 
 
-def test_not_converged_then_restart(slab_file, model_path, tmp_path):
+def test_not_converged_then_resumed_by_the_former_option(slab_file, model_path, tmp_path):
     output = tmp_path / "out"
     arguments = (slab_file, "-m", model_path, "--fmax", 0.01, "--optimizer", "lbfgs", "--no-figure", "-o", output)
     result = run(*arguments, "--steps", 3)
     assert result.exit_code == 3
     assert "NO" in result.output
+    assert "error: 1 of 1 structures did not converge: slab (" in result.stderr
     result = run(*arguments, "--restart")
     assert result.exit_code == 0, result.output
-    steps = json.loads((output / "summary.json").read_text())["structures"][0]["steps"]
-    assert len(read(output / "slab" / "trajectory.traj", ":")) == 4 + steps
+    assert result.stderr.count("--restart is now --resume") == 1
+    assert "goes on after step 3; the memory of the optimizer starts anew" in result.stderr
+    record = json.loads((output / "summary.json").read_text())
+    assert len(read(output / "slab" / "trajectory.traj", ":")) == 1 + record["structures"][0]["steps"]
+    assert (record["settings"]["optimizer"], record["settings"]["fmax"]) == ("LBFGS", 0.01)
     assert not (output / "slab" / "relax.png").exists()
 
 
@@ -100,10 +105,10 @@ def test_cell_options(model_path, tmp_path):
         (["{folder}/missing.traj", "-m", "{model}"], "does not exist"),
         (["{folder}/empty.xyz", "-m", "{model}"], "is empty"),
         (["{slab}", "-m", "{model}", "--fix", "depth:3"], "cannot read selection 'depth:3'"),
-        (["{slab}", "-m", "{model}", "--optimizer", "Newton"], "optimizer must be one of"),
-        (["{slab}", "-m", "{model}", "--cell", "cubic"], "cell must be one of"),
+        (["{slab}", "-m", "{model}", "--optimizer", "Newton"], "'Newton' is not one of"),
+        (["{slab}", "-m", "{model}", "--cell", "cubic"], "'cubic' is not one of"),
         (["{slab}", "-m", "{model}", "--cell", "unit", "--cell-mask", "zx"], "'zx' is none of"),
-        (["{slab}", "-m", "{model}", "--dtype", "float16"], "float32 or float64, not in float16"),
+        (["{slab}", "-m", "{model}", "--dtype", "float16"], "'float16' is not one of"),
         (["{slab}", "-m", "{model}", "--device", "abacus"], "'abacus' is no device"),
         (["{slab}", "-m", "{model}", "--skin", "-1"], "skin"),
         (["{slab}", "-m", "{model}", "--fmax", "0"], "fmax"),
@@ -119,7 +124,7 @@ def test_usage_errors(slab_file, model_path, tmp_path, arguments, message):
     output = tmp_path / "out"
     result = run(*(argument.format(**places) for argument in arguments), "-o", output)
     assert result.exit_code == 2
-    assert message in re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
+    assert message in " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╰─╮╯]", "", result.stderr).split())
     assert not output.exists()
 
 
@@ -210,7 +215,8 @@ def test_interrupt(slab_file, model_path, tmp_path, monkeypatch):
     monkeypatch.setattr("md_drivers.ase.progress.StepReporter", Interrupting)
     result = run(slab_file, "-m", model_path, "--fmax", 1e-4, "-o", tmp_path / "out")
     assert result.exit_code == 130
-    assert "interrupted while relaxing 'slab'" in result.stderr
+    assert "stopped while relaxing 'slab'" in result.stderr
+    assert "continue with: the same command and --resume" in result.stderr
     assert len(read(tmp_path / "out" / "slab" / "trajectory.traj", ":")) == 3
 
 
@@ -218,7 +224,7 @@ def test_help_shows_examples_and_exit_status():
     result = run("--help")
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    for expected in ("Examples", "--fix layers:2", "Exit status", "did not converge", "--restart"):
+    for expected in ("Examples", "--fix layers:2", "Exit status", "did not converge", "--resume"):
         assert expected in text
     assert CliRunner().invoke(app, ["--help"]).exit_code == 0
 
@@ -238,9 +244,9 @@ def test_installed_script_survives_ctrl_c(slab_file, model_path, tmp_path):
                 break
         _, error = process.communicate(timeout=600)
     assert process.returncode == 130, error
-    assert "--restart" in error
+    assert "--resume" in error
     frames = len(read(output / "slab" / "trajectory.traj", ":"))
     assert frames >= 4
-    finished = subprocess.run([*command, "--restart"], capture_output=True, text=True, timeout=600, check=False)
+    finished = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=600, check=False)
     assert finished.returncode == 0, finished.stderr
     assert read(output / "slab" / "relaxed.extxyz").info["converged"]

@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 from support.toy_jump import toy_jump
 from typer.testing import CliRunner
 
-import md_drivers.jumps.driver as driver
+import md_drivers.jumps.course as course
 import mlff
 from md_drivers.jumps.cli import app
+from mlff.equijump.artifact import LoadedJump
 from mlff.training.state import load_weights, save_weights
 
 
@@ -39,8 +40,8 @@ def test_rollout_and_resume(dipeptide, jump_path, tmp_path):
     base = ["rollout", dipeptide, "--model", jump_path, "--lag", 10, "--replicas", 2, "--device", "cpu", "-o", out]
     result = run(*base, "--steps", 3)
     assert result.exit_code == 0, result.output
-    assert "6 frames of 10 ps" in result.stderr
-    assert "% valid" in result.stderr
+    assert "6 frames of 10 ps" in result.stdout
+    assert "% valid" in result.stdout
     result = run(*base, "--steps", 5)
     assert result.exit_code == 2
     assert "exists already" in result.stderr
@@ -77,7 +78,7 @@ def test_memory_that_runs_out_is_one_message(dipeptide, jump_path, tmp_path, mon
     def no_memory(*arguments, **options):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr(mlff.artifacts.LoadedJump, "jump", no_memory)
+    monkeypatch.setattr(LoadedJump, "jump", no_memory)
     options = ["--lag", 10, "--steps", 4, "--replicas", 8, "-o", tmp_path / "out"]
     result = run("rollout", dipeptide, "-m", jump_path, *options)
     assert result.exit_code == 1
@@ -95,19 +96,19 @@ def test_an_explosion_is_a_failure(dipeptide, stray_path, tmp_path):
 def test_signals_stop_between_jumps(dipeptide, jump_path, tmp_path, monkeypatch, number, status):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals come to the main thread")
-    jump_once = driver._Course._jump
+    jump_once = course.Course._jump
 
-    def interrupted(course):
-        jump_once(course)
-        if course.state.step == 2:
+    def interrupted(self):
+        jump_once(self)
+        if self.state.step == 2:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(driver._Course, "_jump", interrupted)
+    monkeypatch.setattr(course.Course, "_jump", interrupted)
     out = tmp_path / "out"
     base = ["rollout", dipeptide, "-m", jump_path, "--lag", 10, "--steps", 4, "-o", out]
     result = run(*base)
     assert result.exit_code == status
-    assert "stopped after 2 of 4 jumps; continue with --resume" in result.stderr
+    assert "stopped after 2 of 4 jumps; continue with: the same command and --resume" in result.stderr
     assert run(*base, "--resume").exit_code == 0
     assert json.loads((out / "rollout.json").read_text())["frames"] == 4
 

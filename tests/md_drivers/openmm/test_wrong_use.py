@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +17,6 @@ from support.toy_potential import export_toy
 
 import md_drivers.openmm.probe
 from md_drivers import StructureError, openmm_force
-from mlff.equijump.artifact import LoadedJump
 
 
 @pytest.fixture
@@ -86,13 +84,6 @@ def test_the_topology_of_another_system(toy, dipeptide, dipeptide_atoms, impleme
     positions = np.vstack([dipeptide_atoms.positions, [[9.0] * 3]])
     with pytest.raises(openmm.OpenMMException, match=r"made for 22 atoms, .* 23 particles|number of particles differs"):
         evaluate(context_of(system, positions))
-
-
-def test_jump_models(toy, dipeptide) -> None:
-    jump = object.__new__(LoadedJump)
-    jump.path = Path("jump.pt")
-    with pytest.raises(ValueError, match=r"a force needs a potential, and jump\.pt is of kind 'jump'"):
-        openmm_force(jump, dipeptide.topology)
 
 
 def test_missing_files_and_names(dipeptide, tmp_path) -> None:

@@ -17,7 +17,8 @@ from md_drivers import MLFFCalculator, SimulationFailed
 from md_drivers.openmm.simulation.figures import dihedrals, read_table
 from md_drivers.openmm.simulation.structure import Bonds, backbone, read_structure
 from md_drivers.openmm.simulation.trajectory import read_positions
-from mlff.artifacts import LoadedModel, file_sha256
+from mlff.artifacts import file_sha256
+from mlff.potential.artifact import LoadedModel
 
 FILES = ["checkpoint.zip", "ramachandran.png", "simulation.json", "simulation.png", "state.csv", "topology.pdb"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from ase.build import molecule
 from support.pdb_files import write_pdb
 
 from md_drivers import SimulationSettings, StructureError, simulate
-from mlff.equijump.artifact import LoadedJump
 
 
 @pytest.mark.parametrize(
@@ -117,10 +115,6 @@ def test_unusable_files(dynamics, dipeptide_file, tmp_path):
 def test_unusable_models(dipeptide_file, toy, tmp_path):
     with pytest.raises(FileNotFoundError, match="no pretrained model or file is called 'peptide-x'"):
         simulate(dipeptide_file, "peptide-x", tmp_path / "out", steps=1)
-    jump = object.__new__(LoadedJump)
-    jump.path = Path("jump.pt")
-    with pytest.raises(ValueError, match=r"a simulation needs a potential, and jump\.pt is of kind 'jump'"):
-        simulate(dipeptide_file, jump, tmp_path / "out", steps=1)
     salt = write_pdb(tmp_path / "salt.pdb", Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.5]]))
     with pytest.raises(StructureError, match="species not known to model 'toy': Na, first atom 0"):
         simulate(salt, toy, tmp_path / "out", steps=1)

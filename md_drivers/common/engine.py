@@ -1,7 +1,8 @@
-"""The engine itself: whether OpenMM is there, and the units at its border."""
+"""Packages that not everybody has, and the units at the border of OpenMM."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
 from ase import units
@@ -31,3 +32,15 @@ def import_openmm() -> ModuleType:
         version = getattr(openmm, "__version__", "unknown")
         raise ImportError(f"OpenMM 8.6 or newer is needed, this is {version}; {_INSTALL}")
     return openmm
+
+
+def import_mdtraj(what: str = "", module: str = "mdtraj") -> ModuleType:
+    """The module ``mdtraj``, or one of its parts; ``what`` says what needs it.
+
+    Raises:
+        ImportError: MDTraj is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(f"MDTraj is needed{what} ({error}); pip install 'mlff-equijump[equijump]'") from error

@@ -1,0 +1,116 @@
+"""The relaxation of one structure, from its first step to its last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.filters import ExpCellFilter, FrechetCellFilter, UnitCellFilter
+from ase.optimize import BFGS, FIRE, LBFGS
+from ase.optimize.optimize import Optimizer
+
+from md_drivers.ase.calculator import MLFFCalculator
+from md_drivers.ase.contacts import close_contacts, contacts_text
+from md_drivers.ase.jobs import Job
+from md_drivers.ase.results import RelaxResult, RelaxStep, StepCallback
+from md_drivers.ase.settings import RelaxSettings
+from md_drivers.ase.trajectory import append_frame
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"FIRE": FIRE, "BFGS": BFGS, "LBFGS": LBFGS}
+CELL_FILTERS: dict[str, Callable[..., UnitCellFilter]] = {
+    "unit": UnitCellFilter,
+    "exp": ExpCellFilter,
+    "frechet": FrechetCellFilter,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """Asked to stop between two steps; the trajectory is complete."""
+
+
+def run_job(
+    job: Job,
+    index: int,
+    calculator: MLFFCalculator,
+    settings: RelaxSettings,
+    steps: int,
+    on_progress: StepCallback,
+    should_stop: Callable[[], bool],
+) -> RelaxResult:
+    """Relax a structure; arguments as of :func:`md_drivers.relax`, ``index`` is its place in the call.
+
+    Raises:
+        Stopped: ``should_stop`` said so before the last step.
+        CalculationError, StructureError: of the calculator.
+    """
+    atoms = job.start.copy()
+    atoms.calc = calculator
+    target = _filtered(atoms, settings)
+    course: list[RelaxStep] = []
+    begin, rebuilds = perf_counter(), calculator.neighbor_statistics.rebuilds
+    first, reached = job.first_step or 0, False
+    with OPTIMIZERS[settings.optimizer.upper()](target, logfile=None) as engine:
+        for reached in engine.irun(fmax=settings.fmax, steps=steps - first):
+            # The filter's forces are what the optimizer compares with fmax; its energy has the PV term in it.
+            fmax = float(np.linalg.norm(target.get_forces(), axis=1).max())
+            energy = float(atoms.get_potential_energy())
+            enthalpy = energy + settings.pressure * atoms.get_volume() if settings.pressure != 0.0 else None
+            if job.trajectory is not None and (job.first_step is None or engine.nsteps > 0):
+                append_frame(job.trajectory, atoms, new=engine.nsteps == 0)
+            course.append(RelaxStep(job.name, index, first + engine.nsteps, energy, fmax, atoms, enthalpy))
+            on_progress(course[-1])
+            if not reached and course[-1].step < steps and should_stop():
+                raise Stopped
+    contacts, final = _final(job.name, atoms, calculator)
+    return RelaxResult(
+        name=job.name,
+        converged=bool(reached) and not contacts,
+        steps=course[-1].step,
+        energy=course[-1].energy,
+        fmax=course[-1].fmax,
+        atoms=final,
+        initial=job.initial,
+        energies=tuple(step.energy for step in course),
+        fmaxes=tuple(step.fmax for step in course),
+        seconds=perf_counter() - begin,
+        neighbor_rebuilds=calculator.neighbor_statistics.rebuilds - rebuilds,
+        close_contacts=contacts,
+        enthalpies=tuple(step.enthalpy for step in course if step.enthalpy is not None),
+        trajectory=job.trajectory,
+        first_step=first,
+        initial_energy=job.initial_energy,
+    )
+
+
+def _final(name: str, atoms: Atoms, calculator: MLFFCalculator) -> tuple[tuple[str, ...], Atoms]:
+    """Close contacts, and the atoms with the stored results in place of the calculator."""
+    kept = dict(calculator.results)
+    atoms.calc = None
+    final = atoms.copy()
+    final.calc = SinglePointCalculator(final, **kept)
+    contacts = close_contacts(final)
+    if contacts:
+        _log.warning(
+            "structure %r ended with atoms too close for any bond, the result is not trustworthy: %s",
+            name,
+            contacts_text(contacts),
+        )
+    return contacts, final
+
+
+def _filtered(atoms: Atoms, settings: RelaxSettings) -> Any:  # ASE's annotations do not know that filters act as atoms
+    if settings.cell is None:
+        return atoms
+    return CELL_FILTERS[settings.cell](
+        atoms,
+        mask=None if settings.cell_mask is None else [bool(entry) for entry in settings.cell_mask],
+        hydrostatic_strain=settings.hydrostatic,
+        scalar_pressure=settings.pressure,
+    )

@@ -1,0 +1,27 @@
+"""Options that all commands have, in the order of their help: model, output, ..., resume, device, dtype, threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+RESUME = "the same command and --resume"
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Name of a pretrained model, or an exported file.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from what is in the output folder.")]
+Device = Annotated[
+    str | None, typer.Option(help="Of the model: cpu, cuda, cuda:1, ...; default a GPU if there is one.")
+]
+Dtype = Annotated[Literal["float32", "float64"] | None, typer.Option(help="Of the model; default as exported.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many threads."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

@@ -1,0 +1,51 @@
+"""What a simulation reports, on its way and in the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from md_drivers.openmm.simulation.observables import Sample
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a simulation is.
+
+    Attributes:
+        step, steps: done, and in all.
+        speed: since the start or the resumption, ns/day.
+        sample: what was just written, ``None`` between frames.
+    """
+
+    step: int
+    steps: int
+    speed: float
+    sample: Sample | None
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """Outcome of a simulation.
+
+    Attributes:
+        folder: with the files.
+        steps: since the start, those before a resumption included.
+        time: ps.
+        stopped: it was asked to stop before the last step.
+        temperature: mean over the frames, K; ``None`` without frames.
+        speed: ns/day.
+        broken_bonds: bonds of the topology that were found broken in a frame, with the step of the first such frame.
+        exact: random numbers went on as without interruption.
+    """
+
+    folder: Path
+    steps: int
+    time: float
+    stopped: bool
+    temperature: float | None
+    speed: float
+    broken_bonds: dict[str, int] = field(default_factory=dict)
+    exact: bool = True
