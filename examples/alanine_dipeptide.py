@@ -1,4 +1,4 @@
-"""Alanine dipeptide in vacuum, all 22 atoms moved by a model: Langevin dynamics at 300 K.
+"""Alanine dipeptide in vacuum, all 22 atoms driven by a model: Langevin dynamics at 300 K.
 
     python examples/alanine_dipeptide.py
     python examples/alanine_dipeptide.py --steps 2000000 -o ala2    # 1 ns, enough for a Ramachandran plot
@@ -21,7 +21,7 @@ STRUCTURE = Path(__file__).with_name("alanine_dipeptide.pdb")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Langevin dynamics of alanine dipeptide in vacuum.")
-    parser.add_argument("--model", default="peptides", help="shipped model or exported file")
+    parser.add_argument("--model", default="peptides", help="pretrained model or exported file")
     parser.add_argument("--steps", type=int, default=4000, help="of 0.5 fs")
     parser.add_argument("--temperature", type=float, default=300.0, help="K")
     parser.add_argument("-o", "--output", type=Path, default=Path("alanine_dipeptide"))

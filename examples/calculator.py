@@ -1,4 +1,4 @@
-"""The calculator in ten lines: CO2 above Ni(100) with a shipped model."""
+"""The calculator in ten lines: CO2 above Ni(100) with a pretrained model."""
 
 from ase.build import add_adsorbate, fcc100, molecule
 

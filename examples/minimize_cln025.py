@@ -33,7 +33,7 @@ def report(context: openmm.Context, when: str) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Minimise CLN025 with a model.")
-    parser.add_argument("--model", default="peptides", help="shipped model or exported file")
+    parser.add_argument("--model", default="peptides", help="pretrained model or exported file")
     parser.add_argument("--iterations", type=int, default=50, help="at most; 0: no limit")
     parser.add_argument("--tolerance", type=float, default=10.0, help="root mean square force, kJ/mol/nm")
     parser.add_argument("-o", "--output", type=Path, default=Path("cln025_minimized.pdb"))

@@ -1,4 +1,4 @@
-"""A peptide moved by a model in classical water: mechanical embedding with openmm-ml.
+"""A peptide driven by a model in classical water: mechanical embedding with openmm-ml.
 
     python examples/peptide_in_water.py
     python examples/peptide_in_water.py --steps 200000 --padding 15 -o solvated    # 100 ps, a box for production
@@ -29,9 +29,9 @@ def fastest_platform() -> tuple[openmm.Platform, dict[str, str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A peptide moved by a model in TIP3P water.")
+    parser = argparse.ArgumentParser(description="A peptide driven by a model in TIP3P water.")
     parser.add_argument("structure", nargs="?", type=Path, default=STRUCTURE, help="PDB file with hydrogens")
-    parser.add_argument("--model", default="peptides", help="shipped model or exported file")
+    parser.add_argument("--model", default="peptides", help="pretrained model or exported file")
     parser.add_argument("--padding", type=float, default=10.0, help="water around the peptide, A")
     parser.add_argument("--steps", type=int, default=200, help="of 0.5 fs")
     parser.add_argument("-o", "--output", type=Path, default=Path("peptide_in_water"))

@@ -1,4 +1,4 @@
-"""Relax a rattled adsorbate on a metal slab with a shipped model.
+"""Relax a rattled adsorbate on a metal slab with a pretrained model.
 
     python examples/relax_adsorbate.py formate-cu110
     python examples/relax_adsorbate.py co2-ni100 --output co2
@@ -19,7 +19,8 @@ from ase.build import fcc100, fcc110
 from ase.constraints import FixAtoms
 
 from md_drivers import relax
-from md_drivers.cli import EXIT_NOT_CONVERGED, print_summary
+from md_drivers.ase.table import print_summary
+from mlff.support.console import NOT_CONVERGED
 
 
 def formate_on_cu110(seed: int = 0) -> Atoms:
@@ -45,7 +46,7 @@ SYSTEMS: dict[str, Callable[[], Atoms]] = {"formate-cu110": formate_on_cu110, "c
 
 
 def _adsorb(slab: Atoms, molecule: Atoms, site: list[float], height: float, seed: int) -> Atoms:
-    """Put ``molecule`` on ``site`` of ``slab``, hold its two lowest layers, rattle the rest by 0.07 A."""
+    """Put ``molecule`` on ``site`` of ``slab``, fix its two lowest layers, rattle the rest by 0.07 A."""
     slab.info.clear()
     slab.cell[2] = [0.0, 0.0, height]
     slab.pbc = True
@@ -58,9 +59,9 @@ def _adsorb(slab: Atoms, molecule: Atoms, site: list[float], height: float, seed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Relax a rattled adsorbate on a metal slab with a shipped model.")
+    parser = argparse.ArgumentParser(description="Relax a rattled adsorbate on a metal slab with a pretrained model.")
     parser.add_argument("system", choices=list(SYSTEMS), nargs="?", default="formate-cu110")
-    parser.add_argument("--model", help="exported file to use in place of the shipped model of the same name")
+    parser.add_argument("--model", help="exported file to use in place of the pretrained model of the same name")
     parser.add_argument("-o", "--output", type=Path, default=Path("relaxed"))
     parser.add_argument("--fmax", type=float, default=0.05, help="eV/A")
     parser.add_argument("--steps", type=int, default=300)
@@ -76,7 +77,7 @@ def main() -> None:
     )
     print_summary(results)
     if not all(result.converged for result in results):
-        raise SystemExit(EXIT_NOT_CONVERGED)
+        raise SystemExit(NOT_CONVERGED)
 
 
 if __name__ == "__main__":

@@ -54,17 +54,17 @@ def write_structure(path: Path, result: RelaxResult) -> None:
     if dropped:
         _log.info("structure %r: %s cannot store %s", result.name, path.name, ", ".join(map(repr, sorted(dropped))))
     atoms.info.update(converged=result.converged, fmax=result.fmax, steps=result.steps)
-    others = [held for held in atoms.constraints if not isinstance(held, (FixAtoms, FixCartesian))]
+    others = [one for one in atoms.constraints if not isinstance(one, (FixAtoms, FixCartesian))]
     complete = path.with_suffix(".traj")
     complete.unlink(missing_ok=True)  # of an earlier run
     if others:
-        names = ", ".join(sorted({type(held).__name__ for held in others}))
+        names = ", ".join(sorted({type(one).__name__ for one in others}))
         with files.replacing(complete) as temporary:
             ase.io.write(temporary, result.atoms, format="traj")
         _log.warning(
             "structure %r: %s cannot store constraints %s, %s has them", result.name, path.name, names, complete.name
         )
-        atoms.set_constraint([held for held in atoms.constraints if held not in others])
+        atoms.set_constraint([one for one in atoms.constraints if one not in others])
     atoms.calc = result.atoms.calc
     with files.replacing(path) as temporary:
         ase.io.write(temporary, atoms, format="extxyz")

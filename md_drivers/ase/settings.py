@@ -31,7 +31,7 @@ class RelaxSettings:
         cell_mask: six bools, which strain components xx yy zz yz xz xy may change; default all.
         hydrostatic: change only the volume of the cell.
         pressure: external pressure in eV/A^3 for a cell relaxation.
-        fix: atoms to fix besides those fixed already: a selection such as ``"layers:2"`` or ``"symbol:Cu & z<5"`` (see
+        fix: further atoms to fix: a selection such as ``"layers:2"`` or ``"symbol:Cu & z<5"`` (see
             ``md_drivers.ase.selection``), several of them, atom numbers, or a mask.
         dtype: of the model, as in ``MLFFCalculator``.
         skin: of the neighbour list in A, as in ``MLFFCalculator``.

@@ -25,7 +25,7 @@ class RunRecord:
         noun: what runs, for messages.
         settings: what makes the run what it is; dtype and SHA-256 of the model are added.
         model: that is used.
-        packages: whose versions count, besides those of all drivers.
+        packages: whose versions count, on top of those of all drivers.
         free: settings that may change when the run is resumed.
     """
 

@@ -27,8 +27,8 @@ def rollout(
     steps: int,
     settings: RolloutSettings,
     device: str | torch.device | None = None,
-    strict: bool = False,
     resume: bool = False,
+    strict: bool = False,
     on_progress: Callable[[RolloutProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> RolloutResult:
@@ -48,9 +48,9 @@ def rollout(
         steps: jumps since the start, those before a resumption included.
         settings: lag, replicas and all else that defines the rollout.
         device: of the model; ``None`` takes a GPU if there is one.
-        strict: refuse residues that the model was not trained on, instead of a warning.
         resume: go on from the state in ``output``; exactly on a CPU, to rounding errors on a GPU or with another
             ``batch_size``, which may change.
+        strict: refuse residues that the model was not trained on, instead of a warning.
         on_progress: called after each jump.
         should_stop: asked between jumps; when true, the state is saved and the rollout ends.
 

@@ -72,7 +72,7 @@ class OpenMMJumper:
 
     Raises:
         ImportError: OpenMM or MDTraj is not installed.
-        StructureError: a periodic system or one with solvent, particles beside the atoms, an unknown residue, missing
+        StructureError: a periodic system or one with solvent, particles that are no atoms, an unknown residue, missing
             atoms, a broken chain, no hydrogens.
         ValueError: a lag that the model was not trained for, a model of another kind, a number without meaning, or no
             temperature.

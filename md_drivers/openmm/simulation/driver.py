@@ -23,8 +23,8 @@ def simulate(
     steps: int,
     settings: SimulationSettings | None = None,
     device: str | torch.device | None = None,
-    platform: str | None = None,
     resume: bool = False,
+    platform: str | None = None,
     checkpoint_interval: int = 5000,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -43,9 +43,9 @@ def simulate(
         steps: since the start, those before a resumption included.
         settings: ensemble, temperature and all else that defines the simulation.
         device: of the model; ``None`` takes a GPU if there is one.
-        platform: of OpenMM; ``None``: Reference where all forces are the model's, else the fastest.
         resume: go on from the checkpoint in ``output``: as without interruption on the same platform and version of
             OpenMM (to the last bit on Reference), with new random numbers elsewhere and for the barostat of ``npt``.
+        platform: of OpenMM; ``None``: Reference where all forces are the model's, else the fastest.
         checkpoint_interval: steps between checkpoints.
         on_progress: called about every half second and after each frame.
         should_stop: asked between steps; when true, the simulation stops with a checkpoint.

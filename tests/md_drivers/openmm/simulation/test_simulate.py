@@ -217,6 +217,24 @@ def test_a_failing_model_leaves_the_files(dynamics, tmp_path, monkeypatch):
     assert (folder / "state.csv").read_text() == (dynamics("whole").folder / "state.csv").read_text()
 
 
+def test_an_interrupt_during_a_force_is_no_failure(dynamics, monkeypatch):
+    """As by a second Ctrl-C: OpenMM passes on the message alone."""
+    evaluate, calls = LoadedModel.evaluate, []
+
+    def interrupted(self, graph, *, forces=True, stress=False):
+        calls.append(1)
+        if len(calls) == 30:
+            raise KeyboardInterrupt
+        return evaluate(self, graph, forces=forces, stress=stress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LoadedModel, "evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            dynamics(checkpoint_interval=20)
+    resumed = dynamics(resume=True, checkpoint_interval=20)
+    assert (resumed.steps, resumed.exact) == (40, True)
+
+
 def test_an_explosion_is_noticed(dynamics, tmp_path):
     with pytest.raises(SimulationFailed, match=r"exploded before step \d+ .*take a smaller time step|not finite"):
         dynamics(time_step=20.0, report_interval=2, steps=100)
