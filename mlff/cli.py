@@ -37,9 +37,11 @@ def train(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder; overrides `output`.")] = None,
     overrides: _Overrides = None,
 ) -> None:
-    """Train a potential; writes weights, metrics, states to continue from and a report into one folder.
+    """Train a model; writes weights, metrics, states to continue from and a report into one folder.
 
-    `init_from` takes a run folder, a weights file, an exported model or the name of a shipped one.
+    `kind` in the configuration says what is trained: `potential` (default) or `jump`.
+
+    `init_from` takes a run folder, a weights file, an exported model or the name of a pretrained one.
 
     Exit status: 0 done, 1 failed, 2 wrong configuration or data or a file that cannot be written, 130 stopped by
     Ctrl-C, 143 terminated (both can be resumed).
@@ -56,12 +58,12 @@ def train(
     """
     from mlff.commands.train import run_train
 
-    raise typer.Exit(run_train(config, resume, output, overrides or []))
+    run_train(config, resume, output, overrides or [])
 
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Exported model (file or shipped name), run folder or weights file.")],
+    model: Annotated[str, typer.Argument(help="Exported model (file or pretrained name), run folder or weights file.")],
     files: Annotated[list[Path], typer.Argument(help="Labelled structures: extxyz, traj, db, npz.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for figures and tables.")],
     energy_key: Annotated[str, typer.Option(help="Name of the energy in the files.")] = "energy",
@@ -95,12 +97,22 @@ def evaluate(
 
         mlff evaluate model.pt data.extxyz --indices split.json:test -o evaluation
     """
-    from mlff.commands.evaluate import EvaluateOptions, run_evaluate
+    from mlff.commands.evaluate import run_evaluate
 
-    options = EvaluateOptions(
-        energy_key, forces_key, stress_key, energy_unit, batch_size, device, threads, indices, fixed_atoms
+    run_evaluate(
+        model,
+        files,
+        output,
+        threads,
+        energy_key=energy_key,
+        forces_key=forces_key,
+        stress_key=stress_key,
+        energy_unit=energy_unit,
+        batch_size=batch_size,
+        device=device,
+        indices=indices,
+        fixed_atoms=fixed_atoms,
     )
-    raise typer.Exit(run_evaluate(model, files, output, options))
 
 
 @app.command()
@@ -147,7 +159,7 @@ def publish(
     """
     from mlff.commands.publish import run_publish
 
-    raise typer.Exit(run_publish(run, output, notes, name, frames))
+    run_publish(run, output, notes, name, frames)
 
 
 @app.command()

@@ -55,7 +55,7 @@ def rollout_command(
     from md_drivers.jumps.errors import OutOfMemory
     from md_drivers.jumps.progress import RolloutReporter
     from md_drivers.jumps.settings import RolloutSettings
-    from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
+    from mlff.support.console import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
     from mlff.support.signals import StopRequest
 
     set_up_logging()

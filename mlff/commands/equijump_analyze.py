@@ -65,7 +65,7 @@ def analyze(
     """
     from pydantic import ValidationError
 
-    from mlff.commands.common import WRONG_INPUT, report_error
+    from mlff.support.console import WRONG_INPUT, report_error
 
     try:
         _require_packages()
@@ -102,7 +102,7 @@ def _run(
     settings: AnalysisSettings,
 ) -> int:
     from mlff.analysis import AnalysisError, analyse, read_reference, read_trajectories, write_report
-    from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error
+    from mlff.support.console import FAILED, WRONG_INPUT, error_console, report_error
 
     try:
         with _progress() as on_step:
@@ -151,7 +151,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar over the parts of the analysis; nothing where standard error is no terminal."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from mlff.commands.common import error_console
+    from mlff.support.console import error_console
 
     if not error_console.is_terminal:
         yield lambda *_: None

@@ -71,10 +71,10 @@ def _run(
     workers: int,
     seconds: float,
 ) -> int:
-    from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
     from mlff.proteins.errors import StructureError
     from mlff.sampling.peptides import GenerationStopped, PeptideError
     from mlff.sampling.trajectories import DataError, generate
+    from mlff.support.console import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
     from mlff.support.signals import StopRequest
     from mlff.training.environment import git_commit
 
@@ -151,7 +151,7 @@ def _progress() -> Iterator[Callable[[float, float], None]]:
     """A bar over the nanoseconds; a line every ten minutes where standard error is no terminal."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from mlff.commands.common import error_console
+    from mlff.support.console import error_console
 
     begin: list[tuple[float, float]] = []
 

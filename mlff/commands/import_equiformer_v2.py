@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 
 from mlff.artifacts import ArtifactError, export, file_sha256
-from mlff.commands.common import WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.commands.imported_card import imported_card
 from mlff.imports.equiformer_v2.building import build
 from mlff.imports.equiformer_v2.checkpoint import PublicCheckpoint, read_checkpoint
 from mlff.potential import Potential
-from mlff.training.folder import RunFolder
-from mlff.training.state import save_weights
+from mlff.support.console import WRONG_INPUT, error_console, report_error, set_up_logging
+from mlff.training.checkpointing import save_weights
+from mlff.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 

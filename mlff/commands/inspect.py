@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mlff.artifacts import ArtifactError, load_any
-from mlff.commands.common import FAILED, WRONG_INPUT, report_error, set_up_logging
 from mlff.graph import describe_neighbors
+from mlff.support.console import FAILED, WRONG_INPUT, report_error, set_up_logging
 
 
 def run_inspect(name: str, as_json: bool) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.sampling.peptides import (
     GenerationStopped,
     PeptideDataConfig,
@@ -19,6 +18,7 @@ from mlff.sampling.peptides import (
     quick_config,
 )
 from mlff.sampling.peptides.generate import Progress as OnProgress
+from mlff.support.console import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.support.signals import StopRequest
 from mlff.training.environment import git_commit
 

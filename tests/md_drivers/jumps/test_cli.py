@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import md_drivers.jumps.driver as driver
 import mlff
 from md_drivers.jumps.cli import app
-from mlff.training.state import load_weights, save_weights
+from mlff.training.checkpointing import load_weights, save_weights
 
 
 def run(*arguments: object):
