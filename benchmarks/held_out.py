@@ -32,7 +32,7 @@ from md_drivers.jumps import RolloutSettings, rollout
 from mlff.analysis import AnalysisSettings, Ensemble, analyse, read_reference, read_trajectories, write_report
 from mlff.equijump.artifact import LoadedJump
 from mlff.support.versions import installed_versions
-from mlff.training.report import save_figure
+from mlff.training.plots import save_figure
 from mlff.trajectories import read_record
 
 RESULT, PLOT = "held_out.json", "held_out.png"

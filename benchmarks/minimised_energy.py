@@ -34,7 +34,7 @@ from mlff.analysis.ensemble import in_order_of
 from mlff.sampling.building import Solvent, force_field
 from mlff.sampling.trajectories import GenerationConfig
 from mlff.support.versions import installed_versions
-from mlff.training.report import save_figure
+from mlff.training.plots import save_figure
 
 Array = NDArray[np.float64]
 

@@ -7,18 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlff.support.console import command
+from mlff.support.console import command, new_app
+from mlff.support.files import check_exists
 
-app = typer.Typer(
-    name="mlff",
-    help="Train, evaluate, export, import and inspect machine-learned potentials.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-
-data_app = typer.Typer(help="Make training data with open tools.", no_args_is_help=True, rich_markup_mode="markdown")
+app = new_app("Train, evaluate, export, import and inspect equivariant models of atoms.", name="mlff")
+data_app = new_app("Make training data with open tools.")
 app.add_typer(data_app, name="data")
 
 _Overrides = Annotated[
@@ -39,9 +32,11 @@ def train(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder; overrides `output`.")] = None,
     overrides: _Overrides = None,
 ) -> None:
-    """Train a potential; writes weights, metrics, states to continue from and a report into one folder.
+    """Train a model; writes weights, metrics, states to continue from and a report into one folder.
 
-    `init_from` takes a run folder, a weights file, an exported model or the name of a shipped one.
+    `kind` in the configuration says what is trained: `potential` (default) or `jump`.
+
+    `init_from` takes a run folder, a weights file, an exported model or the name of a pretrained one.
 
     Exit status: 0 done, 1 failed, 2 wrong configuration or data or a file that cannot be written, 130 stopped by
     Ctrl-C, 143 terminated (both can be resumed).
@@ -58,12 +53,12 @@ def train(
     """
     from mlff.commands.train import run_train
 
-    raise typer.Exit(run_train(config, resume, output, overrides or []))
+    run_train(config, resume, output, overrides or [])
 
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Exported model (file or shipped name), run folder or weights file.")],
+    model: Annotated[str, typer.Argument(help="Exported model (file or pretrained name), run folder or weights file.")],
     files: Annotated[list[Path], typer.Argument(help="Labelled structures: extxyz, traj, db, npz.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for figures and tables.")],
     energy_key: Annotated[str, typer.Option(help="Name of the energy in the files.")] = "energy",
@@ -97,12 +92,22 @@ def evaluate(
 
         mlff evaluate model.pt data.extxyz --indices split.json:test -o evaluation
     """
-    from mlff.commands.evaluate import EvaluateOptions, run_evaluate
+    from mlff.commands.evaluate import run_evaluate
 
-    options = EvaluateOptions(
-        energy_key, forces_key, stress_key, energy_unit, batch_size, device, threads, indices, fixed_atoms
+    run_evaluate(
+        model,
+        files,
+        output,
+        threads,
+        energy_key=energy_key,
+        forces_key=forces_key,
+        stress_key=stress_key,
+        energy_unit=energy_unit,
+        batch_size=batch_size,
+        device=device,
+        indices=indices,
+        fixed_atoms=fixed_atoms,
     )
-    raise typer.Exit(run_evaluate(model, files, output, options))
 
 
 @app.command()
@@ -121,9 +126,11 @@ def export(
 
         mlff export runs/first -o model.pt --licence MIT
     """
-    from mlff.commands.export import run_export
+    with command():
+        check_exists(source)
+        from mlff.commands.export import run_export
 
-    raise typer.Exit(run_export(source, output, description, licence, frames))
+        run_export(source, output, description, licence, frames)
 
 
 @app.command()
@@ -149,7 +156,7 @@ def publish(
     """
     from mlff.commands.publish import run_publish
 
-    raise typer.Exit(run_publish(run, output, notes, name, frames))
+    run_publish(run, output, notes, name, frames)
 
 
 @app.command()
@@ -173,9 +180,11 @@ def import_equiformer_v2(
 
         md-drivers relax slab.traj --model models/eqv2-31M --fix layers:2 -o relaxed
     """
-    from mlff.commands.import_equiformer_v2 import run_import
+    with command():
+        check_exists(checkpoint)
+        from mlff.commands.import_equiformer_v2 import run_import
 
-    raise typer.Exit(run_import(checkpoint, output, name, licence, force))
+        run_import(checkpoint, output, name, licence, force)
 
 
 @app.command()

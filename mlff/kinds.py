@@ -74,12 +74,17 @@ def find(name: str) -> Kind:
     Raises:
         ConfigError: there is none; the message lists those there are.
     """
-    if name not in _known:
+    if isinstance(name, str) and name not in _known:
         for entry in entry_points(group="mlff.kinds", name=name):
             register(entry.load())
-    if name not in _known:
-        raise ConfigError(f"kind: there is no kind {name!r} of model; known: {', '.join(sorted(_known))}")
+    if not isinstance(name, str) or name not in _known:
+        raise ConfigError(f"kind: there is no kind {name!r} of model; known: {', '.join(sorted(names()))}")
     return _known[name]
+
+
+def names() -> list[str]:
+    """Names of all kinds."""
+    return list(dict.fromkeys([*_known, *entry_points(group="mlff.kinds").names]))
 
 
 def _imported(path: str) -> Any:

@@ -20,13 +20,13 @@ import md_drivers.common.models
 import mlff
 from md_drivers.common.models import moved
 from mlff.artifacts.devices import find_device
+from mlff.equijump.training.lightning_module import jump_losses, with_input_noise
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import CorruptedGraph, DensConfig, DensPotential
+from mlff.potential.training.config import LossConfig
+from mlff.potential.training.objective import Objective
 from mlff.proteins import TensorCloud
 from mlff.proteins.residues import NUM_CHANNELS
-from mlff.training.config import LossConfig
-from mlff.training.jumps.module import jump_losses, with_input_noise
-from mlff.training.objective import Objective
 
 META = torch.device("meta")
 

@@ -17,11 +17,11 @@ from typer.main import get_command
 import md_drivers.cli
 import md_drivers.jumps.cli
 import mlff.cli
+from mlff.equijump.training import JumpTrainingConfig
 from mlff.sampling.peptides import load_config as load_peptides
 from mlff.sampling.trajectories import load_config as load_generation
 from mlff.training import load_config, train
 from mlff.training.config import read_config
-from mlff.training.jumps import JumpTrainingConfig
 from mlff.trajectories import read_record
 
 ROOT = Path(__file__).resolve().parents[1]

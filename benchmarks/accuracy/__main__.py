@@ -15,11 +15,12 @@ import typer
 
 from benchmarks.accuracy.recipe import Choice, check_data, configuration, load_recipe, names
 from benchmarks.accuracy.run import run
-from mlff.commands.common import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.commands.progress import training_progress
 from mlff.data import DataError
+from mlff.potential.training import TASK
+from mlff.support.console import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
+from mlff.support.files import write_json
 from mlff.training import ConfigError, StateError, TrainingError, TrainingInterrupted
-from mlff.training.report import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -78,7 +79,7 @@ def _run(name: str, choice: Choice, data: Path, output: Path | None, run_folder:
         config = configuration(recipe, choice, data, run_folder)
         check_data(recipe, config)
         output.parent.mkdir(parents=True, exist_ok=True)
-        with training_progress(error_console) as on_step:
+        with training_progress(error_console, TASK.describe) as on_step:
             result = run(recipe, choice, config, resume=resume, on_step=on_step)
         write_json(output, result.model_dump(mode="json"))
     except (ConfigError, DataError, StateError, OSError) as error:

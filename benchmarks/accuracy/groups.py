@@ -11,7 +11,6 @@ from typing import Any
 
 from benchmarks.accuracy.recipe import Choice, Recipe, configuration
 from benchmarks.accuracy.result import Result, ResultError
-from mlff.training.portable import portable_config
 
 # Fields of the configuration that do not make another experiment, or are part of the key of a group.
 _FREE = {"seed", "dens", "epochs", "max_minutes", "anneal_by", "validate_every", "save_every_minutes", "log_every"}
@@ -69,7 +68,7 @@ def former(group: Group, recipe: Recipe) -> bool:
     """Whether the runs were done with other settings than those that the recipe has now."""
     run = group.first
     now = configuration(recipe, Choice(molecule=run.molecule, dens=run.dens), Path(), Path())
-    return bool(_differences(portable_config(now), run.config))
+    return bool(_differences(now.portable(), run.config))
 
 
 def largest_budget(groups: Sequence[Group], recipe: Recipe, molecule: str | None = None) -> list[Group]:

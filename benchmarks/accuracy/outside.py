@@ -19,8 +19,8 @@ from rich.table import Table
 from benchmarks.accuracy.run import predictions
 from benchmarks.command_line import measure_and_show, new_parser
 from mlff.data import Frame, load_splits
+from mlff.potential.training.finished import read_finished_run
 from mlff.training import set_up_process
-from mlff.training.finished import read_finished_run
 
 _LONGEST_BOND = 1.8  # Å
 _WORST = 4

@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlff.potential import DensConfig
-from mlff.training import ConfigError, TrainingConfig
-from mlff.training.config import parse_config
+from mlff.potential.training import TrainingConfig
+from mlff.training import ConfigError
+from mlff.training.config import validate_config
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 
@@ -136,7 +137,7 @@ def configuration(recipe: Recipe, choice: Choice, data: Path, output: Path) -> T
     if choice.compile is not None:
         content["compile"] = choice.compile
     content |= {"seed": choice.seed, "threads": choice.threads, "output": str(output.resolve())}
-    return parse_config(content, source=recipe.name, base=(data / recipe.folder).resolve())
+    return validate_config(TrainingConfig, content, source=recipe.name, base=(data / recipe.folder).resolve())
 
 
 def check_data(recipe: Recipe, config: TrainingConfig) -> None:

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.recipe import Choice, Recipe
 from benchmarks.accuracy.result import Budget, Errors, Hardware, Result, Training
-from mlff.commands.common import load_trained
 from mlff.data import Frame, GraphDataset, load_splits
-from mlff.training import RunFolder, TrainingConfig, set_up_process, train
-from mlff.training.batches import graph_batches
+from mlff.potential.training import TrainingConfig, load_trained
+from mlff.potential.training.batches import graph_batches
+from mlff.potential.training.lightning_module import potential_predictor
+from mlff.potential.training.metrics import Predictions, predict
+from mlff.training import RunFolder, set_up_process, train
+from mlff.training.callbacks import OnStep
 from mlff.training.environment import git_commit
-from mlff.training.keeping import OnStep
-from mlff.training.metrics import Predictions, predict
-from mlff.training.module import potential_predictor
-from mlff.training.portable import portable_config
 
 
 def run(
@@ -67,7 +66,7 @@ def run(
         parts=report["parts"],
         tests=evaluate(recipe, choice, config, device),
         data={file["name"]: file["sha256"] for file in record["files"]["files"]},
-        config=portable_config(config),
+        config=config.portable(),
     )
 
 

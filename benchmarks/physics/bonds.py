@@ -30,7 +30,7 @@ from benchmarks.speed.timing import machine
 from md_drivers import MLFFCalculator
 from mlff.sampling.peptides.labels import METHOD, label
 from mlff.support.versions import installed_versions
-from mlff.training.report import save_figure
+from mlff.training.plots import save_figure
 
 Array = NDArray[np.float64]
 Forces = Callable[[Atoms], Array]

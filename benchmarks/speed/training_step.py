@@ -34,15 +34,18 @@ from benchmarks.speed.timing import alternate, machine, summary
 from mlff.data import BatchSampler, GraphDataset, collate, load_splits
 from mlff.data.cache import build_edges
 from mlff.potential import DensConfig, corrupt
-from mlff.training import TrainingConfig, set_up_process, train
+from mlff.potential.training import TrainingConfig
+from mlff.potential.training.compiled import CompiledObjective
+from mlff.potential.training.lightning_module import PotentialModule
+from mlff.potential.training.objective import Objective
+from mlff.potential.training.padding import BatchSize
+from mlff.potential.training.run import PotentialRun
+from mlff.potential.training.start import build_potential
+from mlff.training import set_up_process, train
 from mlff.training.averaging import averaged_copy
-from mlff.training.compiled import CompiledObjective
-from mlff.training.config import parse_config
-from mlff.training.objective import Objective
+from mlff.training.config import validate_config
+from mlff.training.metrics_table import MetricsTable, columns, read_metrics
 from mlff.training.optimizers import build_optimizer
-from mlff.training.padding import BatchSize
-from mlff.training.record import COLUMNS, MetricsTable, read_metrics
-from mlff.training.start import build_potential
 
 
 def frames(count: int, seed: int = 0) -> list[ase.Atoms]:
@@ -61,7 +64,8 @@ def frames(count: int, seed: int = 0) -> list[ase.Atoms]:
 def configuration(folder: Path, arguments: argparse.Namespace, compiled: bool) -> TrainingConfig:
     """A run of one pass over the frames."""
     recipe = load_recipe("rmd17").training
-    return parse_config(
+    return validate_config(
+        TrainingConfig,
         {
             "data": {"paths": [str(folder / "frames.extxyz")], "split": {"train": 0.9, "val": 0.05, "test": 0.05}},
             "model": {
@@ -76,7 +80,7 @@ def configuration(folder: Path, arguments: argparse.Namespace, compiled: bool) -
             "compile": compiled,
             "accelerator": "cpu",
             "output": str(folder / ("compiled" if compiled else "plain")),
-        }
+        },
     )
 
 
@@ -88,12 +92,14 @@ def parts(config: TrainingConfig, folder: Path, compile_too: bool) -> dict[str, 
     batch = collate([dataset[i] for i in indices])
     potential = build_potential(config).train()
     objective = Objective(potential, config.loss, None, None)
-    optimizer = build_optimizer(potential, config.optimizer.model_copy(update={"lr": 1e-9}))
+    settings = config.optimizer.model_copy(update={"lr": 1e-9})
+    optimizer = build_optimizer(potential, settings, PotentialModule.linear_maps)
     averaged = averaged_copy(potential, config.ema)
     dens, generator = DensConfig(probability=1.0), torch.Generator().manual_seed(0)
-    log = MetricsTable(folder / "log.csv", 0)
+    names = columns(PotentialRun.losses, PotentialRun.errors)
+    log = MetricsTable(folder / "log.csv", 0, names)
     tensorboard = TensorBoardLogger(folder, name="", version="log")
-    row = dict.fromkeys(COLUMNS[: COLUMNS.index("val_loss")], 1.0)
+    row = dict.fromkeys(names[: names.index("val_loss")], 1.0)
 
     def write_row() -> None:
         log.append(row)

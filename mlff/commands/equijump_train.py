@@ -18,7 +18,7 @@ def train(
         list[str] | None, typer.Option("--set", help="Replace a value, e.g. `--set steps=1000`; repeatable.")
     ] = None,
 ) -> None:
-    """Train a jump model on trajectories.
+    """Train a jump model on trajectories: `mlff train` for configurations that need not say `kind: jump`.
 
     Examples:
 
@@ -28,6 +28,6 @@ def train(
 
     Exit status: 0 done, 1 the loss is not finite, 2 wrong input, 130 stopped by Ctrl-C, 143 terminated.
     """
-    from mlff.commands.jump_training import train_jump_model
+    from mlff.commands.train import run_train
 
-    raise typer.Exit(train_jump_model(source, resume, output, overrides or []))
+    run_train(source, resume, output, overrides or [], kind="jump")

@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 
 from mlff.artifacts import ArtifactError, export, file_sha256
-from mlff.commands.common import WRONG_INPUT, error_console, report_error, set_up_logging
 from mlff.commands.imported_card import imported_card
 from mlff.imports.equiformer_v2.building import build
 from mlff.imports.equiformer_v2.checkpoint import PublicCheckpoint, read_checkpoint
 from mlff.potential import Potential
-from mlff.training.folder import RunFolder
-from mlff.training.state import save_weights
+from mlff.support.console import error_console
+from mlff.training.checkpointing import save_weights
+from mlff.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -35,24 +35,18 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(list, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, True))
 
 
-def run_import(source: Path, output: Path, name: str | None, licence: str | None, force: bool) -> int:
-    """Write the folder of an imported checkpoint; returns the exit status. The folder appears with all its files."""
-    set_up_logging()
+def run_import(source: Path, output: Path, name: str | None, licence: str | None, force: bool) -> None:
+    """Write the folder of an imported checkpoint, which appears with all its files."""
     folder = output.resolve()
-    try:
-        _check_output(folder, force)
-        logger.info("reading %s", source)
-        checkpoint = read_checkpoint(source)
-        potential = build(checkpoint)
-        kind = "averaged weights" if checkpoint.averaged else "weights"
-        logger.info("%s parameters, %s; exporting and comparing", f"{_count(potential):,}", kind)
-        with error_console.status("a minute or two for a model of 31 million parameters"):
-            size = _write(folder, checkpoint, potential, name or folder.name, licence)
-    except (ArtifactError, OSError) as error:
-        report_error(error)
-        return WRONG_INPUT
+    _check_output(folder, force)
+    logger.info("reading %s", source)
+    checkpoint = read_checkpoint(source)
+    potential = build(checkpoint)
+    kind = "averaged weights" if checkpoint.averaged else "weights"
+    logger.info("%s parameters, %s; exporting and comparing", f"{_count(potential):,}", kind)
+    with error_console.status("a minute or two for a model of 31 million parameters"):
+        size = _write(folder, checkpoint, potential, name or folder.name, licence)
     error_console.print(f"wrote {output} ({size / 1e6:.1f} MB); read {output / CARD}", markup=False)
-    return 0
 
 
 def _check_output(output: Path, force: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlff.graph import describe_neighbors
 from mlff.potential import PotentialConfig
-from mlff.training.card import describe_backbone
+from mlff.potential.training.card import describe_backbone
 
 
 def imported_card(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mlff.training.keeping import OnStep
+from mlff.training.callbacks import OnStep
 
 
 @contextmanager
-def training_progress(console: Console) -> Iterator[OnStep | None]:
-    """A bar over the steps with the latest training loss and validation errors (MAE of forces and energy).
+def training_progress(console: Console, describe: Callable[[Mapping[str, float]], str]) -> Iterator[OnStep | None]:
+    """A bar over the steps with the latest training loss and validation errors, in the words of ``Task.describe``.
 
     Gives None where standard error is no terminal; the log lines are enough there.
     """
@@ -32,10 +32,8 @@ def training_progress(console: Console) -> Iterator[OnStep | None]:
 
         def show(step: int, total: int, metrics: dict[str, float]) -> None:
             parts = [f"loss {metrics['loss']:.3g}"] if "loss" in metrics else []
-            if "val_forces_mae" in metrics:
-                parts.append(f"F {1e3 * metrics['val_forces_mae']:.1f} meV/Å")
-            if "val_energy_per_atom_mae" in metrics:
-                parts.append(f"E {1e3 * metrics['val_energy_per_atom_mae']:.2f} meV/atom")
+            if "val_loss" in metrics:
+                parts.append(describe(metrics))
             progress.update(task, completed=step, total=total, errors="  ".join(parts))
 
         yield show

@@ -6,19 +6,16 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
-from mlff.artifacts import ArtifactError, export
-from mlff.commands.about import errors_on_test_frames, self_test_frames, training_data
-from mlff.commands.common import WRONG_INPUT, error_console, load_trained, report_error, set_up_logging
-from mlff.data import DataError
-from mlff.training import ConfigError, StateError
-from mlff.training.card import CardInput, model_card
-from mlff.training.finished import FinishedRun, read_finished_run
-from mlff.training.notes import DataNotes, ModelNotes, load_notes, match_notes
-from mlff.training.portable import portable_config
+from mlff.kinds import find
+from mlff.support.console import command, error_console
+from mlff.support.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlff.training import Publication, RunFolder
 
 # bytes: beyond these the table of metrics stays away, and the whole folder is called large
 _LARGEST_TABLE = 1_000_000
@@ -29,91 +26,49 @@ _CONFIG_HEAD = """\
 """
 
 
-def run_publish(root: Path, output: Path, notes_path: Path | None, name: str | None, frames: int) -> int:
-    """Write the folder of a published model; returns the exit status. Nothing is replaced before all is written."""
-    set_up_logging()
-    try:
+def run_publish(root: Path, output: Path, notes: Path | None, name: str | None, frames: int) -> None:
+    """Write the folder of a published model of any kind; nothing is replaced before all is written.
+
+    Raises:
+        typer.Exit: after an error.
+    """
+    with command():
+        from mlff.training.run_folder import RunFolder, finished_report, kind_of
+
         if output.resolve() == root.resolve():
             raise ConfigError(f"{output}: is the folder of the run; publish into another one")
-        run = read_finished_run(root)
-        notes_path = output / "notes.yaml" if notes_path is None else notes_path
-        notes = load_notes(notes_path)
-        data = match_notes(notes, list(run.split.files), notes_path)
-        folder = output.resolve().name
-        chosen = name or notes.name or folder
+        run = RunFolder(root)
+        finished_report(run)
+        task = find(kind_of(root)).training_task
+        publication = task.publication(root, notes or output / "notes.yaml", name, output.resolve().name, frames)
         created = not output.exists()
         output.mkdir(parents=True, exist_ok=True)
         try:
-            # Inside of the target: same file system, and not taken for a shipped model by its name.
+            # Inside of the target: same file system, and not taken for a pretrained model by its name.
             with tempfile.TemporaryDirectory(prefix=".publish-", suffix=".tmp", dir=output) as text:
                 temporary = Path(text)
-                _write(temporary, run, notes, data, chosen, folder, frames)
+                _write(temporary, run, publication)
                 size = _replace(temporary, output)
         finally:
             if created and not any(output.iterdir()):
                 output.rmdir()
-    except (ArtifactError, ConfigError, DataError, StateError, OSError) as error:
-        report_error(error)
-        return WRONG_INPUT
-    error_console.print(f"wrote {output} ({size / 1e6:.1f} MB); read {output / 'MODEL_CARD.md'}", markup=False)
-    if size > _LARGE:
-        error_console.print(f"note: models shipped with this project stay below {_LARGE / 1e6:.0f} MB", markup=False)
-    return 0
+        error_console.print(f"wrote {output} ({size / 1e6:.1f} MB); read {output / 'MODEL_CARD.md'}", markup=False)
+        if size > _LARGE:
+            error_console.print(f"note: pretrained models of this project stay below {_LARGE / 1e6:.0f} MB")
 
 
-def _write(
-    target: Path,
-    run: FinishedRun,
-    notes: ModelNotes,
-    data: dict[str, DataNotes],
-    name: str,
-    folder: str,
-    frames: int,
-) -> None:
+def _write(target: Path, run: RunFolder, publication: Publication) -> None:
     """All files of a publication, into an empty folder."""
     (target / "report").mkdir()
-    figures = sorted(path.name for path in run.folder.report.glob("*.png"))
-    for figure in figures:
-        shutil.copyfile(run.folder.report / figure, target / "report" / figure)
-    shutil.copyfile(run.folder.weights, target / "weights.safetensors")
-    if run.folder.metrics.is_file() and run.folder.metrics.stat().st_size <= _LARGEST_TABLE:
-        shutil.copyfile(run.folder.metrics, target / "metrics.csv")
-    config = portable_config(run.config)
-    text = _CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    (target / "config.yaml").write_text(text, encoding="utf-8")
-    (target / "split.json").write_text(run.split.to_json(), encoding="utf-8")
-    card = model_card(CardInput(name, folder, run, notes, data, figures))
-    (target / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-    potential, saved = load_trained(run.folder.root)
-    about: dict[str, Any] = {
-        "name": name,
-        "description": notes.description,
-        "licence": notes.licence,
-        "training_data": _provenance(run, data),
-        "training_config": config,
-        "extra": {
-            "best_validation": saved["best"],
-            "test": errors_on_test_frames(run.folder),
-            "not_for": list(notes.not_for),
-            "git_commit": run.report.get("git_commit"),
-        },
-    }
-    structures = self_test_frames(run.config, frames)
-    for atoms in structures:
-        atoms.info.clear()  # structures only: what else the data say of them stays with the data
-    export(potential, target / "model.pt", metadata=about, self_test_frames=structures)
-
-
-def _provenance(run: FinishedRun, data: dict[str, DataNotes]) -> list[dict[str, Any]]:
-    entries = []
-    for entry in training_data(run.folder):
-        notes = data[entry["name"]]
-        entry |= {"title": notes.title, "source": notes.origin, "licence": notes.licence, "citation": notes.citation}
-        if notes.level_of_theory is not None:
-            entry["level_of_theory"] = notes.level_of_theory
-        entry["frames_by_part"] = {part: run.counts(part).get(entry["name"], 0) for part in run.split.parts}
-        entries.append(entry)
-    return entries
+    for figure in run.report.glob("*.png"):
+        shutil.copyfile(figure, target / "report" / figure.name)
+    shutil.copyfile(run.weights, target / "weights.safetensors")
+    if run.metrics.is_file() and run.metrics.stat().st_size <= _LARGEST_TABLE:
+        shutil.copyfile(run.metrics, target / "metrics.csv")
+    config = _CONFIG_HEAD + yaml.safe_dump(publication.config, sort_keys=False, allow_unicode=True)
+    for name, text in {**publication.files, "config.yaml": config, "MODEL_CARD.md": publication.card}.items():
+        (target / name).write_text(text, encoding="utf-8")
+    publication.export(target / "model.pt")
 
 
 def _replace(source: Path, target: Path) -> int:

@@ -1,84 +1,79 @@
-"""``mlff train``."""
+"""``mlff train`` and ``equijump train``. What can be refused without torch is refused before it is imported."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlff.artifacts import ArtifactError
-from mlff.artifacts.names import pretrained as shipped
-from mlff.commands.common import (
-    FAILED,
-    WRONG_INPUT,
-    error_console,
-    print_errors,
-    read_initial_weights,
-    report_error,
-    set_up_logging,
-)
-from mlff.commands.progress import training_progress
-from mlff.data import DataError
-from mlff.training.config import ConfigError, TrainingConfig, load_config
-from mlff.training.folder import RunFolder
-from mlff.training.keeping import TrainingInterrupted
-from mlff.training.process import set_up_process
-from mlff.training.run import RunResult, train
-from mlff.training.state import StateError
-from mlff.training.stepping import TrainingError
+from mlff.kinds import DEFAULT, find
+from mlff.support.console import command, error_console
+from mlff.support.errors import ConfigError
+from mlff.support.settings import read_mapping
+
+if TYPE_CHECKING:
+    from mlff.training import RunConfig
 
 
-def run_train(source: Path, resume: bool, output: Path | None, overrides: Sequence[str]) -> int:
-    """Train and print a summary; returns the exit status."""
-    set_up_logging()
-    try:
-        config = _configuration(source, resume, output, overrides)
+def run_train(
+    source: Path, resume: bool, output: Path | None, overrides: Sequence[str], kind: str | None = None
+) -> None:
+    """Train a model of any kind and print a summary; ``kind`` where the configuration names none.
+
+    Raises:
+        typer.Exit: 1 failed, 2 wrong configuration or data, 130 and 143 stopped.
+    """
+    with command():
+        config = _configuration(source, resume, output, overrides, kind)
+    with command(f"mlff train --resume {config.output}") as stop:
+        from mlff.commands.progress import training_progress
+        from mlff.training import set_up_process, train
+
+        task = find(config.kind).training_task
         set_up_process(config.threads)
-        starts = not (resume and RunFolder(config.output).state.exists())
-        initial = read_initial_weights(config.init_from) if config.init_from is not None and starts else None
-        with training_progress(error_console) as on_step:
-            result = train(config, resume=resume, initial=initial, on_step=on_step)
-    except (ConfigError, DataError, StateError, ArtifactError, OSError) as error:
-        report_error(error)
-        return WRONG_INPUT
-    except TrainingError as error:
-        report_error(error)
-        return FAILED
-    except TrainingInterrupted as error:
-        error_console.print(f"stopped; continue with: mlff train --resume {config.output}", markup=False)
-        return 128 + error.signum
-    except KeyboardInterrupt:
-        error_console.print("stopped")
-        return 128 + signal.SIGINT
-    _print_summary(result)
-    return 0
+        with training_progress(error_console, task.describe) as on_step:
+            result = train(config, resume=resume, on_step=on_step, stop=stop)
+        if result.report is not None:
+            best = result.report["best_validation"]
+            where = f"lowest validation loss {best['val_loss']:.4g} at step {best['step']}"
+            error_console.print(f"run folder: {result.folder.root}; {where}", markup=False)
+            for line in task.summary(result.report):
+                error_console.print(line, markup=False)
 
 
-def _configuration(source: Path, resume: bool, output: Path | None, overrides: Sequence[str]) -> TrainingConfig:
-    if source.is_dir():
-        if not resume:
-            raise ConfigError(f"{source} is a folder: give a configuration file, or --resume to continue the run in it")
-        config = load_config(RunFolder(source).config, overrides)
-        output = source if output is None else output
-    else:
-        config = load_config(source, overrides)
-    config = _with_shipped_start(config, (source if source.is_dir() else source.parent).resolve())
+def _configuration(
+    source: Path, resume: bool, output: Path | None, overrides: Sequence[str], kind: str | None
+) -> RunConfig:
+    a_run = source.is_dir()
+    if a_run and not resume:
+        raise ConfigError(f"{source} is a folder: give a configuration file, or --resume to continue the run in it")
+    path = source / "config.yaml" if a_run else source
+    named = read_mapping(path, overrides=overrides).get("kind")
+    if named is not None:
+        try:
+            find(named)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+    from mlff.training.config import load_config
+    from mlff.training.run_folder import kind_of
+
+    kind = kind or (kind_of(source) if a_run else DEFAULT)
+    config = _with_pretrained_start(load_config(path, overrides, kind=kind), path.parent.resolve())
+    output = source if a_run and output is None else output
     return config if output is None else config.model_copy(update={"output": output.resolve()})
 
 
-def _with_shipped_start(config: TrainingConfig, base: Path) -> TrainingConfig:
-    """The configuration with a plain name in ``init_from`` resolved to the folder of the shipped model so called.
+def _with_pretrained_start(config: RunConfig, base: Path) -> RunConfig:
+    """The configuration with a plain name in ``init_from`` resolved to the folder of the pretrained model so called.
 
     ``load_config`` has made a path of the name; a file of that name beside the configuration comes first.
     """
+    from mlff.artifacts.names import pretrained
+
     path = config.init_from
-    if path is None or path.parent != base or path.exists() or path.name not in shipped():
+    if path is None or path.exists():
         return config
-    return config.model_copy(update={"init_from": shipped()[path.name].parent})
-
-
-def _print_summary(result: RunResult) -> None:
-    if result.report is None:
-        return
-    error_console.print(f"run folder: {result.folder.root}; errors on its test frames:", markup=False)
-    print_errors(result.report.get("errors", {}))
+    if path.parent == base and path.name in pretrained():
+        return config.model_copy(update={"init_from": pretrained()[path.name].parent})
+    names = ", ".join(pretrained()) or "none"
+    raise ConfigError(f"init_from: {path} does not exist, and is no name of a pretrained model (these are: {names})")

@@ -1,26 +1,37 @@
-"""Training of potentials: configuration, loop, averaging, resume, report."""
+"""The training engine: configuration, loop, averaging, resume, report; it knows no kind of model.
 
-from mlff.training.config import ConfigError, LossConfig, OptimizerConfig, TrainingConfig, dump_config, load_config
-from mlff.training.folder import RunFolder
-from mlff.training.keeping import TrainingInterrupted
+A kind gives a :class:`Task` (``mlff.potential.training``, ``mlff.equijump.training``), which :mod:`mlff.kinds` finds.
+"""
+
+from mlff.support.errors import ArtifactError as StateError
+from mlff.support.errors import Interrupted as TrainingInterrupted
+from mlff.support.errors import RunError as TrainingError
+from mlff.support.renamed import former
+from mlff.training.config import ConfigError, OptimizerConfig, RunConfig, dump_config, load_config, parse_config
+from mlff.training.lightning_module import SteppedModule
+from mlff.training.loop import RunResult, train
 from mlff.training.process import set_up_process
-from mlff.training.run import RunResult, train
-from mlff.training.state import InitialWeights, StateError
-from mlff.training.stepping import TrainingError
+from mlff.training.run_folder import RunFolder
+from mlff.training.task import Placement, Publication, Task, TrainingRun
 
 __all__ = [
     "ConfigError",
-    "InitialWeights",
-    "LossConfig",
     "OptimizerConfig",
+    "Placement",
+    "Publication",
+    "RunConfig",
     "RunFolder",
     "RunResult",
     "StateError",
-    "TrainingConfig",
+    "SteppedModule",
+    "Task",
     "TrainingError",
     "TrainingInterrupted",
+    "TrainingRun",
     "dump_config",
     "load_config",
+    "parse_config",
     "set_up_process",
     "train",
 ]
+__getattr__ = former(__name__)

@@ -5,20 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from mlff.training.config import ConfigError
+from mlff.support.errors import ConfigError
+from mlff.support.settings import Section, read_mapping, validated
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataNotes(_Section):
-    """A data file: its name without folder, what is in it, where it is from."""
+class DataNotes(Section):
+    """A data file or data set: its name without folder, what is in it, where it is from."""
 
     file: Text
     title: Text
@@ -29,8 +25,8 @@ class DataNotes(_Section):
     remarks: tuple[Text, ...] = ()
 
 
-class ModelNotes(_Section):
-    """A model: what it is for, under which licence, trained on which files, and what it must not be used for."""
+class ModelNotes(Section):
+    """A model: what it is for, under which licence, trained on which data, and what it must not be used for."""
 
     name: Text | None = None
     description: Text
@@ -45,22 +41,10 @@ def load_notes(path: Path) -> ModelNotes:
     Raises:
         ConfigError: unreadable, not YAML, or one line for each field that is missing, unknown or wrong.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.is_file():
         needed = ", ".join(name for name, field in ModelNotes.model_fields.items() if field.is_required())
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); notes hold: {needed}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    try:
-        return ModelNotes.model_validate({} if content is None else content)
-    except ValidationError as error:
-        lines = []
-        for item in error.errors():
-            field = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-            reason = "is missing" if item["type"] == "missing" else str(item["msg"])
-            lines.append(f"{path}: {field}: {reason}")
-        raise ConfigError("\n".join(lines)) from error
+        raise ConfigError(f"{path}: cannot be read (no such file); notes hold: {needed}")
+    return validated(ModelNotes, read_mapping(path), str(path))
 
 
 def match_notes(notes: ModelNotes, files: list[str], path: Path) -> dict[str, DataNotes]:

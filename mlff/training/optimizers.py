@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from mlff.irreps import SO2Linear, SO3Linear
 from mlff.training.config import OptimizerConfig
 from mlff.training.muon import Muon
 
@@ -16,10 +16,12 @@ _SMALLEST_MATRIX = 8
 _MOMENTUM = 0.95
 
 
-def build_optimizer(module: nn.Module, settings: OptimizerConfig) -> torch.optim.Optimizer:
-    """Muon, or AdamW, for all parameters of a module."""
+def build_optimizer(
+    module: nn.Module, settings: OptimizerConfig, linear_maps: Sequence[type[nn.Module]] = (nn.Linear,)
+) -> torch.optim.Optimizer:
+    """Muon, or AdamW, for all parameters of a module; ``linear_maps`` have the weights that Muon takes."""
     if settings.kind == "muon":
-        groups = muon_groups(module, settings.weight_decay)
+        groups = muon_groups(module, settings.weight_decay, linear_maps)
         return Muon(groups, lr=settings.lr, betas=settings.betas, fused=True)
     groups = parameter_groups(module, settings.weight_decay)
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
@@ -37,12 +39,14 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     return [group for group in groups if group["params"]]
 
 
-def muon_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def muon_groups(
+    module: nn.Module, weight_decay: float, linear_maps: Sequence[type[nn.Module]] = (nn.Linear,)
+) -> list[dict[str, Any]]:
     """Those of :func:`parameter_groups`, but the weights of linear maps are a group of their own, with ``momentum``.
 
     Embeddings, whose rows have gradients of their own, and maps to a few numbers stay with AdamW.
     """
-    maps = (part.weight for part in module.modules() if isinstance(part, nn.Linear | SO2Linear | SO3Linear))
+    maps: list[Any] = [part.weight for part in module.modules() if isinstance(part, tuple(linear_maps))]
     matrices = {weight for weight in maps if weight.requires_grad and min(weight.shape[-2:]) >= _SMALLEST_MATRIX}
     groups = [
         group | {"params": [parameter for parameter in group["params"] if parameter not in matrices], "momentum": None}

@@ -19,7 +19,7 @@ from benchmarks.accuracy.recipe import Choice, check_data, configuration, load_r
 from benchmarks.accuracy.result import Result, load_results
 from md_drivers import MLFFCalculator
 from mlff.artifacts import export
-from mlff.commands.common import load_trained
+from mlff.potential.training import load_trained
 from mlff.training import ConfigError, TrainingInterrupted, load_config
 
 ROOT = Path(__file__).resolve().parents[2]

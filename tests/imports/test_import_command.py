@@ -19,11 +19,11 @@ import mlff.commands.import_equiformer_v2 as command
 from md_drivers import MLFFCalculator, relax
 from mlff.artifacts import ArtifactError
 from mlff.cli import app
-from mlff.commands.common import load_trained
 from mlff.imports.equiformer_v2 import import_equiformer_v2
 from mlff.imports.equiformer_v2.names import public_name
 from mlff.imports.equiformer_v2.options import read_options
 from mlff.potential import Potential, PotentialConfig
+from mlff.potential.training import load_trained
 
 OPTIONS = {
     **{"max_neighbors": 12, "max_radius": 6.0, "max_num_elements": 30, "num_layers": 2, "sphere_channels": 8},

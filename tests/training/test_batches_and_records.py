@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlff.data import BatchSampler
-from mlff.training.batches import EpochBatches, Position, StepSampler
-from mlff.training.record import MetricsTable, read_metrics
-from mlff.training.state import StateError, load_matching, load_state, load_weights, save_state, save_weights
+from mlff.potential.training.batches import EpochBatches, Position, StepSampler
+from mlff.training.checkpointing import StateError, load_matching, load_state, load_weights, save_state, save_weights
+from mlff.training.metrics_table import MetricsTable, read_metrics
 
 
 def batches(max_edges: int | None = None) -> EpochBatches:

@@ -85,7 +85,7 @@ def test_a_disk_that_fails_gives_exit_code_2(write_config: WriteConfig, monkeypa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "run/checkpoints/last.pt")
 
-    monkeypatch.setattr("mlff.training.keeping.save_state", full)
+    monkeypatch.setattr("mlff.training.callbacks.save_state", full)
     result = invoke("train", write_config(epochs=1))
     assert result.exit_code == 2
     assert "error: run/checkpoints/last.pt: No space left on device" in result.stderr
@@ -136,11 +136,11 @@ def test_ctrl_c_gives_130_and_resume_by_folder_completes(
     write_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def press_ctrl_c(console: object) -> Iterator[Callable[..., None]]:
+    def press_ctrl_c(console: object, describe: object) -> Iterator[Callable[..., None]]:
         yield lambda step, total, metrics: os.kill(os.getpid(), signal.SIGINT) if step == 2 else None
 
     with monkeypatch.context() as patch:
-        patch.setattr("mlff.commands.train.training_progress", press_ctrl_c)
+        patch.setattr("mlff.commands.progress.training_progress", press_ctrl_c)
         result = invoke("train", write_config(epochs=1), "-o", tmp_path / "run")
     assert result.exit_code == 130
     assert "--resume" in result.stderr

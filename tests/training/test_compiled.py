@@ -13,13 +13,13 @@ from support.physics_models import make_potential, rattled_crystal, rattled_mole
 
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import CorruptedGraph, DensConfig, DensPotential, Potential, corrupt
+from mlff.potential.training.compiled import CompiledObjective
+from mlff.potential.training.config import LossConfig
+from mlff.potential.training.losses import LossTerms
+from mlff.potential.training.objective import Objective, evaluate_potential
+from mlff.potential.training.padding import BatchSize, pad, pad_corrupted
 from mlff.training import ConfigError, TrainingError, load_config, train
-from mlff.training.compiled import CompiledObjective
-from mlff.training.config import LossConfig
-from mlff.training.losses import LossTerms
-from mlff.training.objective import Objective, evaluate_potential
-from mlff.training.padding import BatchSize, pad, pad_corrupted
-from mlff.training.record import read_metrics
+from mlff.training.metrics_table import read_metrics
 
 DENS = DensConfig(probability=1.0, atom_fraction=0.5, noise_std=0.1)
 WriteConfig = Callable[..., Path]

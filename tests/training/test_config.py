@@ -60,7 +60,7 @@ def test_errors_name_the_file_and_the_field(write_config: WriteConfig, fields: d
 def test_all_wrong_fields_are_reported_at_once(write_config: WriteConfig) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(write_config(epochs=0, seed=-1))
-    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["epochs", "seed"]
+    assert {line.split(": ")[1] for line in str(caught.value).splitlines()} == {"epochs", "seed"}
 
 
 def test_stress_cannot_be_trained_with_direct_forces(write_config: WriteConfig) -> None:

@@ -12,19 +12,20 @@ from ase.build import bulk
 from ase.io import read
 
 from mlff.artifacts import export
-from mlff.commands.common import load_trained, read_initial_weights
 from mlff.graph import AtomicGraph, graph_from_atoms
 from mlff.potential import CorruptedGraph, DensConfig, corrupt
 from mlff.potential.repulsion import NuclearRepulsion
-from mlff.training import ConfigError, RunFolder, TrainingConfig, load_config, train
-from mlff.training.card import describe_dens
-from mlff.training.config import LossConfig
-from mlff.training.losses import compute_dens_loss
-from mlff.training.objective import Objective
-from mlff.training.record import read_metrics
+from mlff.potential.training import TrainingConfig
+from mlff.potential.training.card import describe_dens
+from mlff.potential.training.config import LossConfig
+from mlff.potential.training.losses import compute_dens_loss
+from mlff.potential.training.objective import Objective
+from mlff.potential.training.start import add_dens, build_potential
+from mlff.potential.training.trained import load_trained, read_initial_weights
+from mlff.training import ConfigError, RunFolder, load_config, train
+from mlff.training.checkpointing import load_weights
+from mlff.training.metrics_table import read_metrics
 from mlff.training.schedule import linear_decay
-from mlff.training.start import add_dens, build_potential
-from mlff.training.state import load_weights
 
 WriteConfig = Callable[..., Path]
 DENS = {"noise_std": 0.05, "weight": 0.5, "probability": 0.5, "atom_fraction": 0.5}

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from mlff.cli import app
 from mlff.graph import AtomicGraph
+from mlff.potential.training.config import LossConfig
+from mlff.potential.training.fixed_atoms import force_atoms
+from mlff.potential.training.losses import compute_loss
+from mlff.potential.training.metrics import error_sums, errors_by_element, errors_from_sums, predict
 from mlff.training import load_config, train
-from mlff.training.config import LossConfig
-from mlff.training.fixed_atoms import force_atoms
-from mlff.training.losses import compute_loss
-from mlff.training.metrics import error_sums, errors_by_element, errors_from_sums, predict
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mlff.graph import AtomicGraph
-from mlff.training.config import LossConfig
-from mlff.training.losses import compute_loss, deviation
+from mlff.potential.training.config import LossConfig
+from mlff.potential.training.losses import compute_loss, deviation
 
 
 def batch(energy: list[float], forces: list[list[float]], batch_index: list[int]) -> AtomicGraph:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlff.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
-from mlff.training.report import element_table, plot_learning_curve, write_evaluation
+from mlff.potential.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
+from mlff.potential.training.report import element_table, plot_learning_curve, write_evaluation
 
 
 def two_structures() -> Predictions:
@@ -47,11 +46,10 @@ def test_errors_by_element() -> None:
 
 @pytest.mark.usefixtures("real_figures")
 def test_evaluation_writes_its_files(tmp_path: Path) -> None:
-    write_evaluation(tmp_path / "out", two_structures(), {"part": "test"})
+    content = write_evaluation(tmp_path / "out", two_structures())
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"metrics.json", "elements.md", "parity_energy.png", "parity_forces.png"}
-    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert (content["part"], content["structures"], content["atoms"]) == ("test", 2, 3)
+    assert names == {"elements.md", "parity_energy.png", "parity_forces.png"}
+    assert (content["structures"], content["atoms"]) == (2, 3)
     table = tmp_path / "metrics.csv"
     table.write_text("step,epoch,minutes,val_loss,val_forces_mae\n4,1,0.5,2.0,0.5\n8,2,1.0,1.0,0.25\n")
     plot_learning_curve(table, tmp_path / "curve.png")

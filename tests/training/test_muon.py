@@ -85,7 +85,7 @@ def test_all_but_the_matrices_of_linear_maps_step_as_with_adamw() -> None:
         }
     )
     other = copy.deepcopy(module)
-    muon = Muon(muon_groups(module, 0.1), lr=LR)
+    muon = Muon(muon_groups(module, 0.1, (nn.Linear, SO2Linear, SO3Linear)), lr=LR)
     adamw = torch.optim.AdamW(parameter_groups(other, 0.1), lr=LR)
     for step in range(3):
         for seed, (first, second) in enumerate(zip(module.parameters(), other.parameters(), strict=True)):

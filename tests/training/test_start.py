@@ -12,14 +12,14 @@ import torch
 from ase.io import read, write
 from lightning.pytorch.strategies import DDPStrategy
 
-from mlff.commands.common import load_trained, read_initial_weights
 from mlff.data import DataError
+from mlff.potential.training import TrainingConfig
+from mlff.potential.training.start import _spread
+from mlff.potential.training.trained import load_trained, read_initial_weights
 from mlff.support.files import replacing, write_text
-from mlff.training import ConfigError, RunFolder, StateError, TrainingConfig, load_config, train
-from mlff.training.portable import portable_config
-from mlff.training.running import build_trainer
-from mlff.training.start import _spread
-from mlff.training.state import save_state, save_weights
+from mlff.training import ConfigError, RunFolder, StateError, load_config, train
+from mlff.training.checkpointing import save_state, save_weights
+from mlff.training.trainer import build_trainer
 
 WriteConfig = Callable[..., Path]
 SHIFTS = {29: 1234.5, 79: -987.25}
@@ -124,7 +124,7 @@ def test_the_graph_cache_is_used_and_may_change_on_resume(write_config: WriteCon
     files = list((tmp_path / "cache").glob("edges-*"))
     assert len(files) == 3
     train(load_config(path), resume=True)
-    assert "cache" not in str(portable_config(config)["data"]["cache"])
+    assert "cache" not in str(config.portable()["data"]["cache"])
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -14,19 +14,12 @@ import pytest
 import torch
 from ase.io import read, write
 
-from mlff.commands.common import load_trained, read_initial_weights
-from mlff.training import (
-    ConfigError,
-    RunFolder,
-    TrainingConfig,
-    TrainingError,
-    TrainingInterrupted,
-    load_config,
-    train,
-)
+from mlff.potential.training import TrainingConfig
+from mlff.potential.training.trained import load_trained, read_initial_weights
+from mlff.training import ConfigError, RunFolder, TrainingError, TrainingInterrupted, load_config, train
+from mlff.training.checkpointing import load_weights
 from mlff.training.environment import RunPart
-from mlff.training.record import read_metrics
-from mlff.training.state import load_weights
+from mlff.training.metrics_table import read_metrics
 
 WriteConfig = Callable[..., Path]
 

@@ -20,7 +20,7 @@ import md_drivers.jumps.course as course
 import mlff
 from md_drivers.jumps.cli import app
 from mlff.equijump.artifact import LoadedJump
-from mlff.training.state import load_weights, save_weights
+from mlff.training.checkpointing import load_weights, save_weights
 
 
 def run(*arguments: object):

@@ -1,0 +1,7 @@
+"""Training of jump models: the task that :mod:`mlff.training` carries out."""
+
+from mlff.equijump.training.config import JumpDataConfig, JumpTrainingConfig, UnrollConfig
+from mlff.equijump.training.task import TASK
+from mlff.equijump.training.trained import load_trained_jump
+
+__all__ = ["TASK", "JumpDataConfig", "JumpTrainingConfig", "UnrollConfig", "load_trained_jump"]

@@ -1,0 +1,7 @@
+"""Training of potentials: the task that :mod:`mlff.training` carries out."""
+
+from mlff.potential.training.config import LossConfig, TrainingConfig
+from mlff.potential.training.task import TASK
+from mlff.potential.training.trained import InitialWeights, load_trained
+
+__all__ = ["TASK", "InitialWeights", "LossConfig", "TrainingConfig", "load_trained"]

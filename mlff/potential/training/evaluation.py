@@ -1,0 +1,103 @@
+"""Potentials, trained or exported, compared with labelled structures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from mlff.artifacts import load
+from mlff.artifacts.loading import find_device
+from mlff.data import DataKeys, DataUnits, GraphDataset, read_frames
+from mlff.data.split_file import select_frames
+from mlff.graph import AtomicGraph
+from mlff.potential.training.batches import graph_batches
+from mlff.potential.training.fixed_atoms import FixedAtoms
+from mlff.potential.training.lightning_module import potential_predictor
+from mlff.potential.training.metrics import Predict, predict
+from mlff.potential.training.report import write_evaluation
+from mlff.potential.training.trained import load_trained
+from mlff.support.errors import ConfigError
+from mlff.support.files import write_json
+from mlff.support.settings import Section, validated
+from mlff.training.environment import hardware, versions
+from mlff.training.run_folder import is_trained
+
+
+class EvaluateOptions(Section):
+    """How the files are labelled and where the model runs."""
+
+    energy_key: str = "energy"
+    forces_key: str = "forces"
+    stress_key: str | None = None
+    energy_unit: str | None = None
+    batch_size: int = Field(default=8, ge=1)
+    device: str = "cpu"
+    indices: str | None = None
+    fixed_atoms: FixedAtoms = "auto"
+
+
+@dataclass(frozen=True)
+class _Model:
+    """``about`` has the fields of a configuration or of metadata: species, cutoff, neighbours, conservative."""
+
+    predict: Predict
+    about: Any
+    dtype: torch.dtype
+    details: dict[str, str | None]
+
+
+def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Write parity plots, ``metrics.json`` and ``elements.md``, see ``mlff.training.Task.evaluate``.
+
+    Args:
+        name: run folder, weights file, exported file or pretrained name.
+        files: labelled structures.
+        output: folder to write.
+        given: fields of :class:`EvaluateOptions`.
+    """
+    options = validated(EvaluateOptions, dict(given), "evaluate")
+    device = find_device(options.device)
+    model = _weights(Path(name), device) if is_trained(Path(name)) else _exported(name, options.device)
+    about, stress = model.about, options.stress_key is not None
+    keys = DataKeys(energy=options.energy_key, forces=options.forces_key, stress=options.stress_key)
+    units = validated(DataUnits, {"energy": options.energy_unit}, "evaluate")
+    frames = read_frames(list(files), keys=keys, units=units, species=about.species)
+    if options.indices is not None:
+        frames = select_frames(frames, options.indices)
+    if stress and not about.conservative:
+        raise ConfigError(f"{name}: has direct forces and therefore no stress to compare")
+    limits, strict = (about.cutoff, about.max_neighbors), about.max_neighbors_strict
+    dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=model.dtype)
+    graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, device)
+    content = {
+        **write_evaluation(output, predict(graphs, model.predict, stress, options.fixed_atoms)),
+        "model": model.details,
+        "files": [path.name for path in files],
+        "indices": None if options.indices is None else Path(options.indices).name,
+        "hardware": hardware(device),
+        "versions": versions(),
+    }
+    write_json(output / "metrics.json", content)
+    return content
+
+
+def _weights(path: Path, device: torch.device) -> _Model:
+    potential, _ = load_trained(path)
+    potential.to(device=device).requires_grad_(False)
+    dtype = next(potential.parameters()).dtype
+    return _Model(potential_predictor(potential), potential.config, dtype, {"weights": path.name})
+
+
+def _exported(name: str, device: str) -> _Model:
+    model = load(name, device=device)
+
+    def evaluate(graph: AtomicGraph, stress: bool) -> dict[str, torch.Tensor]:
+        return model.evaluate(graph, stress=stress)
+
+    details = {"file": model.path.name, "sha256": model.sha256, "name": model.metadata.name}
+    return _Model(evaluate, model.metadata, model.dtype, details)

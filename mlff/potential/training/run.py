@@ -1,0 +1,235 @@
+"""A training run of a potential: its data, model, batches, validation and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mlff.data import (
+    BatchSampler,
+    DataError,
+    DatasetStatistics,
+    DataSplits,
+    GraphDataset,
+    collate,
+    compute_statistics,
+    load_splits,
+)
+from mlff.graph import AtomicGraph
+from mlff.potential.potential import Potential
+from mlff.potential.training.batches import EpochBatches, StepSampler, graph_batches
+from mlff.potential.training.config import TrainingConfig
+from mlff.potential.training.lightning_module import PotentialModule, potential_predictor
+from mlff.potential.training.metrics import error_sums, errors_from_sums, predict
+from mlff.potential.training.padding import BatchSize
+from mlff.potential.training.report import plot_learning_curve, write_evaluation
+from mlff.potential.training.start import add_dens, build_potential, refit_reference_energies, set_start
+from mlff.potential.training.trained import InitialWeights
+from mlff.support.errors import ConfigError
+from mlff.support.files import write_json
+from mlff.training.run_folder import RunFolder
+from mlff.training.task import Placement, TrainingRun
+
+_QUANTITIES = ("energy_per_atom", "forces", "stress")
+
+
+class PotentialRun(TrainingRun):
+    """A training run of a potential.
+
+    Args:
+        config: of the run.
+        splits: frames of each part.
+        graphs: ``train``, ``val`` and ``test``.
+        source: batches of each epoch.
+        module: the potential in training.
+        statistics: of the training part, when the run starts.
+        placement: of this process.
+    """
+
+    module: PotentialModule
+    losses = ("loss_energy", "loss_forces", "loss_stress", "loss_dens", "dens_weight")
+    errors = tuple(f"val_{name}_{error}" for name in _QUANTITIES for error in ("mae", "rmse"))
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        splits: DataSplits,
+        graphs: Mapping[str, GraphDataset],
+        source: EpochBatches,
+        module: PotentialModule,
+        statistics: DatasetStatistics | None,
+        placement: Placement,
+    ) -> None:
+        self.module = module
+        self._config = config
+        self._splits = splits
+        self._graphs = graphs
+        self._source = source
+        self._statistics = statistics
+        self._placement = placement
+
+    def loader(self) -> DataLoader[Any]:
+        module = self.module
+        return DataLoader(
+            self._graphs["train"],
+            batch_sampler=StepSampler(self._source, module.position, module.total_steps - module.step),
+            collate_fn=collate,
+            generator=torch.Generator().manual_seed(self._config.seed),
+        )
+
+    def validation_is_due(self, epoch_ended: bool) -> bool:
+        return epoch_ended and self.module.epoch % self._config.validate_every == 0
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        sums = self._placement.sum(self._validation_sums(model))
+        known = {name: row for name, row in zip(_QUANTITIES, sums.tolist(), strict=True) if row[2]}
+        errors = errors_from_sums({name: (row[0], row[1], int(row[2])) for name, row in known.items()})
+        loss = self._config.loss
+        weights = {"energy_per_atom": loss.energy_weight, "forces": loss.forces_weight, "stress": loss.stress_weight}
+        score = sum(weight * errors.get(f"{name}_mae", 0.0) for name, weight in weights.items())
+        return {"val_loss": score} | {f"val_{name}": value for name, value in errors.items()}
+
+    def weights_metadata(self) -> dict[str, str]:
+        return {"model": self._config.model.model_dump_json()}
+
+    def describe(self) -> str:
+        sizes = f"{len(self._splits.train)}/{len(self._splits.val)}/{len(self._splits.test)}"
+        return f"{sizes} training/validation/test frames; "
+
+    def write_start(self, folder: RunFolder) -> None:
+        """Write which frames each part holds, the hashes of the files and the statistics of the training part."""
+        if self._statistics is None:
+            return
+        folder.report.mkdir(parents=True, exist_ok=True)
+        splits = self._splits
+        parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+        content = {
+            "files": splits.fingerprint.to_dict(),
+            "split": {
+                name: [{"file": f.source.name, "index": int(f.index)} for f in frames] for name, frames in parts.items()
+            },
+            "left_out_for_large_forces": splits.left_out,
+            "statistics": self._statistics.model_dump(mode="json"),
+        }
+        write_json(folder.data_record, content)
+
+    def report(self, folder: RunFolder, model: nn.Module) -> dict[str, Any]:
+        """Errors on the test part, figures; without test frames the learning curve only."""
+        plot_learning_curve(folder.metrics, folder.report / "learning_curve.png")
+        test, config = self._graphs["test"], self._config
+        if len(test) == 0:
+            return {"part": "test"}
+        graphs = graph_batches(test, range(len(test)), config.batch_size, self._placement.device)
+        stress = config.loss.stress_weight > 0
+        predictions = predict(graphs, potential_predictor(model), stress, config.loss.fixed_atoms)
+        return {"part": "test", **write_evaluation(folder.report, predictions)}
+
+    def _validation_sums(self, model: nn.Module) -> torch.Tensor:
+        """[3, 3]: rows energy per atom, forces, stress; columns sum of |d|, sum of d^2, count; this process's part."""
+        total = torch.zeros(len(_QUANTITIES), 3, dtype=torch.float64)
+        graphs, config = self._graphs["val"], self._config
+        own = range(self._placement.rank, len(graphs), self._placement.processes)
+        if len(own) > 0:
+            batches = graph_batches(graphs, own, config.batch_size, self._placement.device)
+            stress = config.loss.stress_weight > 0
+            sums = error_sums(predict(batches, potential_predictor(model), stress, config.loss.fixed_atoms))
+            for row, name in enumerate(_QUANTITIES):
+                if name in sums:
+                    total[row] = torch.tensor(sums[name], dtype=torch.float64)
+        return total
+
+
+def prepare_run(
+    config: TrainingConfig, state: Mapping[str, Any] | None, placement: Placement, initial: InitialWeights | None
+) -> PotentialRun:
+    """Read the data and build the potential, see ``mlff.training.Task.prepare``.
+
+    The normalisation (reference energies, scale, average degree) comes from the training part of the data, or, with
+    ``initial`` weights, from these: they were trained with those values. Only the reference energies are then shifted
+    to the training part, see ``TrainingConfig.reference_energies``.
+
+    Raises:
+        ConfigError: the configuration does not fit the data.
+        DataError: bad data, or no pair of atoms within the cutoff.
+    """
+    splits = load_splits(config.data)
+    _check_data(config, splits)
+    graphs = _graphs(config, splits)
+    potential = build_potential(config)
+    statistics = None
+    if state is None:
+        statistics = _start(potential, config, splits, graphs["train"], initial, placement)
+    sampler = BatchSampler(
+        graphs["train"].edge_counts,
+        config.batch_size,
+        seed=config.seed,
+        max_edges=config.max_edges,
+        rank=placement.rank,
+        world_size=placement.processes,
+    )
+    source = EpochBatches(sampler)
+    total = config.epochs * len(source.batches(0))
+    total = total if config.max_steps is None else min(total, config.max_steps)
+    frames = splits.train
+    module = PotentialModule(
+        potential,
+        config,
+        source,
+        total,
+        lambda i: f"{frames[i].source}, frame {frames[i].index}",
+        dens=add_dens(potential, config),
+        compiled_size=_compiled_size(config, graphs["train"]) if config.compile else None,
+    )
+    return PotentialRun(config, splits, graphs, source, module, statistics, placement)
+
+
+def _graphs(config: TrainingConfig, splits: DataSplits) -> dict[str, GraphDataset]:
+    model, dtype = config.model, getattr(torch, config.dtype)
+    limits, strict = (model.cutoff, model.max_neighbors), model.max_neighbors_strict
+    graphs = {
+        name: GraphDataset(frames, *limits, config.data.cache, max_neighbors_strict=strict, dtype=dtype)
+        for name, frames in (("train", splits.train), ("val", splits.val), ("test", splits.test))
+    }
+    if not graphs["train"].edge_counts.any():
+        raise DataError(
+            f"no two atoms of any training frame are closer than model.backbone.cutoff = {model.cutoff:g} A",
+            hint="raise the cutoff, or check data.units.length",
+        )
+    return graphs
+
+
+def _start(
+    potential: Potential,
+    config: TrainingConfig,
+    splits: DataSplits,
+    train: GraphDataset,
+    initial: InitialWeights | None,
+    placement: Placement,
+) -> DatasetStatistics:
+    """Normalise a new potential, or give it its initial weights."""
+    each: Iterator[AtomicGraph] = (train[i] for i in range(len(train)))
+    statistics = compute_statistics(each, isolated_atoms=splits.isolated_atoms)
+    set_start(potential, statistics, initial)
+    if initial is not None and config.reference_energies == "refit":
+        device, size = placement.device, config.batch_size
+        refit_reference_energies(potential, train, device=device, batch_size=size, seed=config.seed)
+    return statistics
+
+
+def _compiled_size(config: TrainingConfig, train: GraphDataset) -> BatchSize:
+    atoms = [len(frame.atoms) for frame in train.frames]
+    return BatchSize.typical(atoms, train.edge_counts.tolist(), config.batch_size)
+
+
+def _check_data(config: TrainingConfig, splits: DataSplits) -> None:
+    if not splits.val:
+        raise ConfigError("data: no validation frames; give data.val or a validation share in data.split")
+    unknown = sorted(set(splits.species) - set(config.model.species))
+    if unknown:
+        raise ConfigError(f"model.species: the data hold atomic numbers {unknown} that the model does not know")
+    if config.loss.stress_weight > 0 and any(frame.stress is None for frame in splits.train):
+        raise ConfigError("loss.stress_weight: training frames without stress; name data.keys.stress or set it to 0")

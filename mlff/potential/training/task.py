@@ -1,0 +1,65 @@
+"""The task of potentials: what :mod:`mlff.training` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlff.potential import Potential
+from mlff.potential.training.about import about_trained
+from mlff.potential.training.config import TrainingConfig
+from mlff.potential.training.evaluation import evaluate_files
+from mlff.potential.training.publication import collect
+from mlff.potential.training.run import PotentialRun, prepare_run
+from mlff.potential.training.trained import InitialWeights, load_trained, read_initial_weights
+from mlff.training.task import Placement, Publication
+
+_NAN = float("nan")
+
+
+class PotentialTask:
+    """Energies, forces and stress of labelled structures; methods as of :class:`mlff.training.Task`."""
+
+    config = TrainingConfig
+
+    def prepare(
+        self,
+        config: TrainingConfig,
+        state: Mapping[str, Any] | None,
+        placement: Placement,
+        initial: InitialWeights | None,
+    ) -> PotentialRun:
+        return prepare_run(config, state, placement, initial)
+
+    def read_initial(self, source: Path) -> InitialWeights:
+        return read_initial_weights(source)
+
+    def load_trained(self, source: Path) -> tuple[Potential, dict[str, Any]]:
+        return load_trained(source)
+
+    def describe(self, errors: Mapping[str, float]) -> str:
+        energy = 1e3 * errors.get("val_energy_per_atom_mae", _NAN)
+        forces = 1e3 * errors.get("val_forces_mae", _NAN)
+        return f"energy {energy:.2f} meV/atom, forces {forces:.1f} meV/A (MAE)"
+
+    def summary(self, report: Mapping[str, Any]) -> list[str]:
+        errors, lines = report.get("errors", {}), []
+        for name, unit in (("energy_per_atom", "meV/atom"), ("forces", "meV/Å"), ("stress", "meV/Å³")):
+            if f"{name}_mae" in errors:
+                mae, rmse = 1e3 * errors[f"{name}_mae"], 1e3 * errors[f"{name}_rmse"]
+                lines.append(f"{name.replace('_', ' ')}: MAE {mae:.2f}, RMSE {rmse:.2f} {unit}")
+        where = "test frames" if "seed" in report else "structures"
+        return [f"errors on {report['structures']} {where}:", *lines] if lines else []
+
+    def about(self, source: Path, self_test: int) -> dict[str, Any]:
+        return about_trained(source, self_test)
+
+    def evaluate(self, model: str, files: Sequence[Path], output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+        return evaluate_files(model, files, output, options)
+
+    def publication(self, run: Path, notes: Path, name: str | None, folder: str, self_test: int) -> Publication:
+        return collect(run, notes, name, folder, self_test)
+
+
+TASK = PotentialTask()

@@ -1,0 +1,5 @@
+"""Former place of :mod:`mlff.equijump.training`."""
+
+from mlff.support.renamed import former
+
+__getattr__ = former(__name__)

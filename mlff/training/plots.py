@@ -1,0 +1,100 @@
+"""Figures that runs of several kinds share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mlff.support.files import replacing
+from mlff.training.metrics_table import read_metrics
+
+_MAX_POINTS = 20_000
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A column of metrics.csv as a line: its label, a factor to the unit of the axis, matplotlib's style and colour."""
+
+    column: str
+    label: str
+    factor: float = 1.0
+    style: str = ".-"
+    color: str | None = None
+
+
+def learning_curve(
+    metrics: Path, image: Path, panels: Mapping[str, Sequence[Curve]], *, against: tuple[str, str] = ("epoch", "epochs")
+) -> None:
+    """Draw columns of the table of a run against its progress and wall time.
+
+    Args:
+        metrics: the table; without a validation nothing is drawn.
+        image: PNG to write.
+        panels: curves by label of their axis.
+        against: column for the progress, and its label.
+    """
+    rows = read_metrics(metrics)
+    if not any("val_loss" in row for row in rows):
+        return
+    figure = Figure(figsize=(9, 1.5 + 2.5 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 2, sharey="row", sharex="col", squeeze=False)
+    for line, (label, curves) in zip(axes, panels.items(), strict=True):
+        for axis, column in zip(line, (against[0], "minutes"), strict=True):
+            for curve in curves:
+                points = [(row[column], curve.factor * row[curve.column]) for row in rows if curve.column in row]
+                if points:
+                    axis.plot(*zip(*points, strict=True), curve.style, ms=3, lw=1, color=curve.color, label=curve.label)
+            axis.set_yscale("log")
+            axis.grid(alpha=0.3, which="both")
+        line[0].set_ylabel(label)
+        line[0].legend()
+    axes[-1, 0].set_xlabel(against[1])
+    axes[-1, 1].set_xlabel("wall time (min)")
+    save_figure(figure, image)
+
+
+def parity(
+    image: Path,
+    reference: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    quantity: str,
+    unit: str,
+    error_unit: str,
+    factor: float = 1e3,
+) -> None:
+    """Draw predictions against references, and the errors; a ``unit`` is ``factor`` of ``error_unit``."""
+    difference = predicted - reference
+    shown = np.linspace(0, len(reference) - 1, min(len(reference), _MAX_POINTS)).astype(int)
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.scatter(reference[shown], predicted[shown], s=5, alpha=0.5, lw=0)
+    _diagonal(left, reference, predicted)
+    left.set_xlabel(f"reference {quantity} ({unit})")
+    left.set_ylabel(f"predicted {quantity} ({unit})")
+    right.hist(factor * difference, bins=60)
+    right.set_yscale("log")
+    right.set_xlabel(f"error ({error_unit})")
+    right.set_ylabel("count")
+    mae, rmse = factor * np.abs(difference).mean(), factor * np.sqrt(np.square(difference).mean())
+    figure.suptitle(f"MAE {mae:.2f}, RMSE {rmse:.2f} {error_unit}; {len(reference)} values")
+    save_figure(figure, image)
+
+
+def save_figure(figure: Figure, image: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    # An own canvas, so that no global matplotlib back end is chosen.
+    with replacing(image) as temporary:
+        FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=130)
+
+
+def _diagonal(axis: Axes, reference: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
+    ends = min(reference.min(), predicted.min()), max(reference.max(), predicted.max())
+    axis.plot(ends, ends, color="black", lw=0.8)
+    axis.set_aspect("equal", adjustable="datalim")

@@ -1,0 +1,132 @@
+"""The files of a run: their names, whether they can be written, and what kind of model they hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from mlff.kinds import DEFAULT, names
+from mlff.support.errors import ConfigError
+from mlff.support.settings import read_mapping
+from mlff.training.checkpointing import WEIGHTS, load_state, load_weights
+from mlff.training.config import RunConfig, load_config
+
+
+class RunFolder:
+    """Names of the files of a run.
+
+    Args:
+        root: folder of the run; created when the run starts.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.config = self.root / "config.yaml"
+        self.metrics = self.root / "metrics.csv"
+        self.state = self.root / "checkpoints" / "last.pt"
+        self.weights = self.root / WEIGHTS
+        self.report = self.root / "report"
+        self.data_record = self.report / "data.json"
+        self.results = self.report / "metrics.json"
+
+    @classmethod
+    def of(cls, source: Path) -> RunFolder:
+        """The folder that is meant: a folder, or that of a weights file."""
+        return cls(source if source.is_dir() else source.parent)
+
+
+def kind_of(source: Path) -> str:
+    """Kind of the model in a run folder or a weights file; those of earlier versions do not always say."""
+    folder = RunFolder(source)
+    if source.is_dir() and folder.config.is_file():
+        named = read_mapping(folder.config).get("kind")
+        if named is not None:
+            return str(named)
+    try:
+        with safe_open(folder.weights if source.is_dir() else source, framework="np") as file:
+            metadata = dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return DEFAULT
+    return metadata.get("kind") or next((name for name in names() if name in metadata), DEFAULT)
+
+
+def is_trained(source: Path) -> bool:
+    """Whether a path is that of a weights file, or of a folder with weights and without an exported model."""
+    return source.suffix == ".safetensors" or ((source / WEIGHTS).exists() and not (source / "model.pt").exists())
+
+
+def has_weights(source: Path) -> bool:
+    """Whether a path to start a training from is a weights file or a run folder, and no exported model."""
+    a_run = (source / WEIGHTS).exists() or (source.is_dir() and not (source / "model.pt").exists())
+    return a_run or source.suffix == ".safetensors"
+
+
+def check_output(folder: RunFolder) -> None:
+    """Raise ConfigError, before the data are read, if a run folder cannot be written."""
+    existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"output: {folder.root} cannot be a run folder, because {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"output: {folder.root} cannot be written (no permission in {existing})")
+
+
+def check_same_run(config: RunConfig, folder: RunFolder) -> None:
+    """Raise ConfigError if the run in a folder differs in what decides its next step."""
+    old, new = (_decisive(c) for c in (load_config(folder.config, kind=config.kind), config))
+    changed = [name for name in new if new[name] != old.get(name)]
+    if changed:
+        raise ConfigError(
+            f"{folder.root}: cannot resume, because these parts of the configuration changed: {', '.join(changed)}; "
+            "to start from its weights with other settings, use init_from and a new output folder"
+        )
+
+
+def finished_report(folder: RunFolder) -> dict[str, Any]:
+    """The report of a run, once it describes the weights.
+
+    Raises:
+        ConfigError: not a run folder, a run that is not finished or has gone on since its report, or a damaged report.
+        ArtifactError: damaged weights or state.
+    """
+    if not folder.config.is_file():
+        raise ConfigError(f"{folder.root}: not a run folder (no {folder.config.name})")
+    unfinished = f"{folder.root}: the run is not finished (%s); finish it with: mlff train --resume {folder.root}"
+    for path in (folder.weights, folder.results):
+        if not path.is_file():
+            raise ConfigError(unfinished % f"no {path.relative_to(folder.root)}")
+    report = read_json(folder.results)
+    if not {"best_validation", "steps"} <= set(report):
+        raise ConfigError(f"{folder.results}: not the report of a run")
+    steps = load_state(folder.state)["step"] if folder.state.is_file() else report["steps"]
+    best = json.loads(load_weights(folder.weights)[1].get("best", "{}"))
+    if steps != report["steps"] or best != report["best_validation"]:
+        raise ConfigError(unfinished % "it has gone on since its report was written")
+    return report
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A record of a run; raises ConfigError if it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not readable ({error})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: damaged")
+    return content
+
+
+def _decisive(config: RunConfig) -> dict[str, Any]:
+    """What a resumed run must not change."""
+    content = config.model_dump()
+    for field in config.may_change:
+        *sections, name = field.split(".")
+        part: Any = content
+        for section in sections:
+            part = part.get(section) if isinstance(part, dict) else None
+        if isinstance(part, dict):
+            part.pop(name, None)
+    return content
