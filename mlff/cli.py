@@ -25,6 +25,17 @@ _Overrides = Annotated[
 ]
 
 
+def _named(items: list[str] | None, **former: str | None) -> dict[str, str]:
+    """``QUANTITY=TEXT`` options as a mapping; ``former``: options of their own, of earlier versions."""
+    named = {name: value for name, value in former.items() if value is not None}
+    for item in items or []:
+        name, separator, text = item.partition("=")
+        if not (separator and name and text):
+            raise typer.BadParameter(f"{item!r} is not of the form QUANTITY=TEXT")
+        named[name] = text
+    return named
+
+
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG|RUN", help="YAML configuration, or the folder of a run.")],
@@ -61,10 +72,14 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Exported model (file or pretrained name), run folder or weights file.")],
     files: Annotated[list[Path], typer.Argument(help="Labelled structures: extxyz, traj, db, npz.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for figures and tables.")],
-    energy_key: Annotated[str, typer.Option(help="Name of the energy in the files.")] = "energy",
-    forces_key: Annotated[str, typer.Option(help="Name of the forces in the files.")] = "forces",
-    stress_key: Annotated[str | None, typer.Option(help="Name of the stress; compared when given.")] = None,
-    energy_unit: Annotated[str | None, typer.Option(help="Energy unit of the files, e.g. kcal/mol.")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="QUANTITY=NAME", help="Name of a label in the files, if it is another; repeatable."),
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="QUANTITY=UNIT", help="Unit of a label in the files, e.g. energy=kcal/mol; repeatable."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Structures at a time.")] = 8,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
@@ -79,6 +94,10 @@ def evaluate(
         Literal["auto", "include", "exclude"],
         typer.Option(help="Forces on atoms under constraints; auto: left out where a frame stores 0 for all of them."),
     ] = "auto",
+    energy_key: Annotated[str | None, typer.Option(hidden=True)] = None,
+    forces_key: Annotated[str | None, typer.Option(hidden=True)] = None,
+    stress_key: Annotated[str | None, typer.Option(hidden=True)] = None,
+    energy_unit: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Compare a model with labelled structures: parity plots, errors as JSON, a table by element.
 
@@ -88,7 +107,7 @@ def evaluate(
 
         mlff evaluate model.pt test.extxyz -o evaluation
 
-        mlff evaluate runs/first new.extxyz.gz --energy-key REF_energy --forces-key REF_forces -o evaluation
+        mlff evaluate runs/first new.extxyz.gz --key energy=REF_energy --key forces=REF_forces -o evaluation
 
         mlff evaluate model.pt data.extxyz --indices split.json:test -o evaluation
     """
@@ -99,10 +118,8 @@ def evaluate(
         files,
         output,
         threads,
-        energy_key=energy_key,
-        forces_key=forces_key,
-        stress_key=stress_key,
-        energy_unit=energy_unit,
+        keys=_named(key, energy=energy_key, forces=forces_key, stress=stress_key),
+        units=_named(unit, energy=energy_unit),
         batch_size=batch_size,
         device=device,
         indices=indices,

@@ -6,7 +6,6 @@ python -m benchmarks.accuracy rmd17 --molecule ethanol --minutes 120
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +15,9 @@ import typer
 from benchmarks.accuracy.recipe import Choice, check_data, configuration, load_recipe, names
 from benchmarks.accuracy.run import run
 from mlff.commands.progress import training_progress
-from mlff.data import DataError
 from mlff.potential.training import TASK
-from mlff.support.console import FAILED, WRONG_INPUT, error_console, report_error, set_up_logging
+from mlff.support.console import command, error_console
 from mlff.support.files import write_json
-from mlff.training import ConfigError, StateError, TrainingError, TrainingInterrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -66,34 +63,21 @@ def main(
     Exit status: 0 done, 1 failed, 2 wrong input, 130 stopped by Ctrl-C, 143 terminated.
     """
     choice = Choice(molecule, dens, seed, minutes, epochs, threads, compiled)
-    raise typer.Exit(_run(recipe, choice, data, output, run_folder, resume))
-
-
-def _run(name: str, choice: Choice, data: Path, output: Path | None, run_folder: Path | None, resume: bool) -> int:
-    set_up_logging()
     again = shlex.join(["python", "-m", "benchmarks.accuracy", *(word for word in sys.argv[1:] if word != "--resume")])
-    try:
-        recipe = load_recipe(name)
-        run_folder = run_folder or ROOT / "runs" / "accuracy" / choice.name(recipe)
-        output = output or ROOT / "benchmarks" / "results" / "accuracy" / f"{choice.name(recipe)}.json"
-        config = configuration(recipe, choice, data, run_folder)
-        check_data(recipe, config)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with training_progress(error_console, TASK.describe) as on_step:
-            result = run(recipe, choice, config, resume=resume, on_step=on_step)
-        write_json(output, result.model_dump(mode="json"))
-    except (ConfigError, DataError, StateError, OSError) as error:
-        report_error(error)
-        return WRONG_INPUT
-    except TrainingError as error:
-        report_error(error)
-        return FAILED
-    except TrainingInterrupted as error:
-        error_console.print(f"stopped; continue with: {again} --resume", markup=False)
-        return 128 + error.signum
-    except KeyboardInterrupt:
-        error_console.print(f"stopped; repeat with: {again} --resume", markup=False)
-        return 128 + signal.SIGINT
+    with command(f"{again} --resume"):
+        _run(recipe, choice, data, output, run_folder, resume)
+
+
+def _run(name: str, choice: Choice, data: Path, output: Path | None, run_folder: Path | None, resume: bool) -> None:
+    recipe = load_recipe(name)
+    run_folder = run_folder or ROOT / "runs" / "accuracy" / choice.name(recipe)
+    output = output or ROOT / "benchmarks" / "results" / "accuracy" / f"{choice.name(recipe)}.json"
+    config = configuration(recipe, choice, data, run_folder)
+    check_data(recipe, config)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with training_progress(error_console, TASK.describe) as on_step:
+        result = run(recipe, choice, config, resume=resume, on_step=on_step)
+    write_json(output, result.model_dump(mode="json"))
     budget = result.budget
     error_console.print(f"{output}: {budget.kind}, {budget.epochs} of {budget.epochs_of_recipe} epochs", markup=False)
     for test, errors in result.tests.items():
@@ -103,7 +87,6 @@ def _run(name: str, choice: Choice, data: Path, output: Path | None, run_folder:
             f"{errors.energy_per_atom_rmse:.3f} meV/atom)",
             markup=False,
         )
-    return 0
 
 
 if __name__ == "__main__":

@@ -51,9 +51,9 @@ def errors(folder: Path) -> dict[str, Any]:
     beyond = np.maximum(training.min(axis=0) - test, test - training.max(axis=0))
     outside = (beyond[:, bonds] > 0).any(axis=1)
     found = predictions(config, splits.test)
-    if found.forces is None or found.forces_reference is None:
+    if "forces" not in found.values:
         raise ValueError(f"{folder}: its test frames have no forces")
-    difference = 1e3 * (found.forces - found.forces_reference).reshape(len(test), -1)
+    difference = 1e3 * np.subtract(*reversed(found.values["forces"])).reshape(len(test), -1)
     absolute, squared = np.abs(difference).mean(axis=1), np.square(difference).mean(axis=1)
     worst = np.argsort(-squared)[:_WORST]
     return {

@@ -86,17 +86,16 @@ def predictions(config: TrainingConfig, frames: Sequence[Frame], device: torch.d
     limits, strict = (config.model.cutoff, config.model.max_neighbors), config.model.max_neighbors_strict
     dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=dtype)
     graphs = graph_batches(dataset, range(len(dataset)), config.batch_size, device)
-    return predict(graphs, potential_predictor(potential), False, config.loss.fixed_atoms)
+    return predict(graphs, potential_predictor(potential), ("energy", "forces"), config.loss.fixed_atoms)
 
 
 def errors_of(predictions: Predictions) -> Errors:
     """Errors in meV, meV/atom and meV/Å; raises ValueError where labels are missing."""
-    if predictions.energy is None or predictions.energy_reference is None:
-        raise ValueError("the test structures have no energies")
-    if predictions.forces is None or predictions.forces_reference is None:
-        raise ValueError("the test structures have no forces")
-    energy = predictions.energy - predictions.energy_reference
-    forces = (predictions.forces - predictions.forces_reference)[predictions.counted_atoms]
+    missing = {"energy", "forces"} - set(predictions.values)
+    if missing:
+        raise ValueError(f"the test structures have no {' and no '.join(sorted(missing))}")
+    energy = np.subtract(*reversed(predictions.values["energy"]))
+    forces = np.subtract(*reversed(predictions.compared("forces")))
     per_atom = energy / predictions.num_atoms
     return Errors(
         structures=len(energy),

@@ -96,10 +96,14 @@ class Quantity:
         return f"{self.name}_per_atom" if self.per_atom else self.name
 
     @property
+    def compared_unit(self) -> str:
+        """Unit of what losses and errors compare."""
+        return f"{self.unit}/atom" if self.per_atom else self.unit
+
+    @property
     def error_unit(self) -> tuple[float, str]:
         """Factor and unit in which errors are shown."""
-        unit = f"{self.unit}/atom" if self.per_atom else self.unit
-        return (1e3, f"m{unit}") if self.milli else (1.0, unit)
+        return (1e3, f"m{self.compared_unit}") if self.milli else (1.0, self.compared_unit)
 
     def factor(self, unit: str | None) -> float:
         """Value of one ``unit`` of a file; None and the own unit are 1.

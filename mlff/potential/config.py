@@ -75,6 +75,11 @@ class PotentialConfig(BaseModel):
         return self.forces == "conservative"
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the quantities that the potential computes."""
+        return ("energy", "energies", "forces", *(("stress",) if self.conservative else ()), *self.properties)
+
+    @property
     def cutoff(self) -> float:
         """Å."""
         return self.backbone.cutoff

@@ -58,7 +58,7 @@ def loss_and_gradients(
     model.zero_grad()
     terms = objective(batch, 0.3)
     terms.total.backward()
-    parts = [terms.total, terms.energy, terms.forces, terms.stress, terms.noise]
+    parts = [terms.total, *terms.parts.values()]
     gradients = [np.zeros(p.shape) if p.grad is None else p.grad.numpy().copy() for p in model.parameters()]
     return np.array([float(part.detach()) for part in parts]), gradients
 

@@ -56,9 +56,9 @@ def test_weighted_loss_of_a_batch_of_two_structures() -> None:
     }
     config = LossConfig(kind="l2", energy_weight=2.0, forces_weight=10.0, stress_weight=1.0)
     terms = compute_loss(output, graph, config)
-    assert terms.energy.item() == pytest.approx((0.5 + 0.25) / 2)
-    assert terms.forces.item() == pytest.approx(2.0)
-    assert terms.stress.item() == pytest.approx(0.3)
+    assert terms.parts["energy"].item() == pytest.approx((0.5 + 0.25) / 2)
+    assert terms.parts["forces"].item() == pytest.approx(2.0)
+    assert terms.parts["stress"].item() == pytest.approx(0.3)
     assert terms.total.item() == pytest.approx(2.0 * 0.375 + 10.0 * 2.0 + 0.3)
 
 

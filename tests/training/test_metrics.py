@@ -15,12 +15,8 @@ def two_structures() -> Predictions:
     return Predictions(
         num_atoms=np.array([2, 1]),
         numbers=np.array([8, 29, 8]),
-        energy=np.array([-9.0, 4.0]),
-        energy_reference=np.array([-10.0, 2.0]),
-        forces=predicted,
-        forces_reference=reference,
-        stress=None,
-        stress_reference=None,
+        values={"energy": (np.array([-10.0, 2.0]), np.array([-9.0, 4.0])), "forces": (reference, predicted)},
+        counted=np.ones(3, dtype=bool),
     )
 
 
@@ -52,6 +48,6 @@ def test_evaluation_writes_its_files(tmp_path: Path) -> None:
     assert (content["structures"], content["atoms"]) == (2, 3)
     table = tmp_path / "metrics.csv"
     table.write_text("step,epoch,minutes,val_loss,val_forces_mae\n4,1,0.5,2.0,0.5\n8,2,1.0,1.0,0.25\n")
-    plot_learning_curve(table, tmp_path / "curve.png")
+    plot_learning_curve(table, tmp_path / "curve.png", ["energy", "forces"])
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "out" / "parity_forces.png").read_bytes().startswith(b"\x89PNG")

@@ -245,7 +245,7 @@ def test_initial_weights_for_other_species_are_refused(write_config: WriteConfig
     [
         ("model.species=[Cu]", "model.species"),
         ("model.species=[Cu, Au, Ag]", "model.species"),
-        ("loss.stress_weight=1", "loss.stress_weight"),
+        ("loss.stress_weight=1", "loss.weights.stress: name the label"),
         ("data.split={kind: random, train: 10, val: 0, test: 2}", "validation"),
     ],
 )

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 
 from ase.data import chemical_symbols
 
-from mlff.data import DataConfig, GroupSplit, IndexSplit, RandomSplit
+from mlff.data import DataConfig, DataKeys, GroupSplit, IndexSplit, RandomSplit
 from mlff.equiformer.config import PRESETS, EquiformerConfig
-from mlff.graph import describe_neighbors
+from mlff.graph import QUANTITIES, describe_neighbors
 from mlff.potential import DensConfig
 from mlff.potential.training.finished import FinishedRun
 from mlff.potential.training.report import element_table
 from mlff.training.card import limits_section, training_rows, training_section
 from mlff.training.notes import DataNotes, ModelNotes
 
-_FIGURES = {
-    "learning_curve.png": "Validation errors of the averaged weights during training",
-    "parity_energy.png": "Energies of the test frames",
-    "parity_forces.png": "Force components of the test frames",
-    "parity_stress.png": "Stress components of the test frames",
+_FIGURES = {"learning_curve.png": "Validation errors of the averaged weights during training"} | {
+    f"parity_{row.name}.png": f"{row.title.capitalize()} {'components ' if row.shape else ''}of the test frames"
+    for row in QUANTITIES.values()
 }
 
 
@@ -164,14 +162,11 @@ def _errors(card: CardInput) -> str:
         "| quantity | MAE | RMSE |",
         "|---|---|---|",
     ]
-    rows = {
-        "energy_per_atom": "energy (meV/atom)",
-        "forces": "forces (meV/Å per component)",
-        "stress": "stress (meV/Å³ per component)",
-    }
-    for key, label in rows.items():
-        if f"{key}_mae" in errors:
-            lines.append(f"| {label} | {1e3 * errors[f'{key}_mae']:.2f} | {1e3 * errors[f'{key}_rmse']:.2f} |")
+    for row in QUANTITIES.values():
+        if f"{row.error_key}_mae" in errors:
+            factor, unit = row.error_unit
+            mae, rmse = (f"{factor * errors[f'{row.error_key}_{kind}']:.2f}" for kind in ("mae", "rmse"))
+            lines.append(f"| {row.title} ({unit}{' per component' if row.shape else ''}) | {mae} | {rmse} |")
     lines += ["", element_table(report["by_element"], errors).strip(), "", *_reproduce(card), ""]
     lines += [f"![{text}](report/{name})\n" for name, text in _FIGURES.items() if name in card.figures]
     return "\n".join(lines)
@@ -183,15 +178,12 @@ def _reproduce(card: CardInput) -> list[str]:
     if beyond:
         listed = ", ".join(f"{key} {value}" for key, value in beyond.items())
         return [f"`mlff evaluate` repeats these numbers once the files are converted to its units (now: {listed})."]
-    options = {"--energy-key": data.keys.energy, "--forces-key": data.keys.forces}
-    defaults = {"--energy-key": "energy", "--forces-key": "forces"}
-    words = [f"{option} {value}" for option, value in options.items() if value != defaults[option]]
+    defaults = DataKeys().named()
+    words = [f"--key {name}={key}" for name, key in data.keys.named().items() if key != defaults.get(name)]
     if card.run.config.loss.fixed_atoms != "auto":
         words.append(f"--fixed-atoms {card.run.config.loss.fixed_atoms}")
-    if "stress_mae" in card.run.report["errors"]:
-        words.append(f"--stress-key {data.keys.stress}")
     if data.units.energy is not None:
-        words.append(f"--energy-unit {data.units.energy}")
+        words.append(f"--unit energy={data.units.energy}")
     files = " ".join(card.run.counts("test"))
     command = f"mlff evaluate model.pt {files} --indices split.json:test {' '.join([*words, '-o evaluation'])}"
     return ["To repeat them, in this folder and with the data beside this file:", "", f"    {command}"]
@@ -235,8 +227,7 @@ def _references(card: CardInput) -> str:
 def _training(card: CardInput) -> str:
     config, loss = card.run.config, card.run.config.loss
     rows = training_rows(config, card.run.report, "frames") | {
-        "loss": f"{loss.kind}; weights: energy per atom {loss.energy_weight:g}, forces {loss.forces_weight:g}, "
-        f"stress {loss.stress_weight:g}",
+        "loss": f"{loss.kind}; weights: {', '.join(f'{name} {weight:g}' for name, weight in loss.weights.items())}",
         "auxiliary task": describe_dens(config.dens),
     }
     return training_section(config, rows)

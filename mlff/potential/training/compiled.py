@@ -27,7 +27,6 @@ from mlff.training.cuda_graphs import KnownGradients, Replay
 
 logger = logging.getLogger(__name__)
 
-_TERMS = len(fields(LossTerms))
 _OF_DENS = tuple(field.name for field in fields(CorruptedGraph) if field.name != "graph")
 
 
@@ -72,7 +71,9 @@ class CompiledObjective:
         if self._compiled is None:
             self._compiled = self._compile(list(named), parameters, tensors)
         inputs = [*(parameter.detach() for parameter in parameters), *tensors]
-        return LossTerms(*KnownGradients.apply(self._compiled, inputs, _TERMS, *parameters))
+        names = self._objective.loss_names(batch)
+        total, *parts = KnownGradients.apply(self._compiled, inputs, 1 + len(names), *parameters)
+        return LossTerms(total, dict(zip(names, parts, strict=True)))
 
     def _compile(self, names: Sequence[str], parameters: list[Tensor], tensors: list[Tensor]) -> Any:
         count = len(parameters)
@@ -83,7 +84,7 @@ class CompiledObjective:
             given = dict(zip(self._names, parameters, strict=True))
             terms = functional_call(self._objective, given, (batch, weight, True))
             gradients = torch.autograd.grad(terms.total, parameters, allow_unused=True, materialize_grads=True)
-            return [*(getattr(terms, field.name) for field in fields(terms)), *gradients]
+            return [terms.total, *terms.parts.values(), *gradients]
 
         logger.info("compiling the training step, which takes minutes (a cache on disk shortens the next time)")
         start = time.monotonic()

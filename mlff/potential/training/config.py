@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mlff.data import DataConfig
+from mlff.graph import quantity
 from mlff.potential.config import PotentialConfig
 from mlff.potential.dens_config import DensConfig
 from mlff.potential.training.fixed_atoms import FixedAtoms
@@ -17,25 +18,50 @@ from mlff.training.config import RunConfig
 LossKind = Literal["huber", "mae", "l2"]
 
 
+_DEFAULT_WEIGHTS = {"energy": 1.0, "forces": 1.0}
+_FORMER_WEIGHTS = ("energy", "forces", "stress")  # were fields of their own, energy_weight and so on
+
+
 class LossConfig(Section):
-    """Kind of penalty and the weights of energy per atom (eV/atom), forces (eV/A) and stress (eV/A^3)."""
+    """Kind of penalty and the weight of each quantity.
+
+    ``weights`` are by name of the quantity, whose labels are compared in its unit, those of the energy per atom. Energy
+    and forces weigh 1 unless they are named, everything else 0.
+    """
 
     kind: LossKind = "huber"
     huber_delta: float = Field(default=0.02, gt=0)
-    energy_weight: float = Field(default=1.0, ge=0)
-    forces_weight: float = Field(default=1.0, ge=0)
-    stress_weight: float = Field(default=0.0, ge=0)
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=lambda: dict(_DEFAULT_WEIGHTS))
     fixed_atoms: FixedAtoms = Field(
         default="auto",
         description="forces on atoms under constraints, in the loss and in errors; auto: left out where a frame stores "
         "exactly 0 for all of them",
     )
 
-    @model_validator(mode="after")
-    def _some_weight(self) -> LossConfig:
-        if self.energy_weight == self.forces_weight == self.stress_weight == 0:
-            raise ValueError("at least one of energy_weight, forces_weight and stress_weight must be positive")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_weights(cls, values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        former = {name: values[f"{name}_weight"] for name in _FORMER_WEIGHTS if f"{name}_weight" in values}
+        rest = {key: value for key, value in values.items() if key.removesuffix("_weight") not in former}
+        given = values.get("weights", {})
+        if not isinstance(given, dict) or set(former) & set(given):
+            return values
+        return {**rest, "weights": {**_DEFAULT_WEIGHTS, **former, **given}}
+
+    @field_validator("weights")
+    @classmethod
+    def _known_quantities(cls, weights: dict[str, float]) -> dict[str, float]:
+        for name in weights:
+            quantity(name)
+        if not any(weights.values()):
+            raise ValueError(f"at least one weight must be positive, of {', '.join(weights)}")
+        return weights
+
+    def weight(self, name: str) -> float:
+        """Of a quantity; 0 where it is not trained on."""
+        return self.weights.get(name, 0.0)
 
 
 class TrainingConfig(RunConfig):
@@ -66,12 +92,26 @@ class TrainingConfig(RunConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingConfig:
-        if self.loss.stress_weight > 0 and not self.model.conservative:
-            raise ValueError("loss.stress_weight needs model.conservative: true")
+        if self.loss.weight("stress") > 0 and not self.model.conservative:
+            raise ValueError("loss.weights.stress needs model.forces: conservative")
+        keys = self.data.keys.named()
+        for name, weight in self.loss.weights.items():
+            if weight > 0 and name not in self.model.outputs:
+                raise ValueError(f"loss.weights.{name}: the model does not compute it; add it to model.properties")
+            if weight > 0 and name not in keys:
+                raise ValueError(f"loss.weights.{name}: name the label in the files, data.keys.{name}")
+        untrained = [name for name in self.model.properties if self.loss.weight(name) == 0]
+        if untrained:
+            raise ValueError(f"model.properties: {untrained[0]} is not trained on; give loss.weights.{untrained[0]}")
         dropout = self.model.backbone.alpha_dropout, self.model.backbone.drop_path
         if self.compile and any(dropout):
             raise ValueError("compile: true needs model.backbone.alpha_dropout and drop_path of 0")
         return self
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Quantities in tables of losses: energy, forces, stress, and the properties of the model."""
+        return (*_FORMER_WEIGHTS, *self.model.properties)
 
     def portable(self) -> dict[str, Any]:
         """As of every run; files by name only, without the folder of the cache."""

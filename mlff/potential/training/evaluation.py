@@ -21,7 +21,7 @@ from mlff.potential.training.lightning_module import potential_predictor
 from mlff.potential.training.metrics import Predict, predict
 from mlff.potential.training.report import write_evaluation
 from mlff.potential.training.trained import load_trained
-from mlff.support.errors import ConfigError
+from mlff.support.errors import ConfigError, InputError
 from mlff.support.files import write_json
 from mlff.support.settings import Section, validated
 from mlff.training.environment import hardware, versions
@@ -31,10 +31,8 @@ from mlff.training.run_folder import is_trained
 class EvaluateOptions(Section):
     """How the files are labelled and where the model runs."""
 
-    energy_key: str = "energy"
-    forces_key: str = "forces"
-    stress_key: str | None = None
-    energy_unit: str | None = None
+    keys: dict[str, str] = Field(default_factory=dict)
+    units: dict[str, str] = Field(default_factory=dict)
     batch_size: int = Field(default=8, ge=1)
     device: str = "cpu"
     indices: str | None = None
@@ -63,19 +61,21 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     options = validated(EvaluateOptions, dict(given), "evaluate")
     device = find_device(options.device)
     model = _weights(Path(name), device) if is_trained(Path(name)) else _exported(name, options.device)
-    about, stress = model.about, options.stress_key is not None
-    keys = DataKeys(energy=options.energy_key, forces=options.forces_key, stress=options.stress_key)
-    units = validated(DataUnits, {"energy": options.energy_unit}, "evaluate")
+    about = model.about
+    keys = validated(DataKeys, options.keys, "--key", error=InputError)
+    units = validated(DataUnits, options.units, "--unit", error=InputError)
     frames = read_frames(list(files), keys=keys, units=units, species=about.species)
     if options.indices is not None:
         frames = select_frames(frames, options.indices)
-    if stress and not about.conservative:
-        raise ConfigError(f"{name}: has direct forces and therefore no stress to compare")
+    missing = [quantity for quantity in keys.named() if quantity not in about.outputs]
+    if missing:
+        why = "its forces are direct" if missing == ["stress"] else f"it computes {', '.join(about.outputs)}"
+        raise ConfigError(f"{name}: has no {' and '.join(missing)} to compare: {why}")
     limits, strict = (about.cutoff, about.max_neighbors), about.max_neighbors_strict
     dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=model.dtype)
     graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, device)
     content = {
-        **write_evaluation(output, predict(graphs, model.predict, stress, options.fixed_atoms)),
+        **write_evaluation(output, predict(graphs, model.predict, list(keys.named()), options.fixed_atoms)),
         "model": model.details,
         "files": [path.name for path in files],
         "indices": None if options.indices is None else Path(options.indices).name,

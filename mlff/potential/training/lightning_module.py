@@ -22,8 +22,6 @@ from mlff.support.errors import RunError
 from mlff.training.lightning_module import SteppedModule
 from mlff.training.schedule import linear_decay
 
-_PARTS_WITH_DENS = ("loss_energy", "loss_forces", "loss_stress", "loss_dens", "noisy_steps")
-
 
 class PotentialModule(SteppedModule):
     """A potential in training.
@@ -54,7 +52,8 @@ class PotentialModule(SteppedModule):
         dens: DensPotential | None = None,
         compiled_size: BatchSize | None = None,
     ) -> None:
-        parts = ("loss_energy", "loss_forces", "loss_stress") if dens is None else _PARTS_WITH_DENS
+        parts = [f"loss_{name}" for name in config.compared]
+        parts += [] if dens is None else ["loss_dens", "noisy_steps"]
         super().__init__(potential, config, total_steps, parts)
         self.dens = dens
         self.objective = Objective(potential, config.loss, dens, config.dens)
@@ -91,10 +90,11 @@ class PotentialModule(SteppedModule):
         terms = self._loss(batch)
         # Before the backward pass, so that the weights and the averages stay usable.
         self.check_finite("loss", terms.total)
-        parts = [terms.total.detach(), terms.energy, terms.forces, terms.stress]
+        total = terms.total.detach()
+        parts = [total, *(terms.parts.get(name, total.new_zeros(())) for name in self.config.compared)]
         if self.dens is not None:
             noisy = isinstance(batch, CorruptedGraph) and batch.corrupted.any()
-            parts += [terms.noise, torch.as_tensor(noisy).to(terms.noise)]
+            parts += [terms.parts.get("noise", total.new_zeros(())), torch.as_tensor(noisy).to(total)]
         self.add_losses(torch.stack(parts), _graph(batch).num_graphs)
         return terms.total
 

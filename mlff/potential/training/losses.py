@@ -1,14 +1,15 @@
-"""Losses on energy per atom, forces and stress."""
+"""Losses on the labels of structures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mlff.graph import AtomicGraph
+from mlff.graph import AtomicGraph, quantity
 from mlff.potential import CorruptedGraph, DensConfig
 from mlff.potential.training.config import LossConfig, LossKind
 from mlff.potential.training.fixed_atoms import force_atoms
@@ -16,17 +17,14 @@ from mlff.potential.training.fixed_atoms import force_atoms
 
 @dataclass(frozen=True)
 class LossTerms:
-    """Weighted sum and its unweighted parts (detached), all scalars; a part that is not trained on is zero.
+    """Weighted sum and its unweighted parts (detached), all scalars; only of what is trained on.
 
-    For every kind of loss the parts have the units of the labels: eV/atom, eV/A, eV/A^3. ``noise`` is that of corrupted
-    atoms in units of its standard deviation.
+    For every kind of loss the parts are in the units of the labels. The part ``noise``, which DeNS adds, is that of
+    corrupted atoms in units of its standard deviation.
     """
 
     total: Tensor
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
-    noise: Tensor
+    parts: dict[str, Tensor]
 
 
 def deviation(difference: Tensor, kind: LossKind, huber_delta: float, counted: Tensor | None = None) -> Tensor:
@@ -62,7 +60,7 @@ def compute_loss(
     """Weighted loss of a batch.
 
     Args:
-        output: what ``Potential.forward`` returns: energy [B] float64, forces [N, 3], stress [B, 3, 3] when trained on.
+        output: what ``Potential.forward`` returns, with the quantities that are trained on.
         graph: batch with labels.
         config: kind, weights, and whether forces on fixed atoms count.
         padded: the last structure is padding and counts for nothing.
@@ -71,10 +69,12 @@ def compute_loss(
         ValueError: a label with a non-zero weight is missing from the batch.
     """
     structures = _structures(graph, padded)
-    atoms = _force_atoms(graph, structures, config)
-    energy, forces, stress = _label_losses(output, graph, config, structures, atoms, structures)
-    total = config.energy_weight * energy + config.forces_weight * forces + config.stress_weight * stress
-    return LossTerms(total, energy.detach(), forces.detach(), stress.detach(), torch.zeros_like(energy))
+    counted = {"structure": structures, "atom": structures.index_select(0, graph.batch)}
+    masks = {name: counted[quantity(name).per] for name in config.weights}
+    masks["forces"] = _force_atoms(graph, structures, config)
+    parts = _label_losses(output, graph, config, masks)
+    total = _weighted(parts, config.weights)
+    return LossTerms(total, {name: value.detach() for name, value in parts.items()})
 
 
 def compute_dens_loss(
@@ -88,9 +88,9 @@ def compute_dens_loss(
 ) -> LossTerms:
     """Weighted loss of a batch with corrupted atoms (Liao et al., arXiv:2403.09549, section 3).
 
-    Energies are those of the clean structures. Forces count on clean atoms, also beside corrupted ones; stress counts
-    in clean structures. The noise counts on corrupted atoms, in units of its standard deviation, in which a Huber
-    penalty crosses over at ``huber_delta`` as well.
+    Energies are those of the clean structures. Forces count on clean atoms, also next to corrupted ones; all else
+    counts in clean structures. The noise counts on corrupted atoms, in units of its standard deviation, in which a
+    Huber penalty crosses over at ``huber_delta`` as well.
 
     Args:
         output: what ``DensPotential.forward`` returns.
@@ -105,18 +105,20 @@ def compute_dens_loss(
     """
     graph = batch.graph
     structures = _structures(graph, padded)
-    clean = _force_atoms(graph, structures, config) & ~batch.corrupted
-    stressed = structures & ~batch.corrupted_graphs
-    energy, forces, stress = _label_losses(output, graph, config, structures, clean, stressed)
+    clean = structures & ~batch.corrupted_graphs
+    counted = {"structure": clean, "atom": clean.index_select(0, graph.batch)}
+    masks = {name: counted[quantity(name).per] for name in config.weights}
+    masks["energy"] = structures
+    masks["forces"] = _force_atoms(graph, structures, config) & ~batch.corrupted
+    parts = _label_losses(output, graph, config, masks)
     noise = deviation(output["noise"] - batch.noise, config.kind, config.huber_delta, batch.corrupted)
-    forces_weight: float | Tensor = config.forces_weight
+    weights: dict[str, float | Tensor] = dict(config.weights)
     noise_weight = weight
     if dens.mean == "joint":
-        share = batch.corrupted.sum() / (batch.corrupted | clean).sum().clamp(min=1)
-        forces_weight, noise_weight = forces_weight * (1.0 - share), noise_weight * share
-    total = config.energy_weight * energy + forces_weight * forces + config.stress_weight * stress
-    total = total + noise_weight * noise
-    return LossTerms(total, energy.detach(), forces.detach(), stress.detach(), noise.detach())
+        share = batch.corrupted.sum() / (batch.corrupted | masks["forces"]).sum().clamp(min=1)
+        weights["forces"], noise_weight = config.weight("forces") * (1.0 - share), noise_weight * share
+    total = _weighted(parts, weights) + noise_weight * noise
+    return LossTerms(total, {name: value.detach() for name, value in parts.items()} | {"noise": noise.detach()})
 
 
 def _structures(graph: AtomicGraph, padded: bool) -> Tensor:
@@ -132,32 +134,31 @@ def _force_atoms(graph: AtomicGraph, structures: Tensor, config: LossConfig) -> 
 
 
 def _label_losses(
-    output: dict[str, Tensor],
-    graph: AtomicGraph,
-    config: LossConfig,
-    structures: Tensor,
-    atoms: Tensor,
-    stressed: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Energy on ``structures``, forces on ``atoms``, stress on ``stressed``; zero where the weight is zero."""
-    kind, delta = config.kind, config.huber_delta
-    energy = forces = stress = output["forces"].new_zeros(())
-    if config.energy_weight > 0:
-        # Totals may be thousands of eV, so the difference is taken in float64 and only then rounded.
-        per_atom = (output["energy"].double() - _label(graph.energy, "energy").double()) / graph.num_atoms
-        energy = deviation(per_atom.to(energy.dtype)[:, None], kind, delta, structures)
-    if config.forces_weight > 0:
-        forces = deviation(output["forces"] - _label(graph.forces, "forces"), kind, delta, atoms)
-    if config.stress_weight > 0:
-        difference = output["stress"] - _label(graph.stress, "stress")
-        stress = deviation(difference.flatten(1), kind, delta, stressed)
-    return energy, forces, stress
+    output: dict[str, Tensor], graph: AtomicGraph, config: LossConfig, masks: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Penalty of each quantity on the structures or atoms of its mask, of those that are trained on."""
+    losses = {}
+    for name, weight in config.weights.items():
+        if weight == 0:
+            continue
+        label = graph.labels.get(name)
+        if label is None:
+            raise ValueError(
+                f"loss.weights.{name} is not zero, but the batch has no {name} labels: set it to 0 or give data with "
+                f"{name}"
+            )
+        difference = output[name] - label
+        if quantity(name).per_atom:
+            # Totals may be thousands of eV, so the difference is taken in float64 and only then rounded.
+            difference = (output[name].double() - label.double()) / graph.num_atoms
+        difference = difference.to(graph.positions.dtype).reshape(len(difference), -1)
+        losses[name] = deviation(difference, config.kind, config.huber_delta, masks[name])
+    return losses
 
 
-def _label(value: Tensor | None, name: str) -> Tensor:
-    if value is None:
-        raise ValueError(
-            f"loss.{name}_weight is not zero, but the batch has no {name} labels: "
-            f"set loss.{name}_weight to 0 or give data with {name}"
-        )
-    return value
+def _weighted(losses: Mapping[str, Tensor], weights: Mapping[str, float | Tensor]) -> Tensor:
+    terms = [weights[name] * loss for name, loss in losses.items()]
+    total = torch.as_tensor(terms[0])
+    for term in terms[1:]:
+        total = total + term
+    return total

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlff.graph import AtomicGraph
+from mlff.graph import AtomicGraph, quantity
 from mlff.potential.training.fixed_atoms import FixedAtoms, force_atoms
 
 Predict = Callable[[AtomicGraph, bool], dict[str, Tensor]]
@@ -21,88 +20,79 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Labels and predictions of B structures with N atoms; a quantity without labels is None.
+    """Labels and predictions of B structures with N atoms.
 
-    num_atoms [B]; numbers [N]; energies [B] in eV; forces [N, 3] in eV/A; stresses [B, 3, 3] in eV/A^3; counted [N],
-    False for fixed atoms whose forces are left out of errors and figures (None: all count).
+    Attributes:
+        num_atoms: [B].
+        numbers: [N] atomic numbers.
+        values: labels and predictions by quantity, [B, ...] or [N, ...] each, of those that all structures have.
+        counted: [N], False for fixed atoms whose forces are left out of errors and figures.
     """
 
     num_atoms: NDArray[np.int64]
     numbers: NDArray[np.int64]
-    energy: Floats | None
-    energy_reference: Floats | None
-    forces: Floats | None
-    forces_reference: Floats | None
-    stress: Floats | None
-    stress_reference: Floats | None
-    counted: NDArray[np.bool_] | None = None
+    values: Mapping[str, tuple[Floats, Floats]]
+    counted: NDArray[np.bool_]
 
-    @property
-    def counted_atoms(self) -> NDArray[np.bool_]:
-        """[N] atoms whose forces are compared."""
-        return np.ones(len(self.numbers), dtype=bool) if self.counted is None else self.counted
-
-    def energy_per_atom(self) -> tuple[Floats, Floats]:
-        """Reference and prediction in eV/atom, [B] each; raises ValueError without energy labels."""
-        if self.energy is None or self.energy_reference is None:
-            raise ValueError("the structures have no energy labels")
-        return self.energy_reference / self.num_atoms, self.energy / self.num_atoms
+    def compared(self, name: str) -> tuple[Floats, Floats]:
+        """Labels and predictions of a quantity as errors see them: energies per atom, forces of atoms that count."""
+        reference, predicted = self.values[name]
+        if quantity(name).per_atom:
+            return reference / self.num_atoms, predicted / self.num_atoms
+        if name == "forces":
+            return reference[self.counted], predicted[self.counted]
+        return reference, predicted
 
 
 def predict(
-    graphs: Iterable[AtomicGraph], model: Predict, stress: bool = False, fixed_atoms: FixedAtoms = "auto"
+    graphs: Iterable[AtomicGraph], model: Predict, names: Sequence[str], fixed_atoms: FixedAtoms = "auto"
 ) -> Predictions:
     """Evaluate a model on labelled batches.
 
     Args:
         graphs: batches with labels; labels that any batch lacks are not compared.
-        model: ``model(graph, stress)`` giving energy [B], forces [N, 3] and, when asked, stress [B, 3, 3].
-        stress: compare stresses too.
+        model: ``model(graph, stress)`` giving the outputs of a potential, the stress when asked.
+        names: quantities to compare.
         fixed_atoms: whether forces on fixed atoms count, see ``force_atoms``.
 
     Raises:
         ValueError: no batches.
     """
-    columns: dict[str, list[NDArray[Any] | None]] = {f.name: [] for f in fields(Predictions)}
+    sizes, numbers, masks = [], [], []
+    pairs: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in names}
     for graph in graphs:
-        with_stress = stress and graph.stress is not None
-        output = model(graph, with_stress)
-        columns["num_atoms"].append(graph.num_atoms.cpu().numpy())
-        columns["numbers"].append(graph.numbers.cpu().numpy())
+        output = model(graph, "stress" in names and "stress" in graph.labels)
+        sizes.append(graph.num_atoms.cpu().numpy())
+        numbers.append(graph.numbers.cpu().numpy())
         counted = force_atoms(graph, fixed_atoms)
-        columns["counted"].append(np.ones(len(graph.numbers), dtype=bool) if counted is None else counted.cpu().numpy())
-        for name in ("energy", "forces", "stress"):
-            label = getattr(graph, name)
-            compared = label is not None and name in output
-            columns[name].append(_array(output[name]) if compared else None)
-            columns[f"{name}_reference"].append(_array(label) if compared else None)
-    if not columns["numbers"]:
+        masks.append(np.ones(len(graph.numbers), dtype=bool) if counted is None else counted.cpu().numpy())
+        for name in names:
+            if name in graph.labels and name in output:
+                pairs[name].append((_array(graph.labels[name]), _array(output[name])))
+    if not sizes:
         raise ValueError("there are no structures to evaluate")
-    joined: dict[str, Any] = {}
-    for name, parts in columns.items():
-        known = [part for part in parts if part is not None]
-        joined[name] = np.concatenate(known) if len(known) == len(parts) else None
-    return Predictions(**joined)
+    values = {}
+    for name, parts in pairs.items():
+        if len(parts) == len(sizes):
+            reference, predicted = zip(*parts, strict=True)
+            values[name] = np.concatenate(reference), np.concatenate(predicted)
+    return Predictions(np.concatenate(sizes), np.concatenate(numbers), values, np.concatenate(masks))
 
 
 def error_sums(predictions: Predictions) -> dict[str, tuple[float, float, int]]:
-    """Sum of |d|, sum of d^2 and count for energy per atom, forces and stress; these add up over processes."""
+    """Sum of |d|, sum of d² and count by ``error_key`` of each quantity; these add up over processes."""
     sums = {}
-    if predictions.energy is not None:
-        reference, predicted = predictions.energy_per_atom()
-        sums["energy_per_atom"] = _sums(predicted - reference)
-    for name in ("forces", "stress"):
-        predicted, reference = getattr(predictions, name), getattr(predictions, f"{name}_reference")
-        if predicted is not None:
+    for name in predictions.values:
+        reference, predicted = predictions.compared(name)
+        if reference.size:
             difference = predicted - reference
-            difference = difference[predictions.counted_atoms] if name == "forces" else difference
-            if difference.size:
-                sums[name] = _sums(difference)
+            total = float(np.abs(difference).sum()), float(np.square(difference).sum())
+            sums[quantity(name).error_key] = (*total, int(difference.size))
     return sums
 
 
 def errors_from_sums(sums: dict[str, tuple[float, float, int]]) -> dict[str, float]:
-    """``<quantity>_mae`` and ``<quantity>_rmse`` in eV/atom, eV/A (per component) and eV/A^3."""
+    """``<quantity>_mae`` and ``<quantity>_rmse`` in the unit of each quantity, per component."""
     errors = {}
     for name, (absolute, squared, count) in sums.items():
         errors[f"{name}_mae"] = absolute / max(1, count)
@@ -111,22 +101,23 @@ def errors_from_sums(sums: dict[str, tuple[float, float, int]]) -> dict[str, flo
 
 
 def errors_by_element(predictions: Predictions) -> list[dict[str, float | int | str]]:
-    """Force errors of each element: symbol, counted atoms, mae, rmse and reference_rms in eV/A per component."""
-    if predictions.forces is None or predictions.forces_reference is None:
+    """Force errors of each element: symbol, counted atoms, mae, rmse and reference_rms in eV/Å per component."""
+    if "forces" not in predictions.values:
         return []
+    reference, predicted = predictions.values["forces"]
     rows: list[dict[str, float | int | str]] = []
     for number in np.unique(predictions.numbers):
-        mask = (predictions.numbers == number) & predictions.counted_atoms
+        mask = (predictions.numbers == number) & predictions.counted
         if not mask.any():
             continue
-        difference = predictions.forces[mask] - predictions.forces_reference[mask]
+        difference = predicted[mask] - reference[mask]
         rows.append(
             {
                 "element": chemical_symbols[number],
                 "atoms": int(mask.sum()),
                 "mae": float(np.abs(difference).mean()),
                 "rmse": float(np.sqrt(np.square(difference).mean())),
-                "reference_rms": float(np.sqrt(np.square(predictions.forces_reference[mask]).mean())),
+                "reference_rms": float(np.sqrt(np.square(reference[mask]).mean())),
             }
         )
     return rows
@@ -134,7 +125,3 @@ def errors_by_element(predictions: Predictions) -> list[dict[str, float | int | 
 
 def _array(tensor: Tensor) -> Floats:
     return tensor.detach().to(device="cpu", dtype=torch.float64).numpy()
-
-
-def _sums(difference: Floats) -> tuple[float, float, int]:
-    return float(np.abs(difference).sum()), float(np.square(difference).sum()), int(difference.size)

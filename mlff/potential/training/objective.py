@@ -28,6 +28,11 @@ class Objective(nn.Module):
         self._loss = loss
         self._settings = settings
 
+    def loss_names(self, batch: AtomicGraph | CorruptedGraph) -> list[str]:
+        """Names of the parts of the loss of a batch, in order."""
+        trained = [name for name, weight in self._loss.weights.items() if weight > 0]
+        return trained if isinstance(batch, AtomicGraph) else [*trained, "noise"]
+
     def forward(
         self, batch: AtomicGraph | CorruptedGraph, noise_weight: float | Tensor, padded: bool = False
     ) -> LossTerms:
@@ -39,7 +44,7 @@ class Objective(nn.Module):
             noise_weight: of the denoising loss at this step.
             padded: the last structure is padding and counts for nothing.
         """
-        stress = self._loss.stress_weight > 0
+        stress = self._loss.weight("stress") > 0
         if isinstance(batch, AtomicGraph):
             output = evaluate_potential(self.potential, batch, stress)
             return compute_loss(output, batch, self._loss, padded=padded)

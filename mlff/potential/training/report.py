@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlff.graph import quantity
 from mlff.potential.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
 from mlff.support.files import write_text
 from mlff.training.plots import Curve, learning_curve, parity
@@ -18,29 +20,27 @@ def write_evaluation(folder: Path, predictions: Predictions) -> dict[str, Any]:
         predictions: labels and predictions.
 
     Returns:
-        entries of ``metrics.json``: errors in eV/atom, eV/A (per component) and eV/A^3, a table by element.
+        entries of ``metrics.json``: errors in the units given there, a table by element.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = errors_by_element(predictions)
-    counted = predictions.counted_atoms
+    compared = [quantity(name) for name in predictions.values]
     content: dict[str, Any] = {
         "structures": len(predictions.num_atoms),
         "atoms": len(predictions.numbers),
-        "fixed_atoms_left_out": int((~counted).sum()),
-        "units": {"energy_per_atom": "eV/atom", "forces": "eV/A per component", "stress": "eV/A^3"},
+        "fixed_atoms_left_out": int((~predictions.counted).sum()),
+        "units": {row.error_key: row.compared_unit for row in compared},
         "errors": errors_from_sums(error_sums(predictions)),
         "by_element": rows,
     }
     write_text(folder / "elements.md", element_table(rows, content["errors"]))
-    if predictions.energy is not None:
-        reference, predicted = predictions.energy_per_atom()
-        parity(folder / "parity_energy.png", reference, predicted, "energy", "eV/atom", "meV/atom")
-    if predictions.forces is not None and predictions.forces_reference is not None and counted.any():
-        pairs = predictions.forces_reference[counted].ravel(), predictions.forces[counted].ravel()
-        parity(folder / "parity_forces.png", *pairs, "force component", "eV/Å", "meV/Å")
-    if predictions.stress is not None and predictions.stress_reference is not None:
-        pairs = predictions.stress_reference.ravel(), predictions.stress.ravel()
-        parity(folder / "parity_stress.png", *pairs, "stress component", "eV/Å³", "meV/Å³")
+    for row in compared:
+        reference, predicted = predictions.compared(row.name)
+        if reference.size:
+            factor, unit = row.error_unit
+            title = f"{row.title} component" if row.shape else row.title
+            image = folder / f"parity_{row.name}.png"
+            parity(image, reference.ravel(), predicted.ravel(), title, row.compared_unit, unit, factor)
     return content
 
 
@@ -59,11 +59,12 @@ def element_table(rows: list[dict[str, float | int | str]], errors: dict[str, fl
     return "\n".join(lines) + "\n"
 
 
-def plot_learning_curve(metrics: Path, image: Path) -> None:
-    """Validation errors of a run against epochs and wall time."""
-    quantities = (("forces", "force error (meV/Å)"), ("energy_per_atom", "energy error (meV/atom)"))
-    panels = {
-        label: [Curve(f"val_{name}_{kind}", kind.upper(), factor=1e3) for kind in ("mae", "rmse")]
-        for name, label in quantities
-    }
+def plot_learning_curve(metrics: Path, image: Path, names: Sequence[str]) -> None:
+    """Validation errors of a run against epochs and wall time, of the quantities that were trained on."""
+    panels = {}
+    for row in (quantity(name) for name in names):
+        factor, unit = row.error_unit
+        panels[f"{row.title} error ({unit})"] = [
+            Curve(f"val_{row.error_key}_{kind}", kind.upper(), factor=factor) for kind in ("mae", "rmse")
+        ]
     learning_curve(metrics, image, panels)

@@ -19,7 +19,7 @@ from mlff.data import (
     compute_statistics,
     load_splits,
 )
-from mlff.graph import AtomicGraph
+from mlff.graph import AtomicGraph, quantity
 from mlff.potential.potential import Potential
 from mlff.potential.training.batches import EpochBatches, StepSampler, graph_batches
 from mlff.potential.training.config import TrainingConfig
@@ -27,14 +27,18 @@ from mlff.potential.training.lightning_module import PotentialModule, potential_
 from mlff.potential.training.metrics import error_sums, errors_from_sums, predict
 from mlff.potential.training.padding import BatchSize
 from mlff.potential.training.report import plot_learning_curve, write_evaluation
-from mlff.potential.training.start import add_dens, build_potential, refit_reference_energies, set_start
+from mlff.potential.training.start import (
+    add_dens,
+    build_potential,
+    refit_reference_energies,
+    set_property_scales,
+    set_start,
+)
 from mlff.potential.training.trained import InitialWeights
 from mlff.support.errors import ConfigError
 from mlff.support.files import write_json
 from mlff.training.run_folder import RunFolder
 from mlff.training.task import Placement, TrainingRun
-
-_QUANTITIES = ("energy_per_atom", "forces", "stress")
 
 
 class PotentialRun(TrainingRun):
@@ -51,8 +55,6 @@ class PotentialRun(TrainingRun):
     """
 
     module: PotentialModule
-    losses = ("loss_energy", "loss_forces", "loss_stress", "loss_dens", "dens_weight")
-    errors = tuple(f"val_{name}_{error}" for name in _QUANTITIES for error in ("mae", "rmse"))
 
     def __init__(
         self,
@@ -65,6 +67,9 @@ class PotentialRun(TrainingRun):
         placement: Placement,
     ) -> None:
         self.module = module
+        self.losses = (*(f"loss_{name}" for name in config.compared), "loss_dens", "dens_weight")
+        self._rows = [quantity(name) for name in config.compared]
+        self.errors = tuple(f"val_{row.error_key}_{error}" for row in self._rows for error in ("mae", "rmse"))
         self._config = config
         self._splits = splits
         self._graphs = graphs
@@ -86,11 +91,10 @@ class PotentialRun(TrainingRun):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         sums = self._placement.sum(self._validation_sums(model))
-        known = {name: row for name, row in zip(_QUANTITIES, sums.tolist(), strict=True) if row[2]}
-        errors = errors_from_sums({name: (row[0], row[1], int(row[2])) for name, row in known.items()})
-        loss = self._config.loss
-        weights = {"energy_per_atom": loss.energy_weight, "forces": loss.forces_weight, "stress": loss.stress_weight}
-        score = sum(weight * errors.get(f"{name}_mae", 0.0) for name, weight in weights.items())
+        known = {row.error_key: total for row, total in zip(self._rows, sums.tolist(), strict=True) if total[2]}
+        errors = errors_from_sums({name: (total[0], total[1], int(total[2])) for name, total in known.items()})
+        weight = self._config.loss.weight
+        score = sum(weight(row.name) * errors.get(f"{row.error_key}_mae", 0.0) for row in self._rows)
         return {"val_loss": score} | {f"val_{name}": value for name, value in errors.items()}
 
     def weights_metadata(self) -> dict[str, str]:
@@ -119,27 +123,31 @@ class PotentialRun(TrainingRun):
 
     def report(self, folder: RunFolder, model: nn.Module) -> dict[str, Any]:
         """Errors on the test part, figures; without test frames the learning curve only."""
-        plot_learning_curve(folder.metrics, folder.report / "learning_curve.png")
+        trained = [row.name for row in self._rows if self._config.loss.weight(row.name) > 0]
+        plot_learning_curve(folder.metrics, folder.report / "learning_curve.png", trained)
         test, config = self._graphs["test"], self._config
         if len(test) == 0:
             return {"part": "test"}
         graphs = graph_batches(test, range(len(test)), config.batch_size, self._placement.device)
-        stress = config.loss.stress_weight > 0
-        predictions = predict(graphs, potential_predictor(model), stress, config.loss.fixed_atoms)
+        predictions = predict(graphs, potential_predictor(model), self._compared, config.loss.fixed_atoms)
         return {"part": "test", **write_evaluation(folder.report, predictions)}
 
+    @property
+    def _compared(self) -> list[str]:
+        """Quantities whose errors are looked at; a stress costs, so only where it is trained on."""
+        return [row.name for row in self._rows if row.name != "stress" or self._config.loss.weight("stress") > 0]
+
     def _validation_sums(self, model: nn.Module) -> torch.Tensor:
-        """[3, 3]: rows energy per atom, forces, stress; columns sum of |d|, sum of d^2, count; this process's part."""
-        total = torch.zeros(len(_QUANTITIES), 3, dtype=torch.float64)
+        """[Q, 3] of each quantity: sum of |d|, sum of d², count; this process's part."""
+        total = torch.zeros(len(self._rows), 3, dtype=torch.float64)
         graphs, config = self._graphs["val"], self._config
         own = range(self._placement.rank, len(graphs), self._placement.processes)
         if len(own) > 0:
             batches = graph_batches(graphs, own, config.batch_size, self._placement.device)
-            stress = config.loss.stress_weight > 0
-            sums = error_sums(predict(batches, potential_predictor(model), stress, config.loss.fixed_atoms))
-            for row, name in enumerate(_QUANTITIES):
-                if name in sums:
-                    total[row] = torch.tensor(sums[name], dtype=torch.float64)
+            sums = error_sums(predict(batches, potential_predictor(model), self._compared, config.loss.fixed_atoms))
+            for index, row in enumerate(self._rows):
+                if row.error_key in sums:
+                    total[index] = torch.tensor(sums[row.error_key], dtype=torch.float64)
         return total
 
 
@@ -213,6 +221,7 @@ def _start(
     """Normalise a new potential, or give it its initial weights."""
     each: Iterator[AtomicGraph] = (train[i] for i in range(len(train)))
     statistics = compute_statistics(each, isolated_atoms=splits.isolated_atoms)
+    set_property_scales(potential, train)
     set_start(potential, statistics, initial)
     if initial is not None and config.reference_energies == "refit":
         device, size = placement.device, config.batch_size
@@ -231,5 +240,3 @@ def _check_data(config: TrainingConfig, splits: DataSplits) -> None:
     unknown = sorted(set(splits.species) - set(config.model.species))
     if unknown:
         raise ConfigError(f"model.species: the data hold atomic numbers {unknown} that the model does not know")
-    if config.loss.stress_weight > 0 and any(frame.stress is None for frame in splits.train):
-        raise ConfigError("loss.stress_weight: training frames without stress; name data.keys.stress or set it to 0")

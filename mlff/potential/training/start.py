@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mlff.data import DatasetStatistics, GraphDataset, fit_reference_energies
+from mlff.graph import quantity
 from mlff.potential import DensPotential, Potential, completed, scalar_part
 from mlff.potential.training.batches import graph_batches
 from mlff.potential.training.config import TrainingConfig
@@ -85,6 +86,22 @@ def set_start(potential: Potential, statistics: DatasetStatistics, initial: Init
         logger.warning("not in the initial weights, started afresh: %s", ", ".join(new))
     if unused:
         logger.warning("initial weights without a place in this model: %s", ", ".join(unused))
+
+
+def set_property_scales(potential: Potential, graphs: GraphDataset) -> None:
+    """Give read-outs that have a scale the size of their labels, so that outputs of the network are of order one.
+
+    It is the RMS of the components; of what adds up over atoms, that of the sum of as many independent terms.
+    """
+    for name, head in potential.properties.items():
+        scale = getattr(head, "scale", None)
+        labels = [frame.labels[name] for frame in graphs.frames if name in frame.labels]
+        if scale is None or not labels:
+            continue
+        rms = float(np.sqrt(np.mean([np.mean(np.square(label)) for label in labels])))
+        row = quantity(name)
+        terms = np.mean([len(frame.atoms) for frame in graphs.frames]) if row.extensive else 1.0
+        scale.fill_(rms / float(np.sqrt(terms)) if rms > 0 else 1.0)
 
 
 def refit_reference_energies(

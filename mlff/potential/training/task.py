@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlff.graph import QUANTITIES
 from mlff.potential import Potential
+from mlff.potential.artifact.metadata import errors_in_words
 from mlff.potential.training.about import about_trained
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.evaluation import evaluate_files
@@ -15,11 +17,9 @@ from mlff.potential.training.run import PotentialRun, prepare_run
 from mlff.potential.training.trained import InitialWeights, load_trained, read_initial_weights
 from mlff.training.task import Placement, Publication
 
-_NAN = float("nan")
-
 
 class PotentialTask:
-    """Energies, forces and stress of labelled structures; methods as of :class:`mlff.training.Task`."""
+    """Labelled structures; methods as of :class:`mlff.training.Task`."""
 
     config = TrainingConfig
 
@@ -39,16 +39,15 @@ class PotentialTask:
         return load_trained(source)
 
     def describe(self, errors: Mapping[str, float]) -> str:
-        energy = 1e3 * errors.get("val_energy_per_atom_mae", _NAN)
-        forces = 1e3 * errors.get("val_forces_mae", _NAN)
-        return f"energy {energy:.2f} meV/atom, forces {forces:.1f} meV/A (MAE)"
+        return ", ".join(errors_in_words({key.removeprefix("val_"): value for key, value in errors.items()}))
 
     def summary(self, report: Mapping[str, Any]) -> list[str]:
         errors, lines = report.get("errors", {}), []
-        for name, unit in (("energy_per_atom", "meV/atom"), ("forces", "meV/Å"), ("stress", "meV/Å³")):
-            if f"{name}_mae" in errors:
-                mae, rmse = 1e3 * errors[f"{name}_mae"], 1e3 * errors[f"{name}_rmse"]
-                lines.append(f"{name.replace('_', ' ')}: MAE {mae:.2f}, RMSE {rmse:.2f} {unit}")
+        for row in QUANTITIES.values():
+            if f"{row.error_key}_mae" in errors:
+                factor, unit = row.error_unit
+                mae, rmse = (factor * errors[f"{row.error_key}_{kind}"] for kind in ("mae", "rmse"))
+                lines.append(f"{row.title}: MAE {mae:.2f}, RMSE {rmse:.2f} {unit}")
         where = "test frames" if "seed" in report else "structures"
         return [f"errors on {report['structures']} {where}:", *lines] if lines else []
 
