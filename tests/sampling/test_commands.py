@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,14 @@ def test_a_command_that_cannot_be_resumed_ends_at_the_first_ctrl_c() -> None:
 
 def test_a_command_that_can_be_resumed_ends_between_two_steps() -> None:
     reached = []
-    with pytest.raises(typer.Exit) as caught, command(resume="again") as stop:
+
+    def body(stop: Callable[[], bool]) -> None:
         signal.raise_signal(signal.SIGTERM)
         reached.append(stop())
         raise Interrupted
+
+    with pytest.raises(typer.Exit) as caught, command(resume="again") as stop:
+        body(stop)
     assert reached == [True]
     assert caught.value.exit_code == 143
 
