@@ -64,7 +64,7 @@ def run_jobs(
                     on_done(running.pop(future))
                 on_look(counter.value)
                 if should_stop():
-                    raise Interrupted
+                    raise Interrupted(message="stopped")
         except BrokenProcessPool as broken:
             raise RunError("a worker process was killed (out of memory?); the same command continues") from broken
         finally:

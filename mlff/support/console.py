@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import typer
@@ -52,11 +52,12 @@ error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 def command(resume: str | None = None) -> Iterator[StopRequest]:
     """Run the body of a command.
 
-    Log lines of this project go to standard error. The first Ctrl-C or termination signal is a request, which the body
-    may honour between two steps; a second one interrupts at once.
+    Log lines of this project go to standard error. Where a command can be resumed, the first Ctrl-C or termination
+    signal is a request, which the body honours between two steps, and a second one interrupts at once; elsewhere the
+    first one does.
 
     Args:
-        resume: how to go on after an interruption, e.g. ``mlff train --resume runs/first``.
+        resume: how to go on after an interruption, e.g. ``mlff train --resume runs/first``; None: not at all.
 
     Yields:
         the request to stop.
@@ -67,7 +68,7 @@ def command(resume: str | None = None) -> Iterator[StopRequest]:
     stop = StopRequest()
     with log_lines():
         try:
-            with stop.listening():
+            with stop.listening() if resume is not None else nullcontext():
                 yield stop
         except KeyboardInterrupt as error:
             stopped(resume, str(error) if isinstance(error, Interrupted) else "stopped")

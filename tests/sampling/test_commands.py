@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
+from mlff.support.console import command
 from mlff.support.errors import DataError, Interrupted, RunError
 
 HEAVY = ("torch", "openmm", "mdtraj", "deeptime", "matplotlib", "ase", "scipy")
@@ -36,6 +40,26 @@ def test_missing_files_are_refused_before_heavy_imports(module: str, words: list
     assert result.stderr.strip() == "error: MISSING: no such file or folder"
     assert result.stdout.strip() == "[]"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_cannot_be_resumed_ends_at_the_first_ctrl_c() -> None:
+    with pytest.raises(typer.Exit) as caught, command():
+        signal.raise_signal(signal.SIGINT)
+    assert caught.value.exit_code == 130
+
+
+def test_a_command_that_can_be_resumed_ends_between_two_steps() -> None:
+    reached = []
+
+    def body(stop: Callable[[], bool]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        reached.append(stop())
+        raise Interrupted
+
+    with pytest.raises(typer.Exit) as caught, command(resume="again") as stop:
+        body(stop)
+    assert reached == [True]
+    assert caught.value.exit_code == 143
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_optional_packages_are_imported_only_when_used() -> None:
 def test_the_settings_in_the_documentation_are_valid() -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "peptides.md"
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    (content,) = [yaml.safe_load(text) for language, text in blocks if language == ""]
+    (content,) = [yaml.safe_load(text) for language, text in blocks if language == "yaml"]
     config = parse_config(content, page.name)
     assert {config.part(sequence) for sequence in config.peptides} == {"train", "test"}
     assert set(content) == set(PeptideDataConfig.model_fields)
