@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from md_drivers.common.checks import check_skin
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
 from md_drivers.common.neighbors import NeighborStatistics, new_neighbor_list, statistics_of
-from mlff.graph import AtomicGraph, spans_volume
+from mlff.graph import AtomicGraph, Quantity, quantity, spans_volume
 from mlff.potential.artifact import LoadedModel
 
+CORE = ("energy", "energies", "forces", "stress")  # of every potential
 _DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
 
 
@@ -32,14 +33,18 @@ class MLFFCalculator(Calculator):
     ``forces`` (eV/A, [N, 3]) and ``stress`` (eV/A^3, Voigt order xx yy zz yz xz xy, ASE's sign), always float64. An
     energy alone computes no gradient; forces and stress come together from one gradient wherever there is a stress,
     which needs a conservative model and a cell of nonzero volume. Any mix of periodic and open directions is allowed,
-    and cells may be smaller than the cutoff. Results are kept until positions, numbers, cell or pbc change; magnetic
-    moments, charges and ``atoms.info`` are no inputs of the model. The atoms are never modified.
+    and cells may be smaller than the cutoff. Further properties of the model, such as ``dipole`` (e·Å, with respect to
+    the centre of mass), are there under ASE's name for them, for structures that they are defined for. Results are
+    kept until positions, numbers, cell or pbc change; magnetic moments, charges and ``atoms.info`` are no inputs of the
+    model. The atoms are never modified.
 
     Args:
         model: name of a pretrained model, path of an exported file, or a loaded model.
         device: of the model, such as ``"cpu"`` or ``"cuda:1"``; ``None`` leaves a loaded model where it is and puts
             others on a GPU if there is one.
         dtype: ``"float32"``, ``"float64"`` or the torch dtype to compute in; ``None`` keeps the model's own.
+        properties: models by name of the quantity that each gives, such as ``{"dipole": "other.pt"}``. A property comes
+            from one model: the one named here, otherwise ``model``, if it has it.
         skin: extra reach of the stored neighbour list in A. The list is rebuilt once an atom has moved by half of it;
             0 rebuilds at every change. Results do not depend on it.
 
@@ -62,14 +67,26 @@ class MLFFCalculator(Calculator):
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         skin: float = 0.5,
+        properties: Mapping[str, Model] | None = None,
     ) -> None:
         check_skin(skin)
         super().__init__()
         self._model = open_potential(model, device, dtype, user="a calculator")
+        self._others = {name: MLFFCalculator(other, device, dtype, skin) for name, other in (properties or {}).items()}
+        for name, other in self._others.items():
+            if name not in other.properties:
+                raise ValueError(f"properties: model {model_name(other.model)!r} does not compute {name!r}")
+        own = {name: quantity(name) for name in self._model.metadata.outputs if name not in CORE}
+        self.properties: Mapping[str, Quantity] = own | {name: quantity(name) for name in self._others}
+        names = [row.ase or row.name for row in self.properties.values()]
+        self.implemented_properties = [*type(self).implemented_properties, *names]
         self._skin = float(skin)
         self._neighbors = new_neighbor_list(self._model, self._skin)
         # Written by ASE into trajectories, so that a frame says which model made it.
         self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
+        for name, other in self._others.items():
+            self.parameters[f"{name}_model"] = model_name(other.model)
+            self.parameters[f"{name}_sha256"] = other.model.sha256
 
     def set(self, **changes: object) -> dict[str, object]:
         """ASE's way to change a calculator, which this one does not have: ValueError for any change."""
@@ -138,13 +155,21 @@ class MLFFCalculator(Calculator):
         stress = "stress" in properties
         if stress and (obstacle := self.stress_obstacle(atoms)) is not None:
             raise PropertyNotImplementedError(obstacle)
+        for name, row in self.properties.items():
+            if (row.ase or name) in properties and not row.periodic and atoms.pbc.any():
+                raise PropertyNotImplementedError(f"a periodic structure has no {row.title}")
         # Forces and stress are the same backward pass, so one comes with the other.
         forces = stress or "forces" in properties
         with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
         outputs = self._model.evaluate(self._graph(atoms), forces=forces, stress=with_stress)
         if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
-        self.results.update(_to_results(outputs))
+        defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
+        self.results.update(_to_results(outputs, [row for row in defined if row.name not in self._others]))
+        for row in defined:
+            key = row.ase or row.name
+            if row.name in self._others and key in properties:
+                self.results[key] = self._others[row.name].get_property(key, atoms)
 
     def _graph(self, atoms: Atoms) -> AtomicGraph:
         positions, cell = atoms.positions, atoms.cell.array
@@ -192,7 +217,7 @@ def _check_cell(atoms: Atoms) -> None:
         )
 
 
-def _to_results(outputs: dict[str, torch.Tensor]) -> dict[str, Any]:
+def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity]) -> dict[str, Any]:
     energies = _to_numpy(outputs["energies"])
     energy = float(outputs["energy"].reshape(()))
     results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies}
@@ -200,6 +225,9 @@ def _to_results(outputs: dict[str, torch.Tensor]) -> dict[str, Any]:
         results["forces"] = _to_numpy(outputs["forces"])
     if "stress" in outputs:
         results["stress"] = full_3x3_to_voigt_6_stress(_to_numpy(outputs["stress"])[0])
+    for row in further:
+        value = _to_numpy(outputs[row.name])
+        results[row.ase or row.name] = value if row.per == "atom" else value[0]
     for name, value in results.items():
         if not np.isfinite(value).all():
             raise CalculationError(
