@@ -64,7 +64,7 @@ def test_all_wrong_fields_are_reported_at_once(write_config: WriteConfig) -> Non
 
 
 def test_stress_cannot_be_trained_with_direct_forces(write_config: WriteConfig) -> None:
-    with pytest.raises(ConfigError, match="loss.weights.stress needs"):
+    with pytest.raises(ConfigError, match=r"loss\.weights\.stress needs"):
         load_config(write_config(), ["model.forces=direct", "loss.stress_weight=1.0"])
 
 
