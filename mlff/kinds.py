@@ -20,7 +20,7 @@ DEFAULT = "potential"
 
 @dataclass(frozen=True)
 class Kind:
-    """Where the parts of a kind are, each as ``module:object``.
+    """Where the parts of a kind are, each as ``module:object``, or the objects themselves.
 
     Attributes:
         name: as in ``kind:`` of a configuration and in the metadata of a file.
@@ -29,8 +29,8 @@ class Kind:
     """
 
     name: str
-    artifact: str
-    task: str | None = None
+    artifact: Any
+    task: Any = None
 
     @cached_property
     def model_kind(self) -> Any:
@@ -87,6 +87,8 @@ def names() -> list[str]:
     return list(dict.fromkeys([*_known, *entry_points(group="mlff.kinds").names]))
 
 
-def _imported(path: str) -> Any:
+def _imported(path: Any) -> Any:
+    if not isinstance(path, str):
+        return path
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlff.kinds import DEFAULT, find
 from mlff.support.console import command, error_console
+from mlff.support.files import write_json
 
 
 def run_evaluate(model: str, files: Sequence[Path], output: Path, threads: int | None, **options: Any) -> None:
@@ -22,6 +23,8 @@ def run_evaluate(model: str, files: Sequence[Path], output: Path, threads: int |
         kind = kind_of(Path(model)) if is_trained(Path(model)) else _exported_kind(model)
         task = find(kind).training_task
         content = task.evaluate(model, files, output, options)
+        output.mkdir(parents=True, exist_ok=True)
+        write_json(output / "metrics.json", content)
         for line in task.summary(content):
             error_console.print(line, markup=False)
         error_console.print(f"figures and tables in {output}", markup=False)

@@ -139,7 +139,7 @@ class Task(Protocol):
         ...
 
     def evaluate(self, model: str, files: Sequence[Path], output: Path, options: Any) -> dict[str, Any]:
-        """Compare a model with data, write figures and tables; returns the content of ``metrics.json``."""
+        """Compare a model with data, write figures and tables; returns what ``metrics.json`` beside them is to hold."""
         ...
 
     def publication(self, run: Path, notes: Path, name: str | None, folder: str, self_test: int) -> Publication:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mlff.data import BatchSampler
 from mlff.potential.training.batches import EpochBatches, Position, StepSampler
-from mlff.training.checkpointing import StateError, load_matching, load_state, load_weights, save_state, save_weights
+from mlff.support.errors import ArtifactError
+from mlff.training.checkpointing import load_matching, load_state, load_weights, save_state, save_weights
 from mlff.training.metrics_table import MetricsTable, read_metrics
 
 
@@ -79,7 +80,7 @@ class Trap:
 def test_a_state_with_a_pickled_object_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"format": 1, "object": Trap()}, tmp_path / "last.pt")
-    with pytest.raises(StateError, match=r"last\.pt"):
+    with pytest.raises(ArtifactError, match=r"last\.pt"):
         load_state(tmp_path / "last.pt")
     assert not (tmp_path / "trap").exists()
 
@@ -88,15 +89,15 @@ def test_a_state_with_a_pickled_object_is_refused(tmp_path: Path, monkeypatch: p
 def test_damaged_files_are_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "damaged"
     path.write_bytes(content)
-    with pytest.raises(StateError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         load_state(path)
-    with pytest.raises(StateError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         load_weights(path)
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     torch.save({"format": 99}, tmp_path / "last.pt")
-    with pytest.raises(StateError, match="format"):
+    with pytest.raises(ArtifactError, match="format"):
         load_state(tmp_path / "last.pt")
 
 

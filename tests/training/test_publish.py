@@ -18,8 +18,9 @@ from mlff.data import read_frames
 from mlff.data.errors import DataError
 from mlff.data.split_file import SplitFile, read_split_file, select_frames
 from mlff.equiformer import EquiformerConfig
-from mlff.potential.training.card import describe_backbone, describe_resumes
+from mlff.potential.training.card import describe_backbone
 from mlff.training import load_config
+from mlff.training.card import describe_resumes
 from mlff.training.checkpointing import load_state, save_state
 
 runner = CliRunner()
@@ -147,11 +148,12 @@ def test_unfinished_runs_are_refused(run_folder: Path, notes: Path, tmp_path: Pa
     refused("not finished", "gone on", "--resume")
     (run_folder / "checkpoints" / "last.pt").unlink()  # a run may be published without the state to continue from
     report = run_folder / "report" / "metrics.json"
-    content = json.loads(report.read_text())
-    report.write_text(json.dumps(content | {"best_validation": {"step": 1}}))
+    whole = report.read_text()
+    report.write_text(json.dumps(json.loads(whole) | {"best_validation": {"step": 1}}))
     refused("not finished", "gone on")
     report.unlink()
     refused("not finished", "metrics.json")
+    report.write_text(whole)
     record = run_folder / "report" / "data.json"
     content = json.loads(record.read_text())
     content["split"]["test"] = []
@@ -160,7 +162,7 @@ def test_unfinished_runs_are_refused(run_folder: Path, notes: Path, tmp_path: Pa
     record.write_text("{")
     refused("data.json")
     record.unlink()
-    refused("not finished")
+    refused("data.json")
     (run_folder / "config.yaml").unlink()
     refused("not a run folder")
 
@@ -176,8 +178,8 @@ def test_notes_must_be_complete_and_fit(run_folder: Path, tmp_path: Path) -> Non
         assert not (tmp_path / "toy").exists()
 
     (entry,) = NOTES["data"]
-    refused({}, "description: is missing", "licence: is missing", "data: is missing", "not_for: is missing")
-    refused(NOTES | {"data": [{"file": "emt.extxyz"}]}, "data.0.origin: is missing", "data.0.licence: is missing")
+    refused({}, *(f"{name}: Field required" for name in ("description", "licence", "data", "not_for")))
+    refused(NOTES | {"data": [{"file": "emt.extxyz"}]}, "data.0.origin: Field", "data.0.licence: Field")
     refused(NOTES | {"licence": " "}, "licence")
     refused(NOTES | {"data": [entry | {"file": "other.xyz"}]}, "emt.extxyz")
     refused(NOTES | {"data": [entry, entry | {"file": "other.xyz"}]}, "other.xyz")

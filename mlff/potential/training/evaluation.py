@@ -22,7 +22,6 @@ from mlff.potential.training.metrics import Predict, predict
 from mlff.potential.training.report import write_evaluation
 from mlff.potential.training.trained import load_trained
 from mlff.support.errors import ConfigError, InputError
-from mlff.support.files import write_json
 from mlff.support.settings import Section, validated
 from mlff.training.environment import hardware, versions
 from mlff.training.run_folder import is_trained
@@ -50,7 +49,7 @@ class _Model:
 
 
 def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Write parity plots, ``metrics.json`` and ``elements.md``, see ``mlff.training.Task.evaluate``.
+    """Write parity plots and ``elements.md``, see ``mlff.training.Task.evaluate``.
 
     Args:
         name: run folder, weights file, exported file or pretrained name.
@@ -74,7 +73,7 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     limits, strict = (about.cutoff, about.max_neighbors), about.max_neighbors_strict
     dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=model.dtype)
     graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, device)
-    content = {
+    return {
         **write_evaluation(output, predict(graphs, model.predict, list(keys.named()), options.fixed_atoms)),
         "model": model.details,
         "files": [path.name for path in files],
@@ -82,8 +81,6 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
         "hardware": hardware(device),
         "versions": versions(),
     }
-    write_json(output / "metrics.json", content)
-    return content
 
 
 def _weights(path: Path, device: torch.device) -> _Model:
