@@ -9,6 +9,7 @@ import typer
 
 from mlff.support.console import command, new_app
 from mlff.support.files import check_exists
+from mlff.support.settings import parsed_changes
 
 app = new_app("Train, evaluate, export, import and inspect equivariant models of atoms.", name="mlff")
 data_app = new_app("Make training data with open tools.")
@@ -131,11 +132,25 @@ def evaluate(
 def export(
     source: Annotated[Path, typer.Argument(metavar="RUN|WEIGHTS", help="Run folder or weights.safetensors.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
     description: Annotated[str | None, typer.Option(help="What the model is for.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the model, e.g. MIT.")] = None,
     frames: Annotated[int, typer.Option(min=0, help="Structures of the run's data kept as a self-test.")] = 3,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Training data, if they have moved; repeatable. Default: those of the run."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Replace a field of the model that does not depend on its training, such as `steps=12` of a sampler; "
+            "repeatable.",
+        ),
+    ] = None,
 ) -> None:
-    """Write a trained potential as one self-describing file that engines load.
+    """Write a trained model as one self-describing file that engines load.
 
     Exit status: 0 done, 2 wrong input.
 
@@ -145,9 +160,10 @@ def export(
     """
     with command():
         check_exists(source)
-        from mlff.commands.export import run_export
+        from mlff.commands.export import Export, run_export
 
-        run_export(source, output, description, licence, frames)
+        given = parsed_changes(changes or [])
+        run_export(source, output, Export(name, description, licence, frames, data, given))
 
 
 @app.command()

@@ -1,12 +1,11 @@
-"""Command line ``equijump``: each command is a function of ``mlff.commands``, which imports heavy libraries itself."""
+"""Command line ``equijump``; its commands import heavy libraries themselves."""
 
 from __future__ import annotations
 
 from md_drivers.jumps.rollout_cli import rollout_command
-from mlff.commands.equijump_analyze import analyze
-from mlff.commands.equijump_export import export
-from mlff.commands.equijump_generate import generate_data
-from mlff.commands.equijump_train import train
+from md_drivers.jumps.training_cli import export, train
+from mlff.commands.analyze import analyze
+from mlff.commands.generate import generate_data
 from mlff.support.console import new_app
 
 app = new_app("Learn jumps of protein dynamics: trajectories, training, rollouts, analysis.", "equijump")

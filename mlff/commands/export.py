@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mlff.artifacts import export
 from mlff.kinds import find
@@ -10,12 +13,30 @@ from mlff.support.console import error_console
 from mlff.training.run_folder import kind_of
 
 
-def run_export(source: Path, output: Path, description: str | None, licence: str | None, frames: int) -> None:
+@dataclass(frozen=True)
+class Export:
+    """What the author says of a model, and how it is to be written.
+
+    Attributes:
+        name, description, licence: for the metadata.
+        self_test: inputs of the run's data that are kept as a self-test.
+        data: folders or files of the training data, where they have moved.
+        changes: fields of the model's configuration that do not depend on the training, by dotted name.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    licence: str | None = None
+    self_test: int = 3
+    data: Sequence[Path] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_export(source: Path, output: Path, options: Export) -> None:
     """Export the averaged weights of a run of any kind with its configuration, data hashes and errors."""
     task = find(kind_of(source)).training_task
-    model, _ = task.load_trained(source)
-    about = task.about(source, frames)
-    given = {"description": description, "licence": licence}
-    about["metadata"] |= {name: value for name, value in given.items() if value is not None}
+    model, about = task.exportable(source, options.self_test, options.data, options.changes)
+    given = {"name": options.name, "description": options.description, "licence": options.licence}
+    about["metadata"] |= {key: value for key, value in given.items() if value is not None}
     export(model, output, **about)
     error_console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", markup=False)

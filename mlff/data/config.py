@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -291,6 +292,15 @@ class DataConfig(_Frozen):
         if self.split is not None or (self.train and self.val):
             return self.split
         return RandomSplit() if self.paths else RandomSplit(train=0.9, val=0.1, test=0)
+
+    def relocated(self, places: Sequence[Path]) -> DataConfig:
+        """A copy that takes files from where they have moved: files of the same name, or in one of these folders."""
+        files = [place / path.name if place.is_dir() else place for place in places for path in self.files]
+        found = {path.name: path for path in files if path.exists()}
+        names = ("paths", "train", "val", "test")
+        return self.model_copy(
+            update={name: tuple(found.get(path.name, path) for path in getattr(self, name)) for name in names}
+        )
 
     def resolved(self, base: Path) -> DataConfig:
         """A copy whose relative paths are taken from the folder `base` (that of the configuration file)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,8 +42,7 @@ def read_mapping(path: Path, *, error: type[InputError] = ConfigError, overrides
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise error(f"{path}: expected fields such as 'name: value' at the top level")
-    for item in overrides:
-        _override(content, item)
+    apply_changes(content, parsed_changes(overrides))
     return content
 
 
@@ -84,21 +83,38 @@ def dump(config: BaseModel, path: Path) -> None:
     write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
-def _override(content: dict[str, Any], item: str) -> None:
-    key, separator, text = item.partition("=")
-    if not separator or not key:
-        raise ConfigError(f"--set {item}: expected section.field=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        raise ConfigError(f"--set {item}: the value is not valid YAML: {problem}") from problem
-    *sections, field = key.split(".")
-    target = content
-    for section in sections:
-        target = target.setdefault(section, {})
-        if not isinstance(target, dict):
-            raise ConfigError(f"--set {item}: {section} is not a section")
-    target[field] = value
+def parsed_changes(items: Sequence[str]) -> dict[str, Any]:
+    """``section.field=value`` items, values in YAML, by dotted name.
+
+    Raises:
+        ConfigError: an item of another form.
+    """
+    changes = {}
+    for item in items:
+        key, separator, text = item.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {item}: expected section.field=value")
+        try:
+            changes[key] = yaml.safe_load(text)
+        except yaml.YAMLError as problem:
+            raise ConfigError(f"--set {item}: the value is not valid YAML: {problem}") from problem
+    return changes
+
+
+def apply_changes(content: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Replace fields of nested sections, given by dotted name.
+
+    Raises:
+        ConfigError: a section that is a field.
+    """
+    for key, value in changes.items():
+        *sections, field = key.split(".")
+        target = content
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {key}: {section} is not a section")
+        target[field] = value
 
 
 def _nearest(location: tuple[int | str, ...], kind: type[BaseModel] | None) -> str:

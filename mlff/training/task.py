@@ -130,11 +130,19 @@ class Task(Protocol):
         """Lines for the console about a report, of a run or of an evaluation."""
         ...
 
-    def about(self, source: Path, self_test: int) -> dict[str, Any]:
-        """What an exported file says of the run folder or weights file it is made of: arguments of the export.
+    def exportable(
+        self, source: Path, self_test: int, data: Sequence[Path] | None, changes: Mapping[str, Any]
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """The trained model of a run folder or a weights file, and the keyword arguments of its export.
 
-        ``metadata`` holds ``training_data``, ``training_config`` and ``extra``; ``self_test`` is how many structures
-        of the data are kept for the self-test of the file.
+        Args:
+            source: of the weights.
+            self_test: how many inputs of the data are kept for the self-test of the file.
+            data: of the run, where they have moved.
+            changes: fields of the model's configuration that do not depend on the training, by dotted name.
+
+        Raises:
+            ConfigError: a field that cannot be changed.
         """
         ...
 

@@ -43,7 +43,9 @@ def about_trained(source: Path, *, data: Sequence[Path] | None = None, self_test
     metadata = {"training_data": _training_data(saved, systems), "extra": {"best_validation": saved["best"]}}
     if config is not None:
         metadata["training_config"] = config.portable()
-    return {"metadata": metadata, **_facts(systems, self_test)}
+    small = [s for s in systems if s.layout.topology.n_atoms <= _SELF_TEST_ATOMS][: min(1, self_test)]
+    clouds = [s.layout.cloud(s.atoms[0].double()) for s in small]
+    return {"metadata": metadata | _facts(systems), "self_test_frames": clouds}
 
 
 def _training_systems(config: JumpTrainingConfig | None, folders: Sequence[Path] | None) -> list[SystemData]:
@@ -69,8 +71,8 @@ def _training_data(saved: dict[str, Any], systems: list[SystemData]) -> list[dic
     return recorded
 
 
-def _facts(systems: list[SystemData], self_test: int) -> dict[str, Any]:
-    """What ``export_jump`` is told of the training data."""
+def _facts(systems: list[SystemData]) -> dict[str, Any]:
+    """What the metadata say of the training data."""
     if not systems:
         return {}
     conditions: list[dict[str, Any]] = []
@@ -79,13 +81,11 @@ def _facts(systems: list[SystemData], self_test: int) -> dict[str, Any]:
         if known and known not in conditions:
             conditions.append(known)
     tokens = sorted({token for system in systems for token in system.layout.residues.tolist()})
-    small = [s for s in systems if s.layout.topology.n_atoms <= _SELF_TEST_ATOMS][: min(1, self_test)]
     return {
         "residues": [RESIDUE_NAMES[token] for token in tokens],
         "sequences": list(dict.fromkeys(system.sequence for system in systems)),
         "conditions": conditions,
-        "geometry": GeometryReference.of((system.layout, _thinned(system)) for system in systems),
-        "self_test_clouds": [s.layout.cloud(s.atoms[0].double()) for s in small],
+        "geometry": GeometryReference.of((s.layout, _thinned(s)) for s in systems).model_dump(mode="json"),
     }
 
 

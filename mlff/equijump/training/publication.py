@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mlff.artifacts import export_jump
+from mlff.artifacts import export
 from mlff.equijump.model import JumpModel
 from mlff.equijump.training.about import about_trained
 from mlff.equijump.training.config import JumpTrainingConfig
@@ -37,7 +37,7 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
     return Publication(
         card=_card(chosen, notes, data, config, report, model),
         config=about["metadata"]["training_config"],
-        export=lambda path: export_jump(model, path, **about),
+        export=lambda path: export(model, path, **about),
         files={},
     )
 

@@ -13,7 +13,7 @@ from mlff.equijump.training.about import about_trained
 from mlff.equijump.training.config import JumpTrainingConfig
 from mlff.equijump.training.publication import collect
 from mlff.equijump.training.run import JumpRun, prepare_run
-from mlff.equijump.training.trained import load_trained_jump, read_initial_tensors
+from mlff.equijump.training.trained import load_trained_jump, read_initial_tensors, resampled
 from mlff.support.errors import ConfigError
 from mlff.training.task import Placement, Publication
 
@@ -45,8 +45,11 @@ class JumpTask:
     def summary(self, report: Mapping[str, Any]) -> list[str]:
         return []
 
-    def about(self, source: Path, self_test: int) -> dict[str, Any]:
-        return about_trained(source, self_test=self_test)
+    def exportable(
+        self, source: Path, self_test: int, data: Sequence[Path] | None, changes: Mapping[str, Any]
+    ) -> tuple[JumpModel, dict[str, Any]]:
+        model, _ = load_trained_jump(source)
+        return resampled(model, changes), about_trained(source, data=data, self_test=self_test)
 
     def evaluate(self, model: str, files: Sequence[Path], output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from mlff.artifacts import load_jump
+from mlff.equijump.artifact import load_jump
 from mlff.equijump.model import JumpConfig, JumpModel
+from mlff.support.errors import ConfigError
+from mlff.support.settings import apply_changes, validated
 from mlff.training.checkpointing import exported_tensors, load_model
 from mlff.training.run_folder import has_weights
+
+_OF_SAMPLING = ("steps", "transport.exponential", "transport.churn", "transport.early")
 
 
 def load_trained_jump(source: Path) -> tuple[JumpModel, dict[str, Any]]:
@@ -28,6 +33,23 @@ def read_initial_tensors(source: Path) -> dict[str, Tensor]:
     if has_weights(source):
         return dict(load_trained_jump(source)[0].state_dict())
     return exported_tensors(load_jump(source).path)
+
+
+def resampled(model: JumpModel, changes: Mapping[str, Any]) -> JumpModel:
+    """A model that is sampled otherwise: ``steps`` and fields of the transport that only sampling reads.
+
+    Raises:
+        ConfigError: other fields, or values that they cannot have.
+    """
+    fixed = sorted(set(changes) - set(_OF_SAMPLING))
+    if fixed:
+        raise ConfigError(f"--set {fixed[0]}: depends on the training; there are {', '.join(_OF_SAMPLING)}")
+    content = model.config.model_dump()
+    apply_changes(content, changes)
+    config = validated(JumpConfig, content, "the model cannot be sampled like this")
+    changed = JumpModel(config, list(model.lag_times)).to(next(model.parameters()).dtype)
+    changed.load_state_dict(model.state_dict())
+    return changed.eval()
 
 
 def _built(metadata: dict[str, str]) -> JumpModel:

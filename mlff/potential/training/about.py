@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ase
 
-from mlff.data import load_splits
+from mlff.data import DataConfig, load_splits
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.trained import load_trained
 from mlff.training.config import read_config
@@ -18,8 +19,8 @@ from mlff.training.run_folder import RunFolder, read_json
 logger = logging.getLogger(__name__)
 
 
-def about_trained(source: Path, self_test: int) -> dict[str, Any]:
-    """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.about``.
+def about_trained(source: Path, self_test: int, data: Sequence[Path] | None = None) -> dict[str, Any]:
+    """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.exportable``.
 
     Structures for the self-test come from the test part (else validation, else training) of the run's data, if these
     can still be read.
@@ -33,7 +34,8 @@ def about_trained(source: Path, self_test: int) -> dict[str, Any]:
     }
     if config is not None:
         metadata["training_config"] = config.portable()
-    return {"metadata": metadata, "self_test_frames": _self_test_frames(config, self_test)}
+    moved = None if config is None else config.data.relocated(data or ())
+    return {"metadata": metadata, "self_test_frames": _self_test_frames(moved, self_test)}
 
 
 def training_data(folder: RunFolder) -> list[dict[str, Any]]:
@@ -48,14 +50,14 @@ def training_data(folder: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
-def _self_test_frames(config: TrainingConfig | None, count: int) -> list[ase.Atoms]:
+def _self_test_frames(data: DataConfig | None, count: int) -> list[ase.Atoms]:
     """Structures spread over a part; none where the data are gone."""
-    if config is None or count == 0:
+    if data is None or count == 0:
         return []
-    if not all(path.exists() for path in config.data.files):
-        logger.warning("the data of the run are not here; the self-test holds small structures only")
+    if not all(path.exists() for path in data.files):
+        logger.warning("the data of the run are not here (see --data); the self-test holds small structures only")
         return []
-    splits = load_splits(config.data)
+    splits = load_splits(data)
     part = splits.test or splits.val or splits.train
     # Spread over the part, so that the frames differ.
     step = max(1, len(part) // count)

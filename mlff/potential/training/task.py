@@ -15,6 +15,7 @@ from mlff.potential.training.evaluation import evaluate_files
 from mlff.potential.training.publication import collect
 from mlff.potential.training.run import PotentialRun, prepare_run
 from mlff.potential.training.trained import InitialWeights, load_trained, read_initial_weights
+from mlff.support.errors import ConfigError
 from mlff.training.task import Placement, Publication
 
 
@@ -51,8 +52,12 @@ class PotentialTask:
         where = "test frames" if "seed" in report else "structures"
         return [f"errors on {report['structures']} {where}:", *lines] if lines else []
 
-    def about(self, source: Path, self_test: int) -> dict[str, Any]:
-        return about_trained(source, self_test)
+    def exportable(
+        self, source: Path, self_test: int, data: Sequence[Path] | None, changes: Mapping[str, Any]
+    ) -> tuple[Potential, dict[str, Any]]:
+        if changes:
+            raise ConfigError(f"--set {next(iter(changes))}: all of a potential depends on its training")
+        return load_trained(source)[0], about_trained(source, self_test, data)
 
     def evaluate(self, model: str, files: Sequence[Path], output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         return evaluate_files(model, files, output, options)
