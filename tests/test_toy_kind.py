@@ -1,8 +1,9 @@
 """A kind of model defined here, through training, resume, evaluation and publication by the commands of the package."""
 
 import json
+import pickle
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from typer.testing import CliRunner
 
+import mlff
 from mlff import kinds
+from mlff.artifacts import Loaded, Metadata, SelfTest, export
 from mlff.cli import app
 from mlff.support.settings import Section
 from mlff.training import Publication, RunConfig, SteppedModule, TrainingRun
@@ -48,7 +51,7 @@ class LineRun(TrainingRun):
 
     def __init__(self, config: LineConfig) -> None:
         self.config = config
-        self.module = LineModule(nn.Linear(1, 1), config, config.steps)
+        self.module = LineModule(LineModel(1, 1), config, config.steps)
 
     def loader(self) -> DataLoader[Any]:
         x, y = (values.repeat(self.module.total_steps - self.module.step, 1) for values in points(self.config.data))
@@ -69,6 +72,46 @@ class LineRun(TrainingRun):
         return self.validate(model)
 
 
+class LineMetadata(Metadata):
+    kind: Literal["line"] = "line"
+    units: dict[str, str] = {"length": "m"}  # noqa: RUF012
+
+
+class LineCase(NamedTuple):
+    name: str
+    x: float
+    y: float
+
+    def run(self, program: Any, dtype: torch.dtype, device: Any = "cpu", *, strided: bool = False) -> Any:
+        return {"y": program(torch.tensor([[self.x]], dtype=dtype, device=device))}
+
+    def deviations(self, outputs: Any, reference: Any = None) -> dict[str, float]:
+        expected = self.y if reference is None else reference["y"].item()
+        return {"y": abs(outputs["y"].item() - expected)}
+
+
+class LineSelfTest(SelfTest):
+    points: list[tuple[float, float]]
+
+    def entries(self, metadata: Any) -> list[LineCase]:
+        return [LineCase(f"x = {x}", x, y) for x, y in self.points]
+
+
+class LineKind:
+    metadata, self_test, loaded, methods, of_data = LineMetadata, LineSelfTest, Loaded, (), ()
+
+    def facts(self, model: nn.Module) -> dict[str, Any]:
+        return {"architecture": {"in": 1}}
+
+    def make_self_test(self, model: nn.Module, metadata: Any, examples: Any) -> LineSelfTest:
+        xs = [0.0, 1.0, *examples]
+        return LineSelfTest(points=[(x, model(torch.tensor([[x]]).double()).item()) for x in xs])
+
+
+class LineModel(nn.Linear):
+    kind = "line"
+
+
 class LineTask:
     config = LineConfig
 
@@ -78,7 +121,7 @@ class LineTask:
         return run
 
     def load_trained(self, source: Path) -> tuple[nn.Module, dict[str, Any]]:
-        return load_model(source, lambda about: nn.Linear(1, 1))
+        return load_model(source, lambda about: LineModel(1, 1))
 
     def read_initial(self, source: Path) -> Any:
         return self.load_trained(source)[0].state_dict()
@@ -89,6 +132,9 @@ class LineTask:
     def summary(self, report: Any) -> list[str]:
         return [f"slope {report['slope']:.2f}"] if "slope" in report else []
 
+    def exportable(self, source: Path, self_test: int, data: Any, changes: Any) -> Any:
+        return self.load_trained(source)[0], {"metadata": {}, "self_test_frames": [0.5]}
+
     def evaluate(self, model: str, files: Any, output: Path, options: Any) -> dict[str, Any]:
         return {"slope": float(self.load_trained(Path(model))[0].weight.detach())}
 
@@ -97,7 +143,7 @@ class LineTask:
         return Publication(
             f"# {folder}",
             {"kind": "line"},
-            lambda path: torch.save(model.state_dict(), path),
+            lambda path: export(model, path, metadata={"name": folder}),
             {"best.json": about["line"]},
         )
 
@@ -105,7 +151,7 @@ class LineTask:
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kinds, "_known", dict(kinds._known))
-    kinds.register(kinds.Kind("line", artifact=None, task=LineTask()))
+    kinds.register(kinds.Kind("line", artifact=LineKind(), task=LineTask()))
 
 
 def run(*words: object) -> Any:
@@ -134,6 +180,17 @@ def test_a_kind_defined_elsewhere_is_trained_evaluated_and_published(tmp_path: P
     assert published.exit_code == 0, published.output
     names = {path.name for path in (tmp_path / "published").iterdir() if path.is_file()}
     assert names == {"MODEL_CARD.md", "config.yaml", "metrics.csv", "model.pt", "weights.safetensors", "best.json"}
+    exported = run("export", tmp_path / "more", "-o", tmp_path / "line.pt", "--licence", "MIT")
+    assert exported.exit_code == 0, exported.output
+    inspected = run("inspect", tmp_path / "line.pt")
+    assert inspected.exit_code == 0, inspected.output
+    assert "line, torchscript" in inspected.output
+    assert "passed, 3 frames" in inspected.output
+    for path in (tmp_path / "line.pt", tmp_path / "published"):
+        model = mlff.load(path, dtype="float64")
+        assert type(model) is Loaded
+        assert model.module(torch.ones(1, 1).double()).item() == pytest.approx(2.0, abs=0.3)
+        assert pickle.loads(pickle.dumps(model)).sha256 == model.sha256
 
 
 def test_a_wrong_field_and_an_unknown_kind_are_refused(tmp_path: Path) -> None:
