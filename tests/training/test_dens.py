@@ -185,14 +185,17 @@ def test_the_table_shows_the_weight_and_the_noise_loss_of_steps_that_had_one(wri
 def test_a_run_without_the_section_has_no_column_of_it_and_starts_alike(
     write_config: WriteConfig, tmp_path: Path
 ) -> None:
-    off = load_config(write_config(epochs=1))
+    off = load_config(write_config(epochs=1, dtype="float64"))
     # one atom in 10^9: the same run with the parts that DeNS adds, and nothing for them to do
-    idle = load_config(write_config(epochs=1, dens={"atom_fraction": 1e-9}), [f"output={tmp_path / 'idle'}"])
+    path = write_config(epochs=1, dtype="float64", dens={"atom_fraction": 1e-9})
+    idle = load_config(path, [f"output={tmp_path / 'idle'}"])
     train(off)
     train(idle)
     rows, same = losses(off), losses(idle)
     assert not any("dens_weight" in row for row in rows)
-    assert [{k: v for k, v in row.items() if k != "dens_weight"} for row in same] == rows
+    for row, expected in zip(same, rows, strict=True):
+        # another program adds in another order, and steps of the optimiser enlarge that
+        assert {k: v for k, v in row.items() if k != "dens_weight"} == pytest.approx(expected, rel=1e-8)
 
 
 def test_parts_of_dens_take_no_random_numbers_from_others(write_config: WriteConfig) -> None:
