@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from typer.testing import CliRunner
 
 import mlff
-from mlff import kinds
 from mlff.artifacts import Loaded, Metadata, SelfTest, export
 from mlff.cli import app
+from mlff.support import kinds
 from mlff.support.settings import Section
 from mlff.training import Publication, RunConfig, SteppedModule, TrainingRun
 from mlff.training.checkpointing import load_model

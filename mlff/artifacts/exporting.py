@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from mlff import kinds
 from mlff.artifacts.container import METADATA, SELF_TEST, Container, replaced_at_end
 from mlff.artifacts.devices import find_dtype
 from mlff.artifacts.errors import ArtifactError
@@ -20,6 +19,7 @@ from mlff.artifacts.loaded import open_container
 from mlff.artifacts.metadata import build_metadata
 from mlff.artifacts.self_test import AGREEMENT, check_agreement, with_float32_tolerance
 from mlff.artifacts.torchscript import TorchScriptPayload, convert_parameters
+from mlff.support import kinds
 
 
 def export(

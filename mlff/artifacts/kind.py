@@ -13,7 +13,7 @@ from mlff.artifacts.self_test import SelfTest
 
 
 class ModelKind(Protocol):
-    """The artifact part of a kind, an object that :mod:`mlff.kinds` names.
+    """The artifact part of a kind, an object that :mod:`mlff.support.kinds` names.
 
     A model says its kind by an attribute ``kind``; without it, it is of the default kind.
 

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import torch
 
-from mlff import kinds
 from mlff.artifacts.container import SELF_TEST, Container
 from mlff.artifacts.devices import find_device, find_dtype
 from mlff.artifacts.metadata import Metadata
 from mlff.artifacts.payloads import load_payload, read_metadata
 from mlff.artifacts.self_test import SelfTest, SelfTestReport, parse_self_test, run_self_test
+from mlff.support import kinds
 
 _KEPT = 4  # reopened models
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mlff import kinds
 from mlff.artifacts.errors import ArtifactError
+from mlff.support import kinds
 from mlff.support.errors import ConfigError
 from mlff.support.versions import installed_versions
 
@@ -38,7 +38,7 @@ class Metadata(BaseModel):
 
     Attributes:
         schema_version: version of this schema; readers refuse files that are newer than themselves.
-        kind: of model, see :mod:`mlff.kinds`.
+        kind: of model, see :mod:`mlff.support.kinds`.
         units: unit of each quantity.
         payload: how the network is stored, see :mod:`mlff.artifacts.payloads`.
         dtype: of the stored parameters.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlff.kinds import DEFAULT, find
 from mlff.support.console import command, error_console
 from mlff.support.files import write_json
+from mlff.support.kinds import DEFAULT, find
 
 
 def run_evaluate(model: str, files: Sequence[Path], output: Path, threads: int | None, **options: Any) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mlff.artifacts import export
-from mlff.kinds import find
 from mlff.support.console import error_console
+from mlff.support.kinds import find
 from mlff.training.run_folder import kind_of
 
 

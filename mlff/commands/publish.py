@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from mlff.kinds import find
 from mlff.support.console import command, error_console
 from mlff.support.errors import ConfigError
+from mlff.support.kinds import find
 
 if TYPE_CHECKING:
     from mlff.training import Publication, RunFolder

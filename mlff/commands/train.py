@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlff.kinds import DEFAULT, find
 from mlff.support.console import command, error_console
 from mlff.support.errors import ConfigError
+from mlff.support.kinds import DEFAULT, find
 from mlff.support.settings import read_mapping
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from mlff.data.config import DataKeys, DataUnits
 from mlff.data.errors import DataError
 from mlff.data.frame import Frame, check_stress, validate_frame
+from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.units import energy_factor, length_factor, stress_factor
 from mlff.graph import Quantity, quantity
 

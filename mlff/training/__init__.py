@@ -1,6 +1,6 @@
 """The training engine: configuration, loop, averaging, resume, report; it knows no kind of model.
 
-A kind gives a :class:`Task` (``mlff.potential.training``, ``mlff.equijump.training``), which :mod:`mlff.kinds` finds.
+A kind gives a :class:`Task`, which :mod:`mlff.support.kinds` finds.
 """
 
 from mlff.support.errors import ArtifactError as StateError

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from mlff.kinds import DEFAULT, find
 from mlff.support.errors import ConfigError
+from mlff.support.kinds import DEFAULT, find
 from mlff.support.renamed import former
 from mlff.support.settings import Section, read_mapping, validated
 from mlff.support.settings import dump as dump_config

@@ -10,9 +10,9 @@ from typing import Any
 import lightning
 import torch
 
-from mlff.kinds import find
 from mlff.support.errors import ConfigError, Interrupted
 from mlff.support.files import write_json
+from mlff.support.kinds import find
 from mlff.support.signals import StopRequest
 from mlff.training.callbacks import Keeper, OnStep
 from mlff.training.checkpointing import load_state, load_weights

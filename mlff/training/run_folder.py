@@ -9,8 +9,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from mlff.kinds import DEFAULT, names
 from mlff.support.errors import ConfigError
+from mlff.support.kinds import DEFAULT, names
 from mlff.support.settings import read_mapping
 from mlff.training.checkpointing import WEIGHTS, load_state, load_weights
 from mlff.training.config import RunConfig, load_config

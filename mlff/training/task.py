@@ -86,7 +86,7 @@ class TrainingRun(ABC):
 
 
 class Task(Protocol):
-    """The training part of a kind; :class:`mlff.kinds.Kind` says where it is.
+    """The training part of a kind; :class:`mlff.support.kinds.Kind` says where it is.
 
     Attributes:
         config: class of the configurations; its field ``kind`` is a literal, the name of the kind.
