@@ -93,7 +93,7 @@ def evaluate(
     ] = None,
     fixed_atoms: Annotated[
         Literal["auto", "include", "exclude"],
-        typer.Option(help="Forces on atoms under constraints; auto: left out where a frame stores 0 for all of them."),
+        typer.Option(help="Labels of atoms under constraints; auto: left out where a frame stores 0 for all of them."),
     ] = "auto",
     energy_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     forces_key: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -215,7 +215,7 @@ def import_equiformer_v2(
     """
     with command():
         check_exists(checkpoint)
-        from mlff.commands.import_equiformer_v2 import run_import
+        from mlff.imports.equiformer_v2.folder import run_import
 
         run_import(checkpoint, output, name, licence, force)
 

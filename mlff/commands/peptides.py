@@ -47,8 +47,5 @@ def _settings(config_file: Path | None, frames: int | None, quick: bool) -> Pept
 
 def _summary(content: dict[str, Any], output: Path) -> str:
     counts = ", ".join(f"{number} {part}" for part, number in content["frames"].items())
-    left_out = content["left_out"]
-    return (
-        f"frames: {counts}; left out: {left_out['not_converged']} not converged, {left_out['above_max_force']} above "
-        f"max_force; files in {output}"
-    )
+    left_out = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in content["left_out"].items())
+    return f"frames: {counts}; left out: {left_out}; files in {output}"

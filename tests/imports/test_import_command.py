@@ -15,7 +15,7 @@ from support.public_checkpoints import Case, content, in_parts, parameter, save
 from typer.testing import CliRunner
 
 import mlff
-import mlff.commands.import_equiformer_v2 as command
+import mlff.imports.equiformer_v2.folder as command
 from md_drivers import MLFFCalculator, relax
 from mlff.artifacts import ArtifactError
 from mlff.cli import app

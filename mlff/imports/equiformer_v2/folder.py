@@ -1,4 +1,4 @@
-"""``mlff import-equiformer-v2``."""
+"""The folder that ``mlff import-equiformer-v2`` writes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from mlff.artifacts import ArtifactError, export, file_sha256
-from mlff.commands.imported_card import imported_card
 from mlff.imports.equiformer_v2.building import build
+from mlff.imports.equiformer_v2.card import imported_card
 from mlff.imports.equiformer_v2.checkpoint import PublicCheckpoint, read_checkpoint
 from mlff.potential import Potential
 from mlff.support.console import error_console
