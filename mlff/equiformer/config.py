@@ -41,8 +41,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "grid_resolution": None,
         "max_num_elements": None,
         "avg_degree": 1.0,
-        "energy_head": "mlp",
-        "avg_num_atoms": 1.0,
         "alpha_dropout": 0.0,
         "drop_path": 0.0,
     },
@@ -50,7 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class EquiformerConfig(BaseModel):
-    """Hyper-parameters of the backbone and its heads; the defaults are those of the published OC20 models.
+    """Hyper-parameters of the backbone; the defaults are those of the published OC20 models.
 
     ``preset`` may be given among the inputs: its values are filled in before the other fields override them.
     """
@@ -103,8 +101,6 @@ class EquiformerConfig(BaseModel):
     )
     max_num_elements: int | None = Field(90, ge=1, description="embedding rows by atomic number; None: known species")
     avg_degree: float = Field(23.395238876342773, gt=0)
-    avg_num_atoms: float = Field(77.81317, gt=0, description="divisor of the energy sum")
-    energy_head: Literal["feed_forward", "mlp"] = "feed_forward"
     alpha_dropout: float = Field(0.1, ge=0, lt=1)
     drop_path: float = Field(0.1, ge=0, lt=1)
 
@@ -136,9 +132,9 @@ class EquiformerConfig(BaseModel):
         return self.num_radial + (0 if self.edge_elements == "none" else 2 * self.edge_channels)
 
     @property
-    def energy_reads_scalars(self) -> bool:
-        """Whether the energy head reads l = 0 only, so that a conservative model needs nothing else at its end."""
-        return self.energy_head == "mlp" or self.feed_forward in ("grid_mlp", "separable_s2", "gate")
+    def scalars_read_scalars(self) -> bool:
+        """Whether the l = 0 output of a feed-forward network depends on its l = 0 input only."""
+        return self.feed_forward in ("grid_mlp", "separable_s2", "gate")
 
     @property
     def smooth(self) -> bool:

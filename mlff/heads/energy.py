@@ -8,18 +8,24 @@ from mlff.equiformer.radial import uniform_linear
 
 
 class EnergyHead(nn.Module):
-    """Atomic energies [N] from the l = 0 features; their sum over ``avg_num_atoms`` is the network's energy."""
+    """Atomic energies [N] from the l = 0 features.
 
-    def __init__(self, config: EquiformerConfig) -> None:
+    Args:
+        config: of the backbone.
+        kind: ``feed_forward`` as published, or a ``mlp`` of l = 0.
+        divisor: of the atomic energies; the published models divide the sum over atoms by a mean number of atoms.
+    """
+
+    def __init__(self, config: EquiformerConfig, kind: str, divisor: float) -> None:
         super().__init__()
-        self.divisor = config.avg_num_atoms
-        if config.energy_head == "feed_forward":
+        self.divisor = divisor
+        if kind == "feed_forward":
             self.network = feed_forward(config, 1, scalars_only=True)
         else:
             self.network = nn.Sequential(
                 uniform_linear(config.channels, config.ffn_channels), nn.SiLU(), uniform_linear(config.ffn_channels, 1)
             )
-        self.pointwise = config.energy_head == "mlp"
+        self.pointwise = kind == "mlp"
 
     def forward(self, x: Tensor) -> Tensor:
         """[N,≥1,C] → [N]."""

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from mlff.equiformer import EquiformerConfig
 from mlff.graph import quantity
 
+#: Of the published EquiformerV2 models.
+PUBLISHED_HEADS = {"energy_head": "feed_forward", "avg_num_atoms": 77.81317}
 _ENERGIES = ("energy", "energies")
 
 
@@ -30,12 +32,28 @@ class PotentialConfig(BaseModel):
     )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 
-    @field_validator("backbone", mode="before")
+    energy_head: Literal["feed_forward", "mlp"] = Field(
+        default="mlp", description="read-out of the energy; the presets with published sizes: feed_forward"
+    )
+    avg_num_atoms: float = Field(
+        default=1.0, gt=0, description="divisor of atomic energies; the presets with published sizes: 77.81317"
+    )
+
+    @model_validator(mode="before")
     @classmethod
-    def _smooth_unless_told(cls, values: object) -> object:
-        """Fields alone change the ``smooth`` preset; the published one, which is not smooth, has to be asked for."""
-        if isinstance(values, dict) and "preset" not in values:
-            return {"preset": "smooth", **values}
+    def _fill_heads(cls, values: object) -> object:
+        """Fields of the backbone alone change the ``smooth`` preset; the published ones have to be requested.
+
+        Heads follow the preset, and are taken from the backbone, to which earlier versions counted them.
+        """
+        backbone = values.get("backbone") if isinstance(values, dict) else None
+        if isinstance(backbone, dict):
+            backbone = {"preset": "smooth", **backbone}
+            published = PUBLISHED_HEADS if backbone["preset"] != "smooth" else {}
+            former = {name: backbone.pop(name) for name in PUBLISHED_HEADS if name in backbone}
+            return {**published, **former, **values, "backbone": backbone}  # type: ignore[dict-item]
+        if isinstance(backbone, EquiformerConfig) and backbone.attention == "softmax":
+            return {**PUBLISHED_HEADS, **values}  # type: ignore[dict-item]
         return values
 
     @field_validator("species", mode="before")
@@ -78,6 +96,11 @@ class PotentialConfig(BaseModel):
     def outputs(self) -> tuple[str, ...]:
         """Names of the quantities that the potential computes."""
         return ("energy", "energies", "forces", *(("stress",) if self.conservative else ()), *self.properties)
+
+    @property
+    def energy_reads_scalars(self) -> bool:
+        """Whether the energy head reads l = 0 only, so that a conservative model needs nothing else at its end."""
+        return self.energy_head == "mlp" or self.backbone.scalars_read_scalars
 
     @property
     def cutoff(self) -> float:

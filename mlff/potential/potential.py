@@ -66,9 +66,9 @@ class Potential(nn.Module):
         self.register_load_state_dict_pre_hook(_complete)
         properties = {name: build_head(config.backbone, quantity(name)) for name in config.properties}
         higher = any(int(head.degree) > 0 for head in properties.values())  # type: ignore[arg-type]
-        scalars_only = config.conservative and config.backbone.energy_reads_scalars and not higher
+        scalars_only = config.conservative and config.energy_reads_scalars and not higher
         self.backbone = Equiformer(config.backbone, num_species, scalars_only)
-        self.energy_head = EnergyHead(config.backbone)
+        self.energy_head = EnergyHead(config.backbone, config.energy_head, config.avg_num_atoms)
         self.repulsion = NuclearRepulsion(config.cutoff) if config.repulsion == "zbl" else None
         self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
         self.properties = nn.ModuleDict(properties)

@@ -44,7 +44,13 @@ def _assemble(checkpoint: PublicCheckpoint) -> tuple[Potential, DensPotential | 
     options, given = checkpoint.options, dict(checkpoint.parameters)
     check_sizes(options, given, checkpoint.path)
     species = range(1, min(options.max_num_elements, MAX_ATOMIC_NUMBER + 1))
-    config = PotentialConfig(species=tuple(species), forces="direct", backbone=options.backbone())
+    config = PotentialConfig(
+        species=tuple(species),
+        forces="direct",
+        backbone=options.backbone(),
+        energy_head="feed_forward",
+        avg_num_atoms=options.avg_num_atoms,
+    )
     wide = any(value.dtype == torch.float64 for value in given.values())
     dtype = torch.float64 if wide else torch.float32
     with torch.random.fork_rng(devices=[]):  # initial weights that are replaced at once

@@ -124,11 +124,15 @@ class PublicOptions(BaseModel):
                 "grid_resolution": self.grid_resolution or "minimal",
                 "max_num_elements": self.max_num_elements,
                 "avg_degree": self.avg_degree or _AVG_DEGREE,
-                "avg_num_atoms": self.avg_num_nodes or _AVG_NUM_NODES,
                 "alpha_dropout": self.alpha_drop,
                 "drop_path": self.drop_path_rate,
             }
         )
+
+    @property
+    def avg_num_atoms(self) -> float:
+        """Divisor of the energy."""
+        return self.avg_num_nodes or _AVG_NUM_NODES
 
 
 def read_options(values: Mapping[str, Any], where: str) -> PublicOptions:
