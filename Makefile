@@ -45,7 +45,7 @@ test: export MKL_NUM_THREADS = 1
 test: lint ## set up, lint, type-check, run the whole test suite against the installed package
 	@mkdir -p $(RUN_DIR)
 	@cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -c 'import sys, mlff; sys.exit("site-packages" not in mlff.__file__ and "tests would not see the installed package but " + mlff.__file__)'
-	cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) "$(CURDIR)/tests"
+	cd $(RUN_DIR) && "$(CURDIR)/$(PY)" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile --durations=25 $(PYTEST_ARGS) "$(CURDIR)/tests"
 
 # What `make test` has run already in the other environment (PythonForce, the commands) is left out here. The probe comes
 # first because tests are skipped, and not failed, where openmmtorch cannot be imported.
