@@ -75,8 +75,8 @@ def relax_command(
     interrupted by Ctrl-C, 143 terminated (trajectories stay intact, continue with --resume).
     """
     from md_drivers.ase.settings import RelaxSettings
-    from md_drivers.ase.structures import collect_structures
     from md_drivers.ase.table import print_summary
+    from md_drivers.common.checks import missing_structure
 
     if restart:
         error_console.print("--restart is now --resume, and --steps counts from the very start")
@@ -92,6 +92,10 @@ def relax_command(
             dtype=dtype,
             skin=skin,
         )
+        for missing in filter(None, map(missing_structure, files)):
+            raise InputError(missing)
+        from md_drivers.ase.structures import collect_structures
+
         structures = dict(collect_structures(files))
         options.use_threads(threads)
         from md_drivers.ase.relaxation import relax

@@ -9,6 +9,7 @@ import ase.io
 from ase import Atoms
 from ase.io.formats import parse_filename
 
+from md_drivers.common.checks import missing_structure
 from md_drivers.common.errors import StructureError
 
 _COMPRESSED = {".gz", ".bz2", ".xz"}
@@ -31,11 +32,11 @@ def read_structures(file: str | Path) -> list[tuple[str, Atoms]]:
         StructureError: the file is missing, cannot be read, or the selection has no frames.
     """
     text = str(file)
+    if missing := missing_structure(text):
+        raise StructureError(missing)
     # An @ inside an existing name is no selection.
     filename, index = (text, None) if Path(text).exists() else parse_filename(text)
     path = Path(filename)
-    if not path.exists():
-        raise StructureError(f"structure file {filename!r} does not exist")
     if path.is_file() and path.stat().st_size == 0:
         raise StructureError(f"structure file {filename!r} is empty")
     try:

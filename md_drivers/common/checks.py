@@ -40,6 +40,12 @@ def check_file(path: Path, needed: str) -> None:
         raise FileNotFoundError(f"{path}: no such file; {needed} is needed")
 
 
+def missing_structure(text: str) -> str | None:
+    """What to say of a structure file, with ASE's selection behind an @ or without, that is not there."""
+    name = text if Path(text).exists() else text.rpartition("@")[0] or text
+    return None if Path(name).exists() else f"structure file {name!r} does not exist"
+
+
 def formerly(old: str, given: _T | None, new: str, value: _T, also: str = "") -> _T:
     """The value of an argument, which may be given by its former name, with a DeprecationWarning."""
     if given is None:

@@ -74,7 +74,7 @@ def test_all_settings_arrive(oxygen_file, toy_path, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--steps", "0"], "not in the range x>=1"),
+        (["--steps", "0"], "--steps"),
         (["--steps", "5", "--ensemble", "nph"], "'nph' is not one of 'nve', 'nvt', 'npt'"),
         (["--steps", "5", "--ensemble", "npt"], "needs a box"),
         (["--steps", "5", "--format", "trr"], "'trr' is not one of 'dcd', 'xtc'"),
