@@ -54,7 +54,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     Raises:
         ValueError: an input that cannot be used.
     """
-    model = mlff.load_jump(options.model, device=options.device)
+    model = mlff.load(options.model, device=options.device)
     lag = chosen_lag(model, options.lag)
     folders = [path.parent for path in sorted(options.data.glob("*/system.json")) if read_record(path).split == "test"]
     if not folders:

@@ -54,7 +54,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     """
     if options.jumps < 2:
         raise ValueError(f"--jumps must be at least 2, got {options.jumps}")
-    model = mlff.load_jump(options.model, device=options.device)
+    model = mlff.load(options.model, device=options.device)
     lag = chosen_lag(model, options.lag)
     systems = load_dataset(options.data)
     if options.unseen:

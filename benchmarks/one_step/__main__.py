@@ -90,7 +90,7 @@ def benchmark(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     Raises:
         ValueError: an input that cannot be used.
     """
-    model = mlff.load_jump(options.model, device=options.device)
+    model = mlff.load(options.model, device=options.device)
     lag = chosen_lag(model, options.lag)
     config = conditions(
         model.metadata.conditions,

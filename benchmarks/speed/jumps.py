@@ -147,7 +147,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
         slow = read_slow_times(options.report)
     elif options.slow_time_md is not None:
         slow = SlowTimes(options.slow_time_md, options.slow_time_model)
-    model = mlff.load_jump(options.model, device=options.device)
+    model = mlff.load(options.model, device=options.device)
     lag = chosen_lag(model, options.lag)
     config = conditions(
         model.metadata.conditions,
