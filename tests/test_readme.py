@@ -67,7 +67,18 @@ def inline(page: Path) -> list[Snippet]:
 
 
 BLOCKS = [snippet for page in PAGES for snippet in fenced(page)]
-PYTHON = [snippet for snippet in BLOCKS if snippet.language == "python"]
+#: Pages whose Python is one program in several blocks.
+CONTINUED = {"adding_a_kind.md"}
+
+
+def python_of(page: Path) -> list[Snippet]:
+    found = [snippet for snippet in BLOCKS if snippet.page == page and snippet.language == "python"]
+    if page.name not in CONTINUED:
+        return found
+    return [Snippet(page, found[0].line, "python", "\n\n".join(snippet.text for snippet in found))]
+
+
+PYTHON = [snippet for page in PAGES for snippet in python_of(page)]
 CONFIGS = [snippet for snippet in BLOCKS if snippet.language == "yaml"]
 SHELL = [snippet for snippet in BLOCKS if snippet.language == "sh"]
 INLINE = [snippet for page in PAGES for snippet in inline(page)]
