@@ -54,7 +54,8 @@ def learning_curve(
             axis.set_yscale("log")
             axis.grid(alpha=0.3, which="both")
         line[0].set_ylabel(label)
-        line[0].legend()
+        if line[0].lines:
+            line[0].legend()
     axes[-1, 0].set_xlabel(against[1])
     axes[-1, 1].set_xlabel("wall time (min)")
     save_figure(figure, image)
