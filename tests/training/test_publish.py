@@ -94,7 +94,7 @@ def test_publication_is_complete_portable_and_reproducible(run_folder: Path, not
     # The numbers of the card are those of the report, and the command in the card gives them again.
     report = json.loads((run_folder / "report" / "metrics.json").read_text())
     card = (output / "MODEL_CARD.md").read_text()
-    for label, key in (("energy (meV/atom)", "energy_per_atom"), ("forces (meV/Å per component)", "forces")):
+    for label, key in (("energy (meV/atom)", "energy_per_atom"), ("force (meV/Å per component)", "forces")):
         mae, rmse = (f"{1e3 * report['errors'][f'{key}_{kind}']:.2f}" for kind in ("mae", "rmse"))
         assert f"| {label} | {mae} | {rmse} |" in card
     for row in report["by_element"]:
