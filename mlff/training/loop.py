@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning
 import torch
+from torch import nn
 
 from mlff.support.errors import ConfigError, Interrupted
 from mlff.support.files import write_json
@@ -59,8 +60,7 @@ def train(
         stop: signals that came, where the caller listens to them; default: the run listens.
 
     Raises:
-        ConfigError: the configuration does not fit the data or the saved state.
-        DataError: bad data.
+        ConfigError, DataError: the configuration does not fit the data or the saved state; bad data.
         RunError: the loss or a gradient is not finite.
         Interrupted: a signal came; the state has been saved.
         OSError: the run folder cannot be written.
@@ -88,8 +88,7 @@ def train(
         dump_config(config, folder.config)
         if state is None:
             run.write_start(folder)
-    parameters = sum(parameter.numel() for parameter in module.model.parameters())
-    logger.info("%d parameters; %s%d steps", parameters, run.describe(), module.total_steps)
+    logger.info("%d parameters; %s%d steps", _size(module.model), run.describe(), module.total_steps)
     if module.step < module.total_steps and not (state is not None and keeper.time_is_over):
         trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
         with stop.listening():
@@ -128,7 +127,7 @@ def _report(
         "processes": trainer.world_size,
         "threads": torch.get_num_threads(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
-        "parameters": sum(parameter.numel() for parameter in module.model.parameters()),
+        "parameters": _size(module.model),
         "seed": config.seed,
         "dtype": config.dtype,
         "versions": versions(),
@@ -137,3 +136,7 @@ def _report(
     }
     write_json(folder.results, report)
     return report
+
+
+def _size(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
