@@ -43,4 +43,4 @@ def import_mdtraj(what: str = "", module: str = "mdtraj") -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(f"MDTraj is needed{what} ({error}); pip install 'mlff-equijump[equijump]'") from error
+        raise ImportError(f"MDTraj is needed{what} ({error}); pip install mdtraj") from error

@@ -174,7 +174,9 @@ def test_minimisation(dynamics, oxygen_file, toy):
     calculator = MLFFCalculator(toy)
     before, after = read(oxygen_file), read(result.folder / "topology.pdb")
     assert calculator.get_potential_energy(after) < calculator.get_potential_energy(before) - 0.05
-    assert np.abs(calculator.get_forces(after)).max() < 0.03 < np.abs(calculator.get_forces(before)).max()
+    # OpenMM minimises to a root mean square of 10 kJ/mol/nm; positions in PDB files are rounded to 0.001 A.
+    rms = [np.sqrt(np.square(calculator.get_forces(atoms)).mean()) for atoms in (before, after)]
+    assert rms[1] < 10 * (units.kJ / units.mol) / units.nm + 0.003 < 0.5 * rms[0]
 
 
 def test_a_minimisation_that_fails_changes_nothing(dynamics, dipeptide_file, caplog, monkeypatch):
