@@ -111,6 +111,10 @@ class RunConfig(Section):
         init_from = None if self.init_from is None else base / self.init_from
         return self.model_copy(update={"data": data, "init_from": init_from, "output": base / self.output})
 
+    def continuing(self, saved: Self) -> Self:
+        """This configuration as that of a run to continue: what it leaves to the data is what the run found in them."""
+        return self
+
     def portable(self) -> dict[str, Any]:
         """As plain JSON values that can leave the machine: first weights by name, no run folder, no threads.
 
