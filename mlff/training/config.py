@@ -105,6 +105,11 @@ class RunConfig(Section):
             raise ValueError("optimizer.anneal_by: time needs max_minutes")
         return self
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files and folders that the run reads; without them it cannot begin."""
+        return ()
+
     def resolved(self, base: Path) -> Self:
         """With relative paths taken from ``base``; the data resolve their own, where they have a method for that."""
         data = self.data.resolved(base) if hasattr(self.data, "resolved") else self.data
@@ -155,7 +160,7 @@ def parse_config(
 ) -> RunConfig:
     """Validate what a YAML file holds, see :func:`validate_config`; ``kind`` where it names none."""
     try:
-        config: type[RunConfig] = find(content.get("kind", kind)).training_task.config
+        config: type[RunConfig] = find(content.get("kind", kind)).training_config
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
     return validate_config(config, content, source, base)

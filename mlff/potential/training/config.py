@@ -122,6 +122,11 @@ class TrainingConfig(RunConfig):
         """The same with these atomic numbers as ``model.species``."""
         return self.model_copy(update={"model": self.model.model_copy(update={"species": species})})
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files of structures."""
+        return (*self.data.paths, *self.data.train, *self.data.val, *self.data.test)
+
     def portable(self) -> dict[str, Any]:
         """As of every run; files by name only, without the folder of the cache."""
         content = super().portable()
