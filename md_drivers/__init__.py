@@ -37,21 +37,4 @@ __all__ = [
     "simulate",
 ]
 
-_HOME = {
-    "MLFFCalculator": "ase.calculator",
-    "NeighborStatistics": "common.neighbors",
-    "RelaxFailed": "ase.results",
-    "RelaxInterrupted": "ase.results",
-    "RelaxResult": "ase.results",
-    "RelaxSettings": "ase.settings",
-    "RelaxStep": "ase.results",
-    "SimulationFailed": "openmm.simulation.errors",
-    "SimulationResult": "openmm.simulation.results",
-    "SimulationSettings": "openmm.simulation.settings",
-    "StructureError": "common.errors",
-    "openmm_force": "openmm.force",
-    "relax": "ase.relaxation",
-    "simulate": "openmm.simulation.driver",
-}
-
-__getattr__, __dir__ = lazy(__name__, _HOME)
+__getattr__, __dir__ = lazy(__name__, __file__)

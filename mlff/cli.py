@@ -236,6 +236,9 @@ def inspect(
         mlff inspect formate-cu110 --json
     """
     with command():
+        from mlff.artifacts.names import resolve
+
+        resolve(model)
         from mlff.commands.inspect import run_inspect
 
         status = run_inspect(model, as_json)

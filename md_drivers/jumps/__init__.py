@@ -27,16 +27,4 @@ __all__ = [
     "rollout",
 ]
 
-_HOME = {
-    "JumpDynamics": "dynamics",
-    "JumpFailed": "errors",
-    "JumpRecord": "openmm_bridge",
-    "OpenMMJumper": "openmm_bridge",
-    "OutOfMemory": "errors",
-    "RolloutProgress": "results",
-    "RolloutResult": "results",
-    "RolloutSettings": "settings",
-    "rollout": "driver",
-}
-
-__getattr__, __dir__ = lazy(__name__, _HOME)
+__getattr__, __dir__ = lazy(__name__, __file__)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from md_drivers.common import options
+from mlff.artifacts.names import resolve
 from mlff.support.console import command
 from mlff.support.errors import Interrupted, RunError
 
@@ -67,6 +68,7 @@ def rollout_command(
             dtype=dtype,
         )
         check_file(structure, STRUCTURE)
+        resolve(model)
         options.use_threads(threads)
         from md_drivers.jumps.driver import rollout
         from md_drivers.jumps.progress import RolloutReporter

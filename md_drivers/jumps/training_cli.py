@@ -69,12 +69,13 @@ def export(
 
         equijump export runs/ala2 -o model.pt --latent-steps 12 --exponential --churn 0.15 --early 0.42
     """
-    from mlff.commands.export import Export, run_export
     from mlff.support.console import command
     from mlff.support.files import check_exists
 
     with command():
         check_exists(source)
+        from mlff.commands.export import Export, run_export
+
         sampler = {"exponential": exponential, "churn": churn, "early": early}
         changes = {"steps": latent_steps} | {f"transport.{field}": value for field, value in sampler.items()}
         given = {field: value for field, value in changes.items() if value is not None}

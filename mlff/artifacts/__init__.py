@@ -1,16 +1,20 @@
 """One file per model of any kind: writing, checking and loading it."""
 
-from mlff.artifacts.container import file_sha256
-from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
-from mlff.artifacts.exporting import export
-from mlff.artifacts.kind import ModelKind
-from mlff.artifacts.loaded import Loaded, reopen
-from mlff.artifacts.loading import load
-from mlff.artifacts.metadata import DatasetProvenance, Metadata
-from mlff.artifacts.names import available
-from mlff.artifacts.pretrained import PretrainedModel, models
-from mlff.artifacts.self_test import Case, SelfTest, SelfTestReport
-from mlff.support.renamed import former
+from typing import TYPE_CHECKING
+
+from mlff.support.lazy import lazy
+
+if TYPE_CHECKING:
+    from mlff.artifacts.container import file_sha256
+    from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
+    from mlff.artifacts.exporting import export
+    from mlff.artifacts.kind import ModelKind
+    from mlff.artifacts.loaded import Loaded, reopen
+    from mlff.artifacts.loading import load
+    from mlff.artifacts.metadata import DatasetProvenance, Metadata
+    from mlff.artifacts.names import available
+    from mlff.artifacts.pretrained import PretrainedModel, models
+    from mlff.artifacts.self_test import Case, SelfTest, SelfTestReport
 
 __all__ = [
     "ArtifactError",
@@ -31,4 +35,4 @@ __all__ = [
     "reopen",
 ]
 
-__getattr__ = former(__name__)
+__getattr__, __dir__ = lazy(__name__, __file__)

@@ -12,7 +12,6 @@ from mlff.support.console import command, error_console, progress
 from mlff.support.errors import InputError
 from mlff.support.files import check_exists
 from mlff.support.packages import require_packages
-from mlff.support.settings import validated
 
 
 def analyze(
@@ -81,6 +80,7 @@ def analyze(
         }
         require_packages("equijump", "mdtraj", "deeptime")
         from mlff.analysis import AnalysisSettings, analyse, read_reference, read_trajectories, write_report
+        from mlff.support.settings import validated
 
         settings = validated(AnalysisSettings, given, "options")
         with progress(BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}")) as update:

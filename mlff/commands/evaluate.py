@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlff.artifacts.names import resolve
 from mlff.support.console import command, error_console
-from mlff.support.files import write_json
+from mlff.support.files import check_exists, write_json
 from mlff.support.kinds import DEFAULT, find
 
 
 def run_evaluate(model: str, files: Sequence[Path], output: Path, threads: int | None, **options: Any) -> None:
     """Compare a model of any kind with data; raises typer.Exit after an error."""
     with command():
+        check_exists(*files)
+        if not Path(model).exists():
+            resolve(model)
         import torch
 
         from mlff.training.run_folder import is_trained, kind_of
@@ -32,7 +36,6 @@ def run_evaluate(model: str, files: Sequence[Path], output: Path, threads: int |
 
 def _exported_kind(model: str) -> str:
     from mlff.artifacts.container import Container
-    from mlff.artifacts.names import resolve
     from mlff.artifacts.payloads import read_metadata
 
     return read_metadata(Container(resolve(model))).kind or DEFAULT

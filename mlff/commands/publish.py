@@ -12,6 +12,7 @@ import yaml
 
 from mlff.support.console import command, error_console
 from mlff.support.errors import ConfigError
+from mlff.support.files import check_exists
 from mlff.support.kinds import find
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def run_publish(root: Path, output: Path, notes: Path | None, name: str | None, 
         typer.Exit: after an error.
     """
     with command():
+        check_exists(root, notes)
         from mlff.training.run_folder import RunFolder, finished_report, kind_of
 
         if output.resolve() == root.resolve():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlff.support.console import command, error_console
 from mlff.support.errors import ConfigError
+from mlff.support.files import check_exists
 from mlff.support.kinds import DEFAULT, find
 from mlff.support.settings import read_mapping
 
@@ -48,17 +49,16 @@ def _configuration(
     if a_run and not resume:
         raise ConfigError(f"{source} is a folder: give a configuration file, or --resume to continue the run in it")
     path = source / "config.yaml" if a_run else source
-    named = read_mapping(path, overrides=overrides).get("kind")
-    if named is not None:
-        try:
-            find(named)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
-    from mlff.training.config import load_config
-    from mlff.training.run_folder import kind_of
+    content = read_mapping(path, overrides=overrides)
+    from mlff.training.config import parse_config
 
-    kind = kind or (kind_of(source) if a_run else DEFAULT)
-    config = _with_pretrained_start(load_config(path, overrides, kind=kind), path.parent.resolve())
+    if kind is None and a_run and "kind" not in content:
+        from mlff.training.run_folder import kind_of
+
+        kind = kind_of(source)
+    base = path.resolve().parent
+    config = _with_pretrained_start(parse_config(content, str(path), base, kind=kind or DEFAULT), base)
+    check_exists(*config.inputs)
     output = source if a_run and output is None else output
     return config if output is None else config.model_copy(update={"output": output.resolve()})
 

@@ -1,17 +1,22 @@
 """Training data: readers, units, splits, statistics, graph data sets."""
 
-from mlff.data.config import DataConfig
-from mlff.data.dataset import GraphDataset, collate
-from mlff.data.errors import DataError
-from mlff.data.frame import Frame, frames_fingerprint
-from mlff.data.label_config import DataKeys, DataUnits
-from mlff.data.loading import DataSplits, load_splits, split_frames
-from mlff.data.provenance import DatasetFingerprint, dataset_fingerprint
-from mlff.data.readers import read_frames, read_isolated_atoms, reference_energies
-from mlff.data.sampler import BatchSampler
-from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit
-from mlff.data.splits import SplitIndices, group_split, index_split, random_split, read_indices
-from mlff.data.statistics import DatasetStatistics, compute_statistics, fit_reference_energies
+from typing import TYPE_CHECKING
+
+from mlff.support.lazy import lazy
+
+if TYPE_CHECKING:
+    from mlff.data.config import DataConfig
+    from mlff.data.dataset import GraphDataset, collate
+    from mlff.data.errors import DataError
+    from mlff.data.frame import Frame, frames_fingerprint
+    from mlff.data.label_config import DataKeys, DataUnits
+    from mlff.data.loading import DataSplits, load_splits, split_frames
+    from mlff.data.provenance import DatasetFingerprint, dataset_fingerprint
+    from mlff.data.readers import read_frames, read_isolated_atoms, reference_energies
+    from mlff.data.sampler import BatchSampler
+    from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit
+    from mlff.data.splits import SplitIndices, group_split, index_split, random_split, read_indices
+    from mlff.data.statistics import DatasetStatistics, compute_statistics, fit_reference_energies
 
 __all__ = [
     "BatchSampler",
@@ -43,3 +48,5 @@ __all__ = [
     "reference_energies",
     "split_frames",
 ]
+
+__getattr__, __dir__ = lazy(__name__, __file__)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from ase import units
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ class Quantity:
             return matrix @ value @ matrix.T
         if self.shape == (3,):
             turned = value @ matrix.T
-            return turned * torch.linalg.det(matrix) if "e" in self.irreps else turned
-        return value * torch.linalg.det(matrix) if "o" in self.irreps else value
+            return turned * matrix.det() if "e" in self.irreps else turned
+        return value * matrix.det() if "o" in self.irreps else value
 
 
 _rows = {

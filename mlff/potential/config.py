@@ -1,9 +1,9 @@
 """Typed configuration of a potential."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from ase.data import chemical_symbols
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from mlff.equiformer import EquiformerConfig
 from mlff.graph import quantity
@@ -16,13 +16,14 @@ _ENERGIES = ("energy", "energies")
 class PotentialConfig(BaseModel):
     """A backbone, the elements it knows, and how forces are made.
 
-    ``species`` takes atomic numbers or chemical symbols and is kept as sorted atomic numbers. ``backbone`` fields that
-    are not given are those of ``preset``, by default ``smooth``.
+    ``species`` takes atomic numbers or chemical symbols and is kept as sorted atomic numbers; ``auto``, the default, is
+    kept as none until a training has read its data. ``backbone`` fields that are not given are those of ``preset``, by
+    default ``smooth``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    species: tuple[int, ...] = Field(min_length=1)
+    species: tuple[int, ...] = Field(default=(), description="auto: those of the training part of the data")
     forces: Literal["conservative", "direct"] = "conservative"
     repulsion: Literal["none", "zbl"] = Field(
         default="none", description="zbl: screened nuclear repulsion between atoms closer than their covalent radii"
@@ -59,8 +60,10 @@ class PotentialConfig(BaseModel):
     @field_validator("species", mode="before")
     @classmethod
     def _numbers(cls, values: object) -> tuple[int, ...]:
-        if not isinstance(values, list | tuple):
-            raise ValueError("species must be a list of chemical symbols or atomic numbers")
+        if values == "auto":
+            return ()
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError("species must be auto, or a list of chemical symbols or atomic numbers")
         numbers = set()
         for value in values:
             if isinstance(value, str) and value in chemical_symbols[1:]:
@@ -70,6 +73,10 @@ class PotentialConfig(BaseModel):
             else:
                 raise ValueError(f"{value!r} is neither a chemical symbol nor an atomic number")
         return tuple(sorted(numbers))
+
+    @field_serializer("species")
+    def _as_given(self, species: tuple[int, ...]) -> Any:
+        return species or "auto"
 
     @field_validator("properties")
     @classmethod

@@ -50,6 +50,8 @@ class Potential(nn.Module):
         self.conservative = config.conservative
         row_by_number = config.backbone.max_num_elements is not None
         num_species = config.backbone.max_num_elements or len(config.species)
+        if not config.species:
+            raise ValueError("species is auto, which a training replaces by those of its data; list them")
         if row_by_number and max(config.species) >= num_species:
             raise ValueError(
                 f"species holds atomic number {max(config.species)}, but max_num_elements = {num_species} "

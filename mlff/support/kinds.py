@@ -26,11 +26,13 @@ class Kind:
         name: as in ``kind:`` of a configuration and in the metadata of a file.
         artifact: a :class:`mlff.artifacts.ModelKind`.
         task: a :class:`mlff.training.Task`; None: models of this kind are not trained here.
+        config: class of the configurations of its trainings, where it can be had without the task.
     """
 
     name: str
     artifact: Any
     task: Any = None
+    config: Any = None
 
     @cached_property
     def model_kind(self) -> Any:
@@ -48,12 +50,27 @@ class Kind:
             raise ConfigError(f"kind: models of kind {self.name!r} cannot be trained by this command")
         return _imported(self.task)
 
+    @cached_property
+    def training_config(self) -> Any:
+        """Class of the configurations of its trainings; raises ConfigError as :attr:`training_task`."""
+        return self.training_task.config if self.config is None else _imported(self.config)
+
 
 _known = {
     kind.name: kind
     for kind in (
-        Kind("potential", "mlff.potential.artifact:KIND", "mlff.potential.training:TASK"),
-        Kind("jump", "mlff.equijump.artifact:KIND", "mlff.equijump.training:TASK"),
+        Kind(
+            "potential",
+            "mlff.potential.artifact:KIND",
+            "mlff.potential.training:TASK",
+            "mlff.potential.training:TrainingConfig",
+        ),
+        Kind(
+            "jump",
+            "mlff.equijump.artifact:KIND",
+            "mlff.equijump.training:TASK",
+            "mlff.equijump.training:JumpTrainingConfig",
+        ),
     )
 }
 

@@ -47,6 +47,7 @@ def former(module: str) -> Callable[[str], Any]:
 def _caller(frame: FrameType | None, module: str) -> int:
     """Stack level of whoever imports, beyond the former module itself and the import machinery."""
     level = 2
-    while frame is not None and (frame.f_globals.get("__name__") == module or "importlib" in frame.f_code.co_filename):
+    ways = (module, "mlff.support.lazy")
+    while frame is not None and (frame.f_globals.get("__name__") in ways or "importlib" in frame.f_code.co_filename):
         level, frame = level + 1, frame.f_back
     return level

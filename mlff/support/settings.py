@@ -68,10 +68,12 @@ def validation_message(problem: ValidationError, source: str, kind: type[BaseMod
     """One line for each bad field; unknown ones with the known name that is nearest."""
     lines = []
     for item in problem.errors():
-        field = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        *sections, name = [str(part) for part in item["loc"]] or ["(whole file)"]
         if item["type"] == "extra_forbidden":
-            lines.append(f"{source}: unknown field `{field}`{_nearest(item['loc'], kind)}")
+            where = f"{'.'.join(sections)}: " if sections else ""
+            lines.append(f"{source}: {where}unknown field `{name}`{_nearest(item['loc'], kind)}")
             continue
+        field = ".".join([*sections, name])
         message = item["msg"].removeprefix("Value error, ")
         shown = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
         lines.append(f"{source}: {field}: {message}{shown}")
@@ -119,11 +121,23 @@ def apply_changes(content: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 def _nearest(location: tuple[int | str, ...], kind: type[BaseModel] | None) -> str:
     """``, did you mean `...`?`` from the fields of the innermost section of a configuration."""
-    section: Any = kind
+    sections = _sections(kind)
     for part in location[:-1]:
-        fields = getattr(section, "model_fields", {})
-        section = fields[part].annotation if part in fields else None
-        # Optional sections and unions: the first alternative that has fields.
-        section = next((t for t in getattr(section, "__args__", ()) if hasattr(t, "model_fields")), section)
-    near = difflib.get_close_matches(str(location[-1]), getattr(section, "model_fields", {}), n=1)
+        fields = [section.model_fields[part] for section in sections if part in section.model_fields]
+        if fields:
+            sections = [inner for field in fields for inner in _sections(field.annotation)]
+        else:  # an index, or the tag of one of several alternatives
+            sections = [section for section in sections if _has_tag(section, part)] or sections
+    near = difflib.get_close_matches(str(location[-1]), {name for one in sections for name in one.model_fields}, n=1)
     return f", did you mean `{near[0]}`?" if near else ""
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The configurations that an annotation names, such as the alternatives of a union or the items of a list."""
+    if hasattr(annotation, "model_fields"):
+        return [annotation]
+    return [section for inner in getattr(annotation, "__args__", ()) for section in _sections(inner)]
+
+
+def _has_tag(section: type[BaseModel], part: int | str) -> bool:
+    return section.__name__ == part or any(field.default == part for field in section.model_fields.values())

@@ -3,16 +3,20 @@
 A kind gives a :class:`Task`, which :mod:`mlff.support.kinds` finds.
 """
 
-from mlff.support.errors import ArtifactError as StateError
-from mlff.support.errors import Interrupted as TrainingInterrupted
-from mlff.support.errors import RunError as TrainingError
-from mlff.support.renamed import former
-from mlff.training.config import ConfigError, OptimizerConfig, RunConfig, dump_config, load_config, parse_config
-from mlff.training.lightning_module import SteppedModule
-from mlff.training.loop import RunResult, train
-from mlff.training.process import set_up_process
-from mlff.training.run_folder import RunFolder
-from mlff.training.task import Placement, Publication, Task, TrainingRun
+from typing import TYPE_CHECKING
+
+from mlff.support.lazy import lazy
+
+if TYPE_CHECKING:
+    from mlff.support.errors import ArtifactError as StateError
+    from mlff.support.errors import Interrupted as TrainingInterrupted
+    from mlff.support.errors import RunError as TrainingError
+    from mlff.training.config import ConfigError, OptimizerConfig, RunConfig, dump_config, load_config, parse_config
+    from mlff.training.lightning_module import SteppedModule
+    from mlff.training.loop import RunResult, train
+    from mlff.training.process import set_up_process
+    from mlff.training.run_folder import RunFolder
+    from mlff.training.task import Placement, Publication, Task, TrainingRun
 
 __all__ = [
     "ConfigError",
@@ -34,4 +38,5 @@ __all__ = [
     "set_up_process",
     "train",
 ]
-__getattr__ = former(__name__)
+
+__getattr__, __dir__ = lazy(__name__, __file__)

@@ -105,11 +105,20 @@ class RunConfig(Section):
             raise ValueError("optimizer.anneal_by: time needs max_minutes")
         return self
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files and folders that the run reads; without them it cannot begin."""
+        return ()
+
     def resolved(self, base: Path) -> Self:
         """With relative paths taken from ``base``; the data resolve their own, where they have a method for that."""
         data = self.data.resolved(base) if hasattr(self.data, "resolved") else self.data
         init_from = None if self.init_from is None else base / self.init_from
         return self.model_copy(update={"data": data, "init_from": init_from, "output": base / self.output})
+
+    def continuing(self, saved: Self) -> Self:
+        """This configuration as that of a run to continue: what it leaves to the data is what the run found in them."""
+        return self
 
     def portable(self) -> dict[str, Any]:
         """As plain JSON values that can leave the machine: first weights by name, no run folder, no threads.
@@ -151,7 +160,7 @@ def parse_config(
 ) -> RunConfig:
     """Validate what a YAML file holds, see :func:`validate_config`; ``kind`` where it names none."""
     try:
-        config: type[RunConfig] = find(content.get("kind", kind)).training_task.config
+        config: type[RunConfig] = find(content.get("kind", kind)).training_config
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
     return validate_config(config, content, source, base)

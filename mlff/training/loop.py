@@ -67,7 +67,7 @@ def train(
     """
     task: Task = find(config.kind).training_task
     stop = stop or StopRequest()
-    folder, state = _opened(config, resume)
+    config, folder, state = _opened(config, resume)
     trainer = build_trainer(config, folder, 0 if state is None else state["step"])
     if state is None and initial is None and config.init_from is not None:
         if not config.init_from.exists():
@@ -76,7 +76,7 @@ def train(
     placement = Placement(trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
     torch.manual_seed(config.seed)
     run = task.prepare(config, state, placement, initial)
-    module = run.module
+    module, config = run.module, run.config or config
     keeper = Keeper(folder, config, task, run, state, stop, on_step)
     if state is not None:
         module.restore_weights(state)
@@ -96,17 +96,16 @@ def train(
     return RunResult(folder, _report(config, folder, run, keeper, trainer) if trainer.is_global_zero else None)
 
 
-def _opened(config: RunConfig, resume: bool) -> tuple[RunFolder, dict[str, Any] | None]:
-    """The folder of a run, and the state to continue from."""
+def _opened(config: RunConfig, resume: bool) -> tuple[RunConfig, RunFolder, dict[str, Any] | None]:
+    """The configuration of a run, its folder, and the state to continue from."""
     folder = RunFolder(config.output)
     check_output(folder)
     if not folder.state.exists():
-        return folder, None
+        return config, folder, None
     if not resume:
         raise ConfigError(f"{folder.root} already holds a run: resume it, or choose another output folder")
     state = load_state(folder.state)
-    check_same_run(config, folder)
-    return folder, state
+    return check_same_run(config, folder), folder, state
 
 
 def _report(

@@ -74,15 +74,22 @@ def check_output(folder: RunFolder) -> None:
         raise ConfigError(f"output: {folder.root} cannot be written (no permission in {existing})")
 
 
-def check_same_run(config: RunConfig, folder: RunFolder) -> None:
-    """Raise ConfigError if the run in a folder differs in what decides its next step."""
-    old, new = (_decisive(c) for c in (load_config(folder.config, kind=config.kind), config))
+def check_same_run(config: RunConfig, folder: RunFolder) -> RunConfig:
+    """The configuration to continue the run in a folder with.
+
+    Raises:
+        ConfigError: it differs from that of the run in what decides the next step.
+    """
+    saved = load_config(folder.config, kind=config.kind)
+    config = config.continuing(saved)
+    old, new = _decisive(saved), _decisive(config)
     changed = [name for name in new if new[name] != old.get(name)]
     if changed:
         raise ConfigError(
             f"{folder.root}: cannot resume, because these parts of the configuration changed: {', '.join(changed)}; "
             "to start from its weights with other settings, use init_from and a new output folder"
         )
+    return config
 
 
 def finished_report(folder: RunFolder) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mlff.training.config import RunConfig
 from mlff.training.lightning_module import SteppedModule
 from mlff.training.run_folder import RunFolder
 
@@ -44,11 +45,13 @@ class TrainingRun(ABC):
 
     Attributes:
         module: the model in training; the engine drives it.
+        config: the configuration, complete now that the data are read; None: as it was given.
         losses: columns of metrics.csv that ``module.take_interval`` gives beyond ``loss`` and ``gradient_norm``.
         errors: columns that :meth:`validate` gives beyond ``val_loss``.
     """
 
     module: SteppedModule
+    config: RunConfig | None = None
     losses: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 

@@ -15,6 +15,9 @@ from mlff.potential import Potential, PotentialConfig, scalar_part
 def test_config_takes_symbols_or_numbers_and_names_what_is_wrong():
     config = PotentialConfig(species=["O", 6, "Ni"])
     assert config.species == (6, 8, 28)
+    assert PotentialConfig.model_validate(PotentialConfig().model_dump()).species == ()
+    with pytest.raises(ValueError, match="species is auto"):
+        Potential(PotentialConfig())
     assert PotentialConfig.model_validate(config.model_dump()) == config
     assert (config.conservative, config.cutoff, config.max_neighbors) == (True, 5.0, None)
     for bad in (["Xx"], [0], [119], [True], "CO", []):

@@ -35,7 +35,7 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(
     ("fields", "named"),
     [
         ({"optimizer": {"lr": -1}}, "optimizer.lr"),
-        ({"optimizer": {"learning_rate": 1}}, "optimizer.learning_rate"),
+        ({"optimizer": {"lrr": 1}}, "optimizer: unknown field `lrr`, did you mean `lr`?"),
         ({"optimizer": {"anneal_by": "time"}}, "anneal_by"),
         ({"ema": 1.0}, "ema"),
         ({"batch_size": 0}, "batch_size"),

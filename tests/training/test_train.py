@@ -10,8 +10,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from support.rounding import rounding
 
@@ -237,15 +240,48 @@ def test_initial_weights_for_other_species_are_refused(write_config: WriteConfig
     train(config)
     initial = read_initial_weights(config.output)
     other = load_config(write_config(output="other"), ["model.species=[Cu, Au, Ag]"])
-    with pytest.raises(ConfigError, match="init_from"):
+    with pytest.raises(ConfigError, match="init_from: its weights know Cu, Au"):
         train(other, initial=initial)
+
+
+@pytest.mark.parametrize("listed", ["auto", "[Au, Cu, Ag, H]"])
+def test_the_model_knows_the_species_of_the_training_part(
+    write_config: WriteConfig, listed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = load_config(write_config(epochs=1), [f"model.species={listed}"])
+    train(config)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text for text in warned if "species" in text] == (
+        [] if listed == "auto" else ["model.species: no training frame holds H, Ag; left out of the model"]
+    )
+    assert load_config(config.output / "config.yaml").model.species == (29, 79)
+    assert load_trained(config.output)[0].config.species == (29, 79)
+    train(config, resume=True)
+    with pytest.raises(ConfigError, match="changed: model"):
+        train(load_config(config.output / "config.yaml", ["model.species=[Cu]"]), resume=True)
+    # Weights to start from decide, whatever the new data hold.
+    again = config.model_copy(update={"output": config.output.with_name("again"), "init_from": config.output})
+    if listed == "auto":
+        train(again)
+        assert load_config(again.output / "config.yaml").model.species == (29, 79)
+
+
+def test_auto_needs_training_frames_of_every_species(write_config: WriteConfig, tmp_path: Path) -> None:
+    copper = [Atoms("Cu2", [[0, 0, 0], [0, 0, 2 + 0.1 * i]]) for i in range(4)]
+    gold = Atoms("CuAu", [[0, 0, 0], [0, 0, 2.2]])
+    for name, frames in (("train", copper), ("val", [gold])):
+        for atoms in frames:
+            atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((2, 3)))
+        write(tmp_path / f"{name}.extxyz", frames)
+    config = load_config(write_config(data={"train": "train.extxyz", "val": "val.extxyz"}), ["model.species=auto"])
+    with pytest.raises(ConfigError, match="the data hold Au, the model knows only Cu"):
+        train(config)
 
 
 @pytest.mark.parametrize(
     ("override", "named"),
     [
-        ("model.species=[Cu]", "model.species"),
-        ("model.species=[Cu, Au, Ag]", "model.species"),
+        ("model.species=[Cu]", "model.species: the data hold Au, the model knows only Cu"),
         ("loss.stress_weight=1", "loss.weights.stress: name the label"),
         ("data.split={kind: random, train: 10, val: 0, test: 2}", "validation"),
     ],

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from md_drivers.common import options
+from mlff.artifacts.names import resolve
 from mlff.support.console import command
 from mlff.support.errors import Interrupted
 
@@ -94,6 +95,7 @@ def simulate_command(
             dtype=dtype,
         )
         check_file(structure, STRUCTURE)
+        resolve(model)
         options.use_threads(threads)
         from md_drivers.openmm.simulation.driver import simulate
         from md_drivers.openmm.simulation.progress import SimulationReporter

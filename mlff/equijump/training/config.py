@@ -84,6 +84,11 @@ class JumpTrainingConfig(RunConfig):
     )
     workers: int = Field(default=0, ge=0, description="processes that prepare batches; for GPUs, which wait for them")
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The data sets."""
+        return self.data.folders
+
     def portable(self) -> dict[str, Any]:
         """As of every run; data by name only."""
         content = super().portable()

@@ -1,7 +1,14 @@
 """Potentials in files: their metadata, self-test and opened form."""
 
-from mlff.potential.artifact.kind import KIND
-from mlff.potential.artifact.loaded import LoadedModel
-from mlff.potential.artifact.metadata import ArtifactMetadata
+from typing import TYPE_CHECKING
+
+from mlff.support.lazy import lazy
+
+if TYPE_CHECKING:
+    from mlff.potential.artifact.kind import KIND
+    from mlff.potential.artifact.loaded import LoadedModel
+    from mlff.potential.artifact.metadata import ArtifactMetadata
 
 __all__ = ["KIND", "ArtifactMetadata", "LoadedModel"]
+
+__getattr__, __dir__ = lazy(__name__, __file__)

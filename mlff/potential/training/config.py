@@ -71,7 +71,7 @@ class TrainingConfig(RunConfig):
 
     kind: Literal["potential"] = "potential"
     data: DataConfig
-    model: PotentialConfig
+    model: PotentialConfig = Field(default_factory=PotentialConfig)
     loss: LossConfig = LossConfig()
     dens: DensConfig | None = Field(default=None, description="auxiliary denoising task; null: none")
     batch_size: int = Field(default=8, ge=1, description="frames per process and step")
@@ -112,6 +112,20 @@ class TrainingConfig(RunConfig):
     def compared(self) -> tuple[str, ...]:
         """Quantities in tables of losses: energy, forces, stress, and the properties of the model."""
         return (*_FORMER_WEIGHTS, *self.model.properties)
+
+    def continuing(self, saved: TrainingConfig) -> TrainingConfig:
+        """As of every run; the species are those of the run, unless others are listed."""
+        listed, known = set(self.model.species), set(saved.model.species)
+        return self.knowing(saved.model.species) if not listed or listed > known else self
+
+    def knowing(self, species: tuple[int, ...]) -> TrainingConfig:
+        """The same with these atomic numbers as ``model.species``."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"species": species})})
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files of structures."""
+        return (*self.data.paths, *self.data.train, *self.data.val, *self.data.test)
 
     def portable(self) -> dict[str, Any]:
         """As of every run; files by name only, without the folder of the cache."""

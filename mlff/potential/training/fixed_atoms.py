@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from mlff.graph import AtomicGraph
+    from mlff.graph import AtomicGraph
 
 FixedAtoms = Literal["auto", "include", "exclude"]
 
@@ -27,6 +27,5 @@ def force_atoms(graph: AtomicGraph, rule: FixedAtoms) -> Tensor | None:
     if graph.forces is None:
         return None
     labelled = fixed & (graph.forces != 0).any(dim=-1)
-    count = torch.zeros(graph.num_graphs, dtype=torch.int64, device=fixed.device)
-    count = count.index_add(0, graph.batch, labelled.to(torch.int64))
+    count = graph.batch.new_zeros(graph.num_graphs).index_add(0, graph.batch, labelled.long())
     return ~fixed | (count > 0).index_select(0, graph.batch)

@@ -30,6 +30,8 @@ from mlff.potential.training.report import plot_learning_curve, write_evaluation
 from mlff.potential.training.start import (
     add_dens,
     build_potential,
+    in_symbols,
+    known_species,
     refit_reference_energies,
     set_property_scales,
     set_start,
@@ -55,6 +57,7 @@ class PotentialRun(TrainingRun):
     """
 
     module: PotentialModule
+    config: TrainingConfig
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class PotentialRun(TrainingRun):
         self.losses = (*(f"loss_{name}" for name in config.compared), "loss_dens", "dens_weight")
         self._rows = [quantity(name) for name in config.compared]
         self.errors = tuple(f"val_{row.error_key}_{error}" for row in self._rows for error in ("mae", "rmse"))
-        self._config = config
+        self.config = config
         self._splits = splits
         self._graphs = graphs
         self._source = source
@@ -83,22 +86,22 @@ class PotentialRun(TrainingRun):
             self._graphs["train"],
             batch_sampler=StepSampler(self._source, module.position, module.total_steps - module.step),
             collate_fn=collate,
-            generator=torch.Generator().manual_seed(self._config.seed),
+            generator=torch.Generator().manual_seed(self.config.seed),
         )
 
     def validation_is_due(self, epoch_ended: bool) -> bool:
-        return epoch_ended and self.module.epoch % self._config.validate_every == 0
+        return epoch_ended and self.module.epoch % self.config.validate_every == 0
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         sums = self._placement.sum(self._validation_sums(model))
         known = {row.error_key: total for row, total in zip(self._rows, sums.tolist(), strict=True) if total[2]}
         errors = errors_from_sums({name: (total[0], total[1], int(total[2])) for name, total in known.items()})
-        weight = self._config.loss.weight
+        weight = self.config.loss.weight
         score = sum(weight(row.name) * errors.get(f"{row.error_key}_mae", 0.0) for row in self._rows)
         return {"val_loss": score} | {f"val_{name}": value for name, value in errors.items()}
 
     def weights_metadata(self) -> dict[str, str]:
-        return {"model": self._config.model.model_dump_json()}
+        return {"model": self.config.model.model_dump_json()}
 
     def describe(self) -> str:
         sizes = f"{len(self._splits.train)}/{len(self._splits.val)}/{len(self._splits.test)}"
@@ -123,9 +126,9 @@ class PotentialRun(TrainingRun):
 
     def report(self, folder: RunFolder, model: nn.Module) -> dict[str, Any]:
         """Errors on the test part, figures; without test frames the learning curve only."""
-        trained = [row.name for row in self._rows if self._config.loss.weight(row.name) > 0]
+        trained = [row.name for row in self._rows if self.config.loss.weight(row.name) > 0]
         plot_learning_curve(folder.metrics, folder.report / "learning_curve.png", trained)
-        test, config = self._graphs["test"], self._config
+        test, config = self._graphs["test"], self.config
         if len(test) == 0:
             return {"part": "test"}
         graphs = graph_batches(test, range(len(test)), config.batch_size, self._placement.device)
@@ -135,12 +138,12 @@ class PotentialRun(TrainingRun):
     @property
     def _compared(self) -> list[str]:
         """Quantities whose errors are looked at; a stress costs, so only where it is trained on."""
-        return [row.name for row in self._rows if row.name != "stress" or self._config.loss.weight("stress") > 0]
+        return [row.name for row in self._rows if row.name != "stress" or self.config.loss.weight("stress") > 0]
 
     def _validation_sums(self, model: nn.Module) -> torch.Tensor:
         """[Q, 3] of each quantity: sum of |d|, sum of d², count; this process's part."""
         total = torch.zeros(len(self._rows), 3, dtype=torch.float64)
-        graphs, config = self._graphs["val"], self._config
+        graphs, config = self._graphs["val"], self.config
         own = range(self._placement.rank, len(graphs), self._placement.processes)
         if len(own) > 0:
             batches = graph_batches(graphs, own, config.batch_size, self._placement.device)
@@ -165,6 +168,8 @@ def prepare_run(
         DataError: bad data, or no pair of atoms within the cutoff.
     """
     splits = load_splits(config.data)
+    if state is None:
+        config = config.knowing(known_species(config.model, splits.train, initial))
     _check_data(config, splits)
     graphs = _graphs(config, splits)
     potential = build_potential(config)
@@ -237,6 +242,9 @@ def _compiled_size(config: TrainingConfig, train: GraphDataset) -> BatchSize:
 def _check_data(config: TrainingConfig, splits: DataSplits) -> None:
     if not splits.val:
         raise ConfigError("data: no validation frames; give data.val or a validation share in data.split")
-    unknown = sorted(set(splits.species) - set(config.model.species))
+    unknown = set(splits.species) - set(config.model.species)
     if unknown:
-        raise ConfigError(f"model.species: the data hold atomic numbers {unknown} that the model does not know")
+        raise ConfigError(
+            f"model.species: the data hold {in_symbols(unknown)}, the model knows only "
+            f"{in_symbols(config.model.species)}; list all elements, and give the training part frames of each"
+        )

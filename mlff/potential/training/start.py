@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,9 +12,9 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import nn
 
-from mlff.data import DatasetStatistics, GraphDataset, fit_reference_energies
+from mlff.data import DatasetStatistics, Frame, GraphDataset, fit_reference_energies
 from mlff.graph import quantity
-from mlff.potential import DensPotential, Potential, completed, scalar_part
+from mlff.potential import DensPotential, Potential, PotentialConfig, completed, scalar_part
 from mlff.potential.training.batches import graph_batches
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.trained import InitialWeights
@@ -39,6 +40,35 @@ def build_potential(config: TrainingConfig) -> Potential:
     return potential
 
 
+def known_species(model: PotentialConfig, frames: Sequence[Frame], initial: InitialWeights | None) -> tuple[int, ...]:
+    """Atomic numbers that a new potential will know.
+
+    Those listed, as far as the training frames or the initial weights hold them; ``auto``: all of these.
+
+    Raises:
+        ConfigError: the initial weights know other species than those listed.
+    """
+    if initial is None:
+        known = tuple(sorted({int(number) for frame in frames for number in frame.atoms.numbers}))
+    else:
+        known = tuple(initial.species)
+    listed = model.species or known
+    if initial is not None and listed != known:
+        raise ConfigError(
+            f"init_from: its weights know {in_symbols(known)}, model.species is {in_symbols(listed)}; "
+            "they must be equal: leave model.species out"
+        )
+    absent = set(listed) - set(known)
+    if absent:
+        logger.warning("model.species: no training frame holds %s; left out of the model", in_symbols(absent))
+    return tuple(number for number in listed if number in known)
+
+
+def in_symbols(numbers: Iterable[int]) -> str:
+    """Elements by their symbols, in the order of their atomic numbers."""
+    return ", ".join(chemical_symbols[number] for number in sorted(numbers))
+
+
 def add_dens(potential: Potential, config: TrainingConfig) -> DensPotential | None:
     """The potential with what ``config.dens`` adds to it; None without that section.
 
@@ -62,21 +92,15 @@ def set_start(potential: Potential, statistics: DatasetStatistics, initial: Init
     """Normalise a new potential and copy the initial weights that fit.
 
     Raises:
-        ConfigError: a species of the model is neither in the data nor has a reference energy in the initial weights, or
-            the initial weights know other species.
+        ConfigError: a species of the model is neither in the data nor has a reference energy in the initial weights.
     """
     species = potential.config.species
-    if initial is not None and tuple(initial.species) != species:
-        raise ConfigError(
-            f"init_from: its weights know the species {list(initial.species)}, model.species is {list(species)}; "
-            "they must be equal"
-        )
     references = dict(statistics.reference_energies)
     if initial is not None and "reference_energies" in initial.tensors:
         references = {number: float(initial.tensors["reference_energies"][number]) for number in species}
     absent = [number for number in species if number not in references]
     if absent:
-        raise ConfigError(f"model.species: no training frame holds the atomic numbers {absent}; remove them")
+        raise ConfigError(f"model.species: no training frame holds {in_symbols(absent)}; remove them")
     potential.set_normalization(references, statistics.scale, statistics.avg_degree)
     if initial is None:
         return

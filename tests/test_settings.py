@@ -1,0 +1,78 @@
+"""Unknown fields of configurations, with the known name that is nearest."""
+
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from mlff.potential.training import TrainingConfig
+from mlff.support.errors import ConfigError
+from mlff.support.settings import Section, validated
+
+
+class Leaf(Section):
+    kind: Literal["leaf"] = "leaf"
+    colour: str = "green"
+
+
+class Twig(Section):
+    kind: Literal["twig"] = "twig"
+    length: float = 1.0
+    leaves: tuple[Leaf, ...] = ()
+
+
+class Tree(Section):
+    height: float = 1.0
+    first: Leaf | None = None
+    grown: Annotated[Leaf | Twig, Field(discriminator="kind")] = Leaf()
+    either: Leaf | Twig = Leaf()
+    all: list[Annotated[Leaf | Twig, Field(discriminator="kind")]] = Field(default_factory=list)
+    named: dict[str, Leaf] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"hight": 2}, "unknown field `hight`, did you mean `height`?"),
+        ({"qqq": 2}, "unknown field `qqq`"),
+        ({"first": {"color": 1}}, "first: unknown field `color`, did you mean `colour`?"),
+        ({"grown": {"kind": "twig", "lenght": 1}}, "grown.twig: unknown field `lenght`, did you mean `length`?"),
+        # `length` is no field of a leaf.
+        ({"grown": {"kind": "leaf", "lenght": 1}}, "grown.leaf: unknown field `lenght`"),
+        (
+            {"grown": {"kind": "twig", "leaves": [{}, {"color": 1}]}},
+            "grown.twig.leaves.1: unknown field `color`, did you mean `colour`?",
+        ),
+        ({"all": [{"kind": "leaf", "color": 1}]}, "all.0.leaf: unknown field `color`, did you mean `colour`?"),
+        ({"either": {"color": 1}}, "either.Leaf: unknown field `color`, did you mean `colour`?"),
+        ({"named": {"oak": {"color": 1}}}, "named.oak: unknown field `color`, did you mean `colour`?"),
+    ],
+)
+def test_the_nearest_field_of_the_same_section(content: dict[str, object], line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validated(Tree, content, "tree.yaml")
+    lines = str(caught.value).splitlines()
+    assert any(found.startswith(f"tree.yaml: {line}") for found in lines), lines
+    if line.endswith("`"):
+        assert f"tree.yaml: {line}" in lines
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "right"),
+    [
+        ("optimizer", {"lrr": 1e-3}, "lr"),
+        ("model", {"specie": ["H"]}, "species"),
+        ("loss", {"huber_dleta": 1.0}, "huber_delta"),
+        ("dens", {"noise_sdt": 1.0}, "noise_std"),
+        ("model.backbone", {"num_layer": 1}, "num_layers"),
+        ("data.split.random", {"kind": "random", "sed": 1}, "seed"),
+    ],
+)
+def test_sections_of_a_training(section: str, wrong: dict[str, object], right: str) -> None:
+    content: dict[str, object] = {"data": {"paths": "a.extxyz"}}
+    inner = content
+    for name in section.removesuffix(".random").split("."):
+        inner = inner.setdefault(name, {})  # type: ignore[assignment]
+    inner |= wrong
+    with pytest.raises(ConfigError, match=rf"c: {section}: unknown field `\w+`, did you mean `{right}`\?"):
+        validated(TrainingConfig, content, "c")
