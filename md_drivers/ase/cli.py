@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from md_drivers.common import options
-from mlff.artifacts.names import resolve
 from mlff.support.console import command, error_console
 from mlff.support.errors import InputError, NotConvergedError
 
@@ -98,7 +97,7 @@ def relax_command(
         from md_drivers.ase.structures import collect_structures
 
         structures = dict(collect_structures(files))
-        resolve(model)
+        options.check_model(model)
         options.use_threads(threads)
         from md_drivers.ase.relaxation import relax
         from md_drivers.ase.results import RelaxFailed, RelaxInterrupted

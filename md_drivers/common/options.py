@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from mlff.artifacts.names import resolve
+
 RESUME = "the same command and --resume"
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of a pretrained model, or an exported file.")]
@@ -17,6 +19,15 @@ Device = Annotated[
 ]
 Dtype = Annotated[Literal["float32", "float64"] | None, typer.Option(help="Of the model; default as exported.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
+
+
+def check_model(model: str) -> None:
+    """Refuse a model that is not there, before anything that takes longer.
+
+    Raises:
+        ArtifactNotFoundError: no such name or file.
+    """
+    resolve(model)
 
 
 def use_threads(threads: int | None) -> None:

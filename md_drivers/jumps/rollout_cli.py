@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from md_drivers.common import options
-from mlff.artifacts.names import resolve
 from mlff.support.console import command
 from mlff.support.errors import Interrupted, RunError
 
@@ -68,7 +67,7 @@ def rollout_command(
             dtype=dtype,
         )
         check_file(structure, STRUCTURE)
-        resolve(model)
+        options.check_model(model)
         options.use_threads(threads)
         from md_drivers.jumps.driver import rollout
         from md_drivers.jumps.progress import RolloutReporter

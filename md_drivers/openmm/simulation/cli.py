@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from md_drivers.common import options
-from mlff.artifacts.names import resolve
 from mlff.support.console import command
 from mlff.support.errors import Interrupted
 
@@ -95,7 +94,7 @@ def simulate_command(
             dtype=dtype,
         )
         check_file(structure, STRUCTURE)
-        resolve(model)
+        options.check_model(model)
         options.use_threads(threads)
         from md_drivers.openmm.simulation.driver import simulate
         from md_drivers.openmm.simulation.progress import SimulationReporter

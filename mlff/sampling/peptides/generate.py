@@ -11,7 +11,7 @@ from mlff.sampling.folder import SETTINGS, check_settings, holds_data
 from mlff.sampling.packages import require_packages
 from mlff.sampling.peptides.config import PeptideDataConfig, dump_config, load_config
 from mlff.sampling.peptides.output import write_parts
-from mlff.sampling.peptides.shards import make_shard, write_shard
+from mlff.sampling.peptides.shards import has_dipoles, make_shard, write_shard
 from mlff.sampling.residues import capped_name
 from mlff.sampling.workers import count, run_jobs
 from mlff.support.errors import InputError, RunError
@@ -45,7 +45,7 @@ def generate(
 
     Raises:
         Interrupted: `should_stop` said so; the same call continues.
-        InputError: a missing package, a folder of other settings, or as `make_shard`.
+        InputError: a missing package, a folder of other settings or without dipole moments, or as `make_shard`.
         RunError: a worker that died, or as `make_shard`.
         OSError: a file cannot be written.
     """
@@ -79,7 +79,14 @@ def _open_folder(config: PeptideDataConfig, folder: Path) -> dict[str, Path]:
         folder.mkdir(parents=True, exist_ok=True)
         dump_config(config, folder / SETTINGS)
     (folder / "shards").mkdir(exist_ok=True)
-    return {sequence: folder / "shards" / f"{capped_name(sequence)}.npz" for sequence in config.peptides}
+    shards = {sequence: folder / "shards" / f"{capped_name(sequence)}.npz" for sequence in config.peptides}
+    older = [path.name for path in shards.values() if path.exists() and not has_dipoles(path)]
+    if older:
+        raise InputError(
+            f"{folder}: {len(older)} of its shards are of a version without dipole moments ({older[0]}); "
+            "go on in a new folder, or delete these shards to have them made again"
+        )
+    return shards
 
 
 def _work(config: PeptideDataConfig, sequence: str, path: Path) -> None:

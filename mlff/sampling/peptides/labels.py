@@ -1,4 +1,4 @@
-"""Energies and forces by GFN2-xTB (Bannwarth, Ehlert, Grimme, JCTC 15, 1652 (2019)) with tblite."""
+"""Energies, forces and dipole moments by GFN2-xTB (Bannwarth, Ehlert, Grimme, JCTC 15, 1652 (2019)) with tblite."""
 
 from __future__ import annotations
 
@@ -28,10 +28,17 @@ class LabelConfig(Section):
 
 
 class Label(NamedTuple):
-    """Energy (eV; free energy of the smeared electrons, whose derivative the forces are) and forces [N,3] (eV/Å)."""
+    """What GFN2-xTB says of a molecule.
+
+    Attributes:
+        energy: eV; free energy of the smeared electrons, whose derivative the forces are.
+        forces: [N,3], eV/Å.
+        dipole: [3], e·Å about the origin of the coordinates, on which that of an ion depends.
+    """
 
     energy: float
     forces: NDArray[np.float64]
+    dipole: NDArray[np.float64]
 
 
 def label(
@@ -66,11 +73,12 @@ def label(
     try:
         result = calculator.singlepoint()
         energy, forces = float(result["energy"]) * Hartree, -np.asarray(result["gradient"]) * (Hartree / Bohr)
+        dipole = np.asarray(result["dipole"]) * Bohr
     except RuntimeError as error:
         raise NotConvergedError(str(error)) from error
-    if not (np.isfinite(energy) and np.all(np.isfinite(forces))):
-        raise NotConvergedError("energy or forces are not finite")
-    return Label(energy, forces)
+    if not all(np.all(np.isfinite(values)) for values in (energy, forces, dipole)):
+        raise NotConvergedError("energy, forces or dipole moment are not finite")
+    return Label(energy, forces, dipole)
 
 
 def isolated_atom_energies(settings: LabelConfig | None = None) -> dict[str, float]:

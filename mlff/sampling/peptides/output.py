@@ -56,7 +56,7 @@ def write_parts(
     plot_summary(seen, folder / "summary.png")
     content = {
         "method": METHOD,
-        "units": {"energy": "eV", "forces": "eV/A", "positions": "A", "charge": "e"},
+        "units": {"energy": "eV", "forces": "eV/A", "dipole": "e*A", "positions": "A", "charge": "e"},
         "frames": {part: len(seen[part].energy) for part in PARTS},
         "left_out": {
             "not_converged": sum(len(record["not_converged"]) for record in peptides.values()),
@@ -103,7 +103,9 @@ def _extxyz(config: PeptideDataConfig, sequence: str, shard: Shard, frames: np.n
             "noise": round(float(shard.noise[frame]), 6),
         }
         atoms = Atoms(numbers=shard.numbers, positions=shard.positions[frame], info=info)
-        atoms.calc = SinglePointCalculator(atoms, energy=shard.energy[frame], forces=shard.forces[frame])
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=shard.energy[frame], forces=shard.forces[frame], dipole=shard.dipole[frame]
+        )
         structures.append(atoms)
     return _text(structures)
 

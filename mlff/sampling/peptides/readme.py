@@ -22,7 +22,7 @@ def readme(config: PeptideDataConfig, provenance: dict[str, Any]) -> str:
     left_out = provenance["left_out"]
     low, high = config.noise_std
     lines = [
-        f"# Capped peptides with {provenance['method']} energies and forces",
+        f"# Capped peptides with {provenance['method']} energies, forces and dipole moments",
         "",
         "| file | frames | content |",
         "|---|---|---|",
@@ -33,9 +33,10 @@ def readme(config: PeptideDataConfig, provenance: dict[str, Any]) -> str:
         "| `provenance.json` | | settings, versions, counts for each peptide, frames left out |",
         "| `summary.png` | | dihedrals, energies and forces of each part |",
         "",
-        "Energies in eV, forces in eV/Å, positions in Å, no cell. Each frame carries `sequence`, `charge` (e),",
-        "`temperature` (K) and `solvent` of its trajectory `run`, `step`, and `noise` (Å). `shards/` serves to go on",
-        "after an interruption and may be deleted.",
+        "Energies in eV, forces in eV/Å, positions in Å, no cell; dipole moments in e·Å about the origin of the",
+        "coordinates, on which those of ions depend. Each frame carries `sequence`, `charge` (e), `temperature` (K)",
+        "and `solvent` of its trajectory `run`, `step`, and `noise` (Å). `shards/` serves to go on after an",
+        "interruption and may be deleted.",
         "",
         f"Held out: {', '.join(held_out) or 'none'}.",
         "",

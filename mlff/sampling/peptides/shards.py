@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -16,15 +17,15 @@ from mlff.sampling.dynamics import minimise, sample
 from mlff.sampling.geometry import Backbone, dihedral
 from mlff.sampling.packages import package_versions
 from mlff.sampling.peptides.config import PeptideDataConfig, RunConfig
-from mlff.sampling.peptides.labels import label
+from mlff.sampling.peptides.labels import Label, label
 from mlff.sampling.residues import total_charge
 from mlff.support.errors import NotConvergedError, RunError
 from mlff.support.npz import read_npz, write_npz
 
 _ATTEMPTS = 50
 
-# Positions, energy, forces, trajectory, step, noise of one frame.
-_Row = tuple[NDArray[np.float64], float, NDArray[np.float64], int, int, float]
+# Positions, label, trajectory, step, noise of one frame.
+_Row = tuple[NDArray[np.float64], Label, int, int, float]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Shard:
         positions: [M,N,3], Å.
         energy: [M], eV.
         forces: [M,N,3], eV/Å.
+        dipole: [M,3], e·Å about the origin of the coordinates.
         trajectory: [M] number of the trajectory, an index into `PeptideDataConfig.trajectories`.
         step: [M] step of that trajectory.
         noise: [M] standard deviation of the displacement of its atoms, Å; 0 for none.
@@ -48,6 +50,7 @@ class Shard:
     positions: NDArray[np.float64]
     energy: NDArray[np.float64]
     forces: NDArray[np.float64]
+    dipole: NDArray[np.float64]
     trajectory: NDArray[np.int64]
     step: NDArray[np.int64]
     noise: NDArray[np.float64]
@@ -94,8 +97,7 @@ def make_shard(config: PeptideDataConfig, sequence: str, on_frame: Callable[[], 
             noise = random.uniform(*config.noise_std) if random.random() < config.noise_fraction else 0.0
             moved = positions - positions.mean(axis=0) + noise * random.standard_normal(positions.shape)
             try:
-                energy, forces = label(numbers, moved, charge, config.labels)
-                rows.append((moved, energy, forces, trajectory, step, noise))
+                rows.append((moved, label(numbers, moved, charge, config.labels), trajectory, step, noise))
             except NotConvergedError as error:
                 left_out.append({"trajectory": trajectory, "step": step, "noise": noise, "reason": str(error)})
             if on_frame is not None:
@@ -118,16 +120,19 @@ def _start(sequence: str, run: RunConfig, random: np.random.Generator) -> Peptid
 
 
 def _collected(peptide: Peptide, numbers: NDArray[np.int64], rows: list[_Row], report: dict[str, Any]) -> Shard:
-    positions, energy, forces, trajectory, step, noise = (np.array(column) for column in zip(*rows, strict=True))
+    all_positions, labels, trajectory, step, noise = zip(*rows, strict=True)
+    positions = np.array(all_positions)
+    energy, forces, dipole = (np.array(column) for column in zip(*labels, strict=True))
     backbone = Backbone.of(peptide)
     return Shard(
         numbers=numbers,
         positions=positions,
         energy=energy,
         forces=forces,
-        trajectory=trajectory,
-        step=step,
-        noise=noise,
+        dipole=dipole,
+        trajectory=np.array(trajectory),
+        step=np.array(step),
+        noise=np.array(noise),
         phi=dihedral(positions, backbone.phi),
         psi=dihedral(positions, backbone.psi),
         regular=backbone.all_trans(positions) & backbone.all_l(positions),
@@ -151,3 +156,12 @@ def read_shard(path: Path) -> Shard:
         DataError: missing or damaged.
     """
     return read_npz(Shard, path, "delete it and run again")
+
+
+def has_dipoles(path: Path) -> bool:
+    """Whether a shard has dipole moments; those of earlier versions lack them. Damage is for reading to report."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "dipole.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return True

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.units import Bohr
 from typer.testing import CliRunner
 
 from mlff.cli import app
-from mlff.data import Frame, read_frames, read_isolated_atoms
+from mlff.data import DataKeys, Frame, read_frames, read_isolated_atoms
 from mlff.sampling.peptides import (
     NotConvergedError,
     PeptideDataConfig,
@@ -237,6 +238,35 @@ def test_charges_reach_the_labels(tiny: PeptideDataConfig, monkeypatch: pytest.M
     for sequence in ("D", "K"):
         make_shard(config, sequence)
     assert charges == {-1, 1} == {total_charge("D"), total_charge("K")}
+
+
+def test_dipole_moments_are_read_about_the_centre_of_mass(tiny: PeptideDataConfig, tmp_path: Path) -> None:
+    from tblite.interface import Calculator
+
+    peptides = {"peptides": ("G", "D"), "test_residues": ("D",), "test_peptides": ()}
+    generate(tiny.model_copy(update={**peptides, "runs": tiny.runs[:1], "frames": 4}), tmp_path / "data")
+    for part, charge in (("train", 0), ("test", -1)):
+        frames = read_frames(tmp_path / "data" / f"{part}.extxyz.gz", keys=DataKeys(dipole="dipole"))
+        assert frames
+        for atoms, labels in ((frame.atoms, frame.labels) for frame in frames):
+            assert atoms.info["charge"] == charge
+            calculator = Calculator("GFN2-xTB", atoms.numbers, atoms.positions / Bohr, charge=charge)
+            calculator.set("verbosity", 0)
+            # Files refer to the origin, labels to the centre of mass.
+            dipole = calculator.singlepoint()["dipole"] * Bohr - charge * atoms.get_center_of_mass()
+            assert labels["dipole"] == pytest.approx(dipole, abs=1e-4)
+
+
+def test_shards_without_dipole_moments_are_refused(data: Path, tiny: PeptideDataConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    path = folder / "shards" / "ACE-GLY-NME.npz"
+    with np.load(path) as archive:
+        np.savez(path, **{name: archive[name] for name in archive.files if name != "dipole"})
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    with pytest.raises(PeptideError, match=r"1 of its shards .* without dipole moments \(ACE-GLY-NME\.npz\)"):
+        generate(tiny, folder)
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
 
 
 @pytest.mark.parametrize(

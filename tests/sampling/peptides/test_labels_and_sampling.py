@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.units import Debye
 
 from mlff.sampling.peptides import (
     LabelConfig,
@@ -41,6 +42,22 @@ def test_water_has_the_published_energy() -> None:
     water = molecule("H2O")
     assert label(water.numbers, water.positions, 0).energy == pytest.approx(-137.967775944, abs=1e-5)
     assert label(water.numbers, water.positions, -1, unpaired=1).energy == pytest.approx(-131.500158439, abs=1e-4)
+
+
+def test_the_dipole_moment_of_water_points_to_the_hydrogens() -> None:
+    water = molecule("H2O")
+    dipole = label(water.numbers, water.positions, 0).dipole
+    towards = water.positions[1:].mean(axis=0) - water.positions[0]
+    # 1.86 D in nature; GFN2-xTB exaggerates.
+    assert 1.8 * Debye < dipole @ towards / np.linalg.norm(towards) < 2.4 * Debye
+    assert np.linalg.norm(dipole) == pytest.approx(dipole @ towards / np.linalg.norm(towards), rel=1e-6)
+
+
+@pytest.mark.parametrize("charge", [0, -1])
+def test_the_dipole_moment_of_an_ion_moves_with_it(charge: int) -> None:
+    water, shift = molecule("H2O"), np.array([1.0, -2.0, 3.0])
+    first, moved = (label(water.numbers, water.positions + by, charge, unpaired=-charge).dipole for by in (0.0, shift))
+    assert moved - first == pytest.approx(charge * shift, abs=1e-5)
 
 
 def test_default_accuracy_suffices(glycine: tuple[np.ndarray, np.ndarray]) -> None:
