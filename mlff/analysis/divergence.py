@@ -47,6 +47,13 @@ class Binning:
         """Counts [size] on the grid, without the outer bins."""
         return counts.reshape(self.shape)[tuple(slice(1, -1) for _ in self.edges)]
 
+    def width(self, counts: Array) -> Array:
+        """Standard deviation [...] of counts [..., size] in one dimension, without the outer bins; nan of none."""
+        centres, inner = (self.edges[0][1:] + self.edges[0][:-1]) / 2, counts[..., 1:-1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean, square = (inner @ centres**power / inner.sum(-1) for power in (1, 2))
+        return np.sqrt(square - mean**2)
+
 
 def js_divergence(p: Array, q: Array) -> Array:
     """Jensen-Shannon divergence in nats, between 0 and ln 2 (Lin, IEEE Trans. Inf. Theory 37, 145 (1991)).

@@ -89,6 +89,12 @@ def metric_groups(spaces: Spaces, structure: StructureSums, lags: Lags, kinetics
         _divergence(SIZE, ("radius of gyration", "end-to-end distance"), "sizes"),
         _divergence(GEOMETRY, ("bond lengths",), "bond_errors"),
         _divergence(GEOMETRY, ("bond angles",), "angle_errors"),
+        *(
+            MetricGroup(GEOMETRY, (f"width of {name}",), "factor", sums, bins.width, factor)
+            for name, sums, bins in zip(
+                ("bond lengths", "bond angles"), ("bond_errors", "angle_errors"), spaces.error_bins, strict=True
+            )
+        ),
         MetricGroup(SHAPE, ("RMSF, rms difference",), "Å", "fluctuation", rmsf, _rms_difference),
     ]
     if structure.pairs:

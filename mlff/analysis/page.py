@@ -62,10 +62,13 @@ def _summary(content: Mapping[str, Any], targets: Sequence[Target]) -> str:
     kept = sum(target.passed for target in required)
     kind = "a molecule of the training data" if content["target_set"] == "seen" else "a molecule never seen in training"
     total = sum(content["generated"]["frames"])
-    missed = ", ".join(target.name for target in required if not target.passed)
+    failed = {
+        verdict: ", ".join(target.name for target in required if not target.passed and target.verdict == verdict)
+        for verdict in ("missed", "not measured")
+    }
     return (
         f"<p>{kept} of {len(required)} required targets are met (those for {kind})"
-        + (f"; missed: {escape(missed)}" if missed else "")
+        + "".join(f"; {verdict}: {escape(names)}" for verdict, names in failed.items() if names)
         + f". All {total} generated frames count in every metric, {content['invalid_frames']} of them are invalid.</p>"
         + (f'<p class="missed">Caution: {escape(content["caution"])}.</p>' if content["caution"] else "")
     )
@@ -76,12 +79,13 @@ def _targets(targets: Sequence[Target]) -> str:
     for required, heading in ((True, "required"), (False, "further")):
         rows.append([heading])
         for target in (target for target in targets if target.required == required):
-            verdict = '<span class="met">met</span>' if target.passed else '<span class="missed">missed</span>'
+            verdict = f'<span class="{"met" if target.passed else "missed"}">{target.verdict}</span>'
             if not target.passed and not target.reference_passed:
                 verdict += " (by MD, too)"
             cells = [_with_unit(value, target.unit) for value in (target.value, target.limit, target.reference)]
             rows.append([escape(target.name), cells[0], f"{target.sense} {cells[1]}", cells[2], verdict])
     note = "“MD or noise floor” is what the reference itself has: its own rate, or the median of the noise floor."
+    note += " What was not measured, such as the time of a passage that was never made, does not count as met."
     return _table(rows) + f'<p class="note">{note}</p>'
 
 

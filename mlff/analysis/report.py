@@ -100,7 +100,13 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
         "caution": analysis.caution,
         "target_set": target_set(analysis),
         "targets": [
-            {**asdict(target), "passed": target.passed, "reference_passed": target.reference_passed} for target in found
+            {
+                **asdict(target),
+                "passed": target.passed,
+                "verdict": target.verdict,
+                "reference_passed": target.reference_passed,
+            }
+            for target in found
         ],
         "metrics": [_metric(metric) for metric in analysis.metrics],
         "geometry": {side: {key: asdict(rate) for key, rate in table.items()} for side, table in rates.items()},

@@ -18,6 +18,7 @@ from mlff.analysis.settings import TargetSet
 Array = NDArray[np.float64]
 
 _JUMPS, _REPLICAS = 10_000, 16
+_WIDTHS = ("width of bond lengths", "width of bond angles")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ class Target:
     def passed(self) -> bool:
         """Whether the target is met; what is no number does not meet it."""
         return self._keeps(self.value)
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a value; there is none where the process it belongs to does not occur."""
+        return bool(np.isfinite(self.value))
+
+    @property
+    def verdict(self) -> Literal["met", "missed", "not measured"]:
+        """In words."""
+        if not self.measured:
+            return "not measured"
+        return "met" if self.passed else "missed"
 
     @property
     def reference_passed(self) -> bool:
@@ -137,6 +150,7 @@ def targets(analysis: Analysis, reference: dict[str, Rate], generated: dict[str,
         _rate_target("overlapping", reference["overlapping"].value + 0.005, "≤", reference, generated, False),
         _rate_target("inverted", 0.0, "≤", reference, generated, False),
         _rate_target("cis", reference["cis"].value + 0.005, "≤", reference, generated, False),
+        *(Target(n, metrics[n].value, 1.1, "≤", metrics[n].floor.median, "factor", False) for n in _WIDTHS),
         Target("VAMP-2 gap", vamp.value, 0.05, "≤", vamp.floor.median, "%", False),
     ]
     slowest = max(passages, key=lambda metric: metric.value)

@@ -109,7 +109,5 @@ def _summary(content: dict[str, Any], output: Path) -> str:
     lines = [f"{sum(target['passed'] for target in required)} of {len(required)} required targets met"]
     for target in required:
         value, limit = ("–" if target[key] is None else f"{target[key]:.4g}" for key in ("value", "limit"))
-        lines.append(
-            f"  {'met   ' if target['passed'] else 'MISSED'} {target['name']}: {value} ({target['sense']} {limit})"
-        )
+        lines.append(f"  {target['verdict']:12} {target['name']}: {value} ({target['sense']} {limit})")
     return "\n".join([*lines, f"report in {output / 'index.html'}"])
