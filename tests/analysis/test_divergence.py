@@ -16,15 +16,6 @@ weights = hnp.arrays(np.float64, 20, elements=st.floats(0, 100)).filter(lambda p
 
 
 @given(weights, weights)
-def test_the_width_is_the_standard_deviation_without_outliers() -> None:
-    bins = Binning.regular((-0.3, 0.3, 120))
-    draws = np.random.default_rng(0).normal(0.01, 0.03, 50_000)
-    counts = np.bincount(bins.codes(np.append(draws, [5.0, -5.0, np.nan])[:, None]), minlength=bins.size).astype(float)
-    assert bins.width(counts) == pytest.approx(0.03, rel=0.02)
-    assert bins.width(np.stack([counts, 2 * counts])) == pytest.approx(0.03, rel=0.02)
-    assert np.isnan(bins.width(np.zeros(bins.size)))
-
-
 def test_bounds_and_symmetry(p: np.ndarray, q: np.ndarray) -> None:
     value = js_divergence(p, q)
     assert 0 <= value <= np.log(2) + 1e-12
@@ -79,3 +70,12 @@ def test_free_energy_of_two_bins() -> None:
     energy = free_energy(np.array([2.0, 1.0, 0.0]))
     np.testing.assert_allclose(energy[:2], [0.0, np.log(2)])
     assert np.isnan(energy[2])
+
+
+def test_the_width_is_the_standard_deviation_without_outliers() -> None:
+    bins = Binning.regular((-0.3, 0.3, 120))
+    draws = np.random.default_rng(0).normal(0.01, 0.03, 50_000)
+    counts = np.bincount(bins.codes(np.append(draws, [5.0, -5.0, np.nan])[:, None]), minlength=bins.size).astype(float)
+    assert bins.width(counts) == pytest.approx(0.03, rel=0.02)
+    assert bins.width(np.stack([counts, 2 * counts])) == pytest.approx(0.03, rel=0.02)
+    assert np.isnan(bins.width(np.zeros(bins.size)))
