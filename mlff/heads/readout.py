@@ -1,5 +1,7 @@
 """The general read-out of a quantity from node features."""
 
+from typing import List
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ class IrrepsReadOut(nn.Module):
 
     basis: Tensor
     scale: Tensor
+    shape: List[int]  # TorchScript knows no type of an empty list, which scalars have
 
     def __init__(self, config: EquiformerConfig, row: Quantity) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from ase.build import bulk, molecule
 
 from mlff.graph import graph_from_atoms
 from mlff.potential import Potential, PotentialConfig
+from mlff.testing import with_random_weights
 
 SMALL = {
     "preset": "smooth", "num_layers": 2, "channels": 16, "message_channels": 8, "hidden_channels": 8, "num_heads": 2,
@@ -22,14 +23,20 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def make_potential(variant: str = "smooth", forces: str = "conservative", seed: int = 0, **changes) -> Potential:
+def make_potential(
+    variant: str = "smooth",
+    forces: str = "conservative",
+    seed: int = 0,
+    properties: tuple[str, ...] = (),
+    **changes,
+) -> Potential:
     """Weights drawn wide enough that every parameter matters."""
     torch.manual_seed(seed)
     backbone = {**SMALL, **VARIANTS[variant], **changes}
-    potential = Potential(PotentialConfig(species=("H", "C", "O", "Cu"), forces=forces, backbone=backbone)).eval()
-    for parameter in potential.parameters():
-        parameter.data = (parameter.data + 0.1 * torch.randn_like(parameter.data)).double()
-        parameter.requires_grad_(False)
+    config = PotentialConfig(
+        species=("H", "C", "O", "Cu"), forces=forces, backbone=backbone, properties=properties
+    )
+    potential = with_random_weights(Potential(config), seed)
     potential.set_normalization({1: -13.0, 6: -1030.0, 8: -2040.0, 29: -1650.0}, scale=1.5, avg_degree=12.0)
     return potential
 

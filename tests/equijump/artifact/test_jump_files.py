@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 from support.rounding import rounding
 from support.toy_jump import DIPEPTIDE_RESIDUES, toy_jump
 from support.toy_potential import export_toy
@@ -106,21 +103,6 @@ def test_the_file_jumps_as_the_model_does(loaded):
         out = loaded.jump(cloud, 20.0, noise=noise)
         torch.testing.assert_close(out.coordinates, model(*given), rtol=0, atol=TOLERANCE[loaded.dtype])
     assert (out.coordinates - cloud.coordinates).abs().max() > 1e-2
-
-
-@settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 2**31))
-def test_rotated_noise_gives_rotated_jumps(loaded, seed):
-    cloud = clouds(seed)
-    noise = noise_for(loaded, cloud, seed)
-    rotation = torch.from_numpy(Rotation.random(random_state=seed).as_matrix())
-    shift = torch.tensor([3.0, -2.0, 1.0], dtype=torch.float64)
-    out = loaded.jump(cloud, 10.0, noise=noise).to(dtype=torch.float64)
-    turned = loaded.jump(
-        cloud.rotate(rotation).translate(shift), 10.0, noise=torch.einsum("ij,...jc->...ic", rotation, noise)
-    )
-    expected = out.rotate(rotation).translate(shift).coordinates
-    torch.testing.assert_close(turned.coordinates.double(), expected, rtol=0, atol=TOLERANCE[loaded.dtype])
 
 
 def test_padding_and_batch_do_not_matter(loaded):

@@ -1,15 +1,14 @@
-"""The jump model: symmetries, padding, batches, several chains, TorchScript, precision."""
+"""The jump model: its laws, padding, several chains, which residues are connected."""
 
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
-from support.rounding import rounding
 from torch import Tensor
 
 from mlff.equijump.model import JumpConfig, JumpModel
 from mlff.equijump.network import JumpNetworkConfig
 from mlff.proteins import TensorCloud
 from mlff.proteins.residues import NUM_CHANNELS, RESIDUE_NAMES, channel_names
+from mlff.testing import JumpLaws, with_random_weights
 from mlff.transports import EndpointConfig, FollmerConfig, TwoSidedConfig
 
 TRANSPORTS = {
@@ -27,10 +26,7 @@ def build(transport=None, **network) -> JumpModel:
     sizes = {"channels": 12, "message_channels": 8, "layers": 2, "conditioner_layers": 1, "num_radial": 8}
     sizes |= {"atom_channels": 6, "atom_radial": 8} | network
     config = JumpConfig(network=JumpNetworkConfig(**sizes), transport=transport or FollmerConfig(), steps=STEPS)
-    model = JumpModel(config, [10.0, 20.0]).double().eval().requires_grad_(False)
-    for parameter in model.parameters():  # what starts as zero must not hide anything
-        parameter.add_(0.05 * torch.randn_like(parameter))
-    return model
+    return with_random_weights(JumpModel(config, [10.0, 20.0]), width=0.05)
 
 
 def chain(names: str, seed: int, chains: list[int] | None = None) -> TensorCloud:
@@ -62,31 +58,13 @@ def batch() -> TensorCloud:
     return TensorCloud.collate([chain("ACE ALA TRP NME", 0), chain("GLY ARG PRO", 1), chain("ACE SER NME", 2)])
 
 
-@every_transport
-@pytest.mark.parametrize(("lmax", "atom_channels"), [(1, 6), (2, 6), (1, 0)])
-def test_rotated_noise_gives_rotated_jumps(transport, lmax: int, atom_channels: int) -> None:
-    model, cloud = build(transport, lmax=lmax, atom_channels=atom_channels), batch()
-    noise = draw(model, cloud)
-    rotation = torch.from_numpy(Rotation.random(random_state=3).as_matrix())
-    shift = torch.tensor([5.0, -7.0, 11.0], dtype=torch.float64)
-    out = jump(model, cloud, noise)
-    moved = cloud.replace(coordinates=out).rotate(rotation).translate(shift)
-    again = jump(model, cloud.rotate(rotation).translate(shift), torch.einsum("ij,...jc->...ic", rotation, noise))
-    assert (out - cloud.coordinates).abs().max() > 0.05
-    torch.testing.assert_close(again, moved.coordinates, rtol=0, atol=1e-10)
+NETWORKS = {"degree 2, no pairs of atoms": {"lmax": 2, "atom_channels": 0}}
 
 
-@every_transport
-def test_rotated_noise_gives_rotated_jumps_in_single_precision(transport) -> None:
-    model, cloud = build(transport).float(), batch()
-    noise = draw(model, cloud).float()
-    rotation = torch.from_numpy(Rotation.random(random_state=4).as_matrix()).float()
-    cloud = cloud.to(dtype=torch.float32)
-    out = jump(model, cloud, noise)
-    again = jump(model, cloud.rotate(rotation), torch.einsum("ij,...jc->...ic", rotation, noise))
-    assert out.dtype == torch.float32
-    expected = cloud.replace(coordinates=out).rotate(rotation).coordinates
-    torch.testing.assert_close(again, expected, rtol=0, atol=rounding(torch.float32, size=10.0, operations=100))
+class TestLaws(JumpLaws):
+    @pytest.fixture(params=[*TRANSPORTS, *NETWORKS])
+    def model(self, request) -> JumpModel:
+        return build(TRANSPORTS.get(request.param), layers=1, **NETWORKS.get(request.param, {}))
 
 
 def test_weights_without_pairs_of_atoms_are_a_start_for_a_network_with_them() -> None:
@@ -123,36 +101,10 @@ def test_pairs_are_all_atoms_of_connected_residues(sizes: dict[str, int]) -> Non
     assert len(found) == len(expected)
 
 
-def test_mirror_images_are_told_apart() -> None:
+def test_masked_atoms_are_zero() -> None:
     model, cloud = build(), batch()
-    noise = draw(model, cloud)
-    mirror = torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64))
-    reflected = jump(model, cloud.rotate(mirror), torch.einsum("ij,...jc->...ic", mirror, noise))
-    assert (reflected - torch.einsum("ij,...jc->...ic", mirror, jump(model, cloud, noise))).abs().max() > 1e-3
-
-
-def test_a_jump_does_not_depend_on_batch_and_padding() -> None:
-    model, cloud = build(), batch()
-    noise = draw(model, cloud)
-    together = cloud.replace(coordinates=jump(model, cloud, noise)).split()
-    members = cloud.split()
-    for number, (member, expected) in enumerate(zip(members, together, strict=True)):
-        size = member.residues.shape[0]
-        alone = TensorCloud.collate([member])
-        out = jump(model, alone, noise[:, number : number + 1, :size])
-        torch.testing.assert_close(out[0], expected.coordinates, rtol=0, atol=1e-12)
-
-
-def test_masked_atoms_and_noise_on_them_change_nothing() -> None:
-    model, cloud = build(), batch()
-    noise = draw(model, cloud)
-    out = jump(model, cloud, noise)
-    hidden = ~cloud.atom_mask.unsqueeze(-2)
-    assert (out * hidden == 0).all()
-    torch.testing.assert_close(jump(model, cloud, noise + 9.0 * hidden), out, rtol=0, atol=1e-12)
-    torch.testing.assert_close(
-        jump(model, cloud.replace(coordinates=cloud.coordinates + 9.0 * hidden), noise), out, rtol=0, atol=1e-12
-    )
+    out = jump(model, cloud, draw(model, cloud))
+    assert (out * ~cloud.atom_mask.unsqueeze(-2) == 0).all()
 
 
 def test_the_centre_of_the_anchors_stays() -> None:
@@ -202,18 +154,6 @@ def test_one_residue_alone() -> None:
     out = jump(model, cloud, draw(model, cloud))
     assert torch.isfinite(out).all()
     assert (out - cloud.coordinates).abs().max() > 1e-3
-
-
-@every_transport
-def test_the_scripted_model_jumps_alike(transport) -> None:
-    model, cloud = build(transport), batch()
-    scripted = torch.jit.script(model)
-    assert scripted.num_noises(STEPS) == model.num_noises(STEPS)
-    for steps in (None, 2):
-        noise = draw(model, cloud)[: model.num_noises(steps or STEPS)]
-        lags = torch.tensor([10.0, 20.0, 10.0], dtype=torch.float64)
-        arguments = (cloud.coordinates, cloud.residues, cloud.atom_mask, cloud.chains, lags, noise, steps)
-        torch.testing.assert_close(scripted(*arguments), model(*arguments), rtol=0, atol=1e-12)
 
 
 @every_transport
