@@ -1,4 +1,4 @@
-"""Write the accuracy tables of the README from the results in ``benchmarks/results/accuracy``.
+"""Write the tables of docs/accuracy.md from the results in ``benchmarks/results/accuracy``.
 
 python -m benchmarks.accuracy.report
 """
@@ -22,6 +22,7 @@ from mlff.support.files import write_text
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
 FIGURE = "accuracy_rmd17.png"
+PAGE = ROOT / "docs" / "accuracy.md"
 BEGIN, END = "<!-- accuracy:begin -->", "<!-- accuracy:end -->"
 _COMMANDS = """\
 ```sh
@@ -35,27 +36,27 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    readme: Annotated[Path, typer.Option("--readme", help="File with the two marker lines.")] = ROOT / "README.md",
+    page: Annotated[Path, typer.Option("--page", help="File with the two marker lines.")] = PAGE,
     results: Annotated[Path, typer.Option("--results", help="Folder of result files.")] = RESULTS,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; say whether the file is up to date.")] = False,
 ) -> None:
-    """Write the tables between the markers of the README, and the figure beside the folder of results.
+    """Write the tables between the markers of the page, and the figure next to the folder of results.
 
     Exit status: 0 done or up to date, 1 not up to date, 2 wrong input.
     """
     try:
         groups = group(load_results(results))
         published = load_published()
-        old = readme.read_text(encoding="utf-8")
-        new = replaced(old, section(groups, published), str(readme))
+        old = page.read_text(encoding="utf-8")
+        new = replaced(old, section(groups, published), str(page))
         if check:
             if new != old:
-                print(f"{readme}: not up to date; run: python -m benchmarks.accuracy.report", file=sys.stderr)
+                print(f"{page}: not up to date; run: python -m benchmarks.accuracy.report", file=sys.stderr)
             raise typer.Exit(int(new != old))
         if _has_rmd17(groups):
             draw(groups, load_recipe("rmd17"), published["rmd17"], results.parent / FIGURE)
         if new != old:
-            write_text(readme, new)
+            write_text(page, new)
     except (ResultError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
@@ -76,7 +77,7 @@ def section(groups: list[Group], published: dict[str, Published]) -> str:
         "**rMD17**, split 01, 950 training and 50 validation frames, one set of hyper-parameters; MAE on the 1000 test "
         "frames, energy of the molecule / forces:",
         "\n".join(tables.rmd17(groups, recipes["rmd17"], published["rmd17"])),
-        f"![Force errors on rMD17](benchmarks/results/{FIGURE})" if _has_rmd17(groups) else "",
+        f"![Force errors on rMD17](../benchmarks/results/{FIGURE})" if _has_rmd17(groups) else "",
         "**3BPA**, trained at 300 K (450 + 50 frames); RMSE, energy of the molecule / forces:",
         "\n".join(tables.bpa(groups, recipes["3bpa"], published["3bpa"])),
         "**Catalysts and dipeptides.** Catalysts: seeded random split 80/10/10 of one run, so test frames resemble "
@@ -95,7 +96,7 @@ def section(groups: list[Group], published: dict[str, Published]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def replaced(text: str, new: str, name: str = "README") -> str:
+def replaced(text: str, new: str, name: str = "page") -> str:
     """The text with ``new`` between the marker lines; raises ResultError without exactly one pair of them."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

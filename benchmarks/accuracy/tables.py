@@ -1,4 +1,4 @@
-"""The tables of the README."""
+"""The tables of docs/accuracy.md."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Quantity:
         return 1.0 if unit is None else known[unit]
 
     def transformed(self, value: Tensor, matrix: Tensor) -> Tensor:
-        """Values [..., *shape] of structures that an orthogonal matrix [3, 3] has rotated or reflected.
+        """Values `[..., *shape]` of structures that an orthogonal matrix [3, 3] has rotated or reflected.
 
         Raises:
             ValueError: degrees above two, whose components have no Cartesian rule.

@@ -30,7 +30,7 @@ def clebsch_gordan(l1: int, l2: int, l3: int) -> NDArray[np.float64]:
         [2·l1+1, 2·l2+1, 2·l3+1], shared between callers and therefore read-only.
 
     Raises:
-        ValueError: unless |l1 − l2| ≤ l3 ≤ l1 + l2.
+        ValueError: unless `|l1 − l2| ≤ l3 ≤ l1 + l2`.
     """
     if not abs(l1 - l2) <= l3 <= l1 + l2:
         raise ValueError(f"degrees {l1} and {l2} do not couple to {l3}: it must lie in {abs(l1 - l2)}..{l1 + l2}")

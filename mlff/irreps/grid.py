@@ -79,7 +79,7 @@ class SphereGrid(nn.Module):
 
     Args:
         lmax: highest degree.
-        mmax: None for the node layout; otherwise the rows are those of the edge layout with |m| ≤ mmax.
+        mmax: None for the node layout; otherwise the rows are those of the edge layout with `|m| ≤ mmax`.
         resolution: equiangular (latitudes, longitudes) as in the published EquiformerV2; None takes Gauss–Legendre
             latitudes of the size at which products of two signals are exact.
         rescale: edge layout only: apply :func:`order_rescaling` in both matrices, as published.

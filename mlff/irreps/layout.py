@@ -58,7 +58,7 @@ def node_degrees(lmax: int) -> Tensor:
 def order_rescaling(lmax: int, mmax: int) -> Tensor:
     """√((2l+1)/(2·mmax+1)) for degrees above mmax, else 1; float64 [T].
 
-    The published EquiformerV2 multiplies by it where rows with |m| > mmax are missing, to restore the variance.
+    The published EquiformerV2 multiplies by it where rows with `|m| > mmax` are missing, to restore the variance.
     """
     degrees = edge_degrees(lmax, mmax).to(torch.float64)
     return ((2.0 * degrees + 1.0) / (2 * mmax + 1)).sqrt().clamp(min=1.0)

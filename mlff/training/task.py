@@ -76,7 +76,7 @@ class TrainingRun(ABC):
         """Write figures and tables about the best model to ``folder.report``; returns entries of ``metrics.json``."""
 
     def describe(self) -> str:
-        """Words for the log about the data, ending in ``; ``."""
+        """Words for the log about the data, ending in `;` and a space."""
         return ""
 
     def facts(self) -> dict[str, str]:

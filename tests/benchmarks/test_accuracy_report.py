@@ -1,4 +1,4 @@
-"""The report: statistics over seeds, labels, published columns, and a README that is up to date."""
+"""The report: statistics over seeds, labels, published columns, and a page that is up to date."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.accuracy.recipe import load_recipe
 from benchmarks.accuracy.result import Result, ResultError, load_results
 
 ROOT = Path(__file__).resolve().parents[2]
-README = f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n"
+PAGE = f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n"
 
 
 def result(forces: float, **changes: Any) -> Result:
@@ -191,20 +191,20 @@ def test_malformed_result_is_one_error_with_its_name(tmp_path: Path) -> None:
             load_results(tmp_path)
 
 
-def test_readme_is_written_once_and_then_up_to_date(tmp_path: Path) -> None:
-    readme, results = tmp_path / "README.md", tmp_path / "results" / "accuracy"
-    readme.write_text(README)
+def test_page_is_written_once_and_then_up_to_date(tmp_path: Path) -> None:
+    page, results = tmp_path / "page.md", tmp_path / "results" / "accuracy"
+    page.write_text(PAGE)
     results.mkdir(parents=True)
     (results / "one.json").write_text(result(2.4).model_dump_json())
 
     def call(*options: str) -> int:
-        return CliRunner().invoke(report.app, ["--readme", str(readme), "--results", str(results), *options]).exit_code
+        return CliRunner().invoke(report.app, ["--page", str(page), "--results", str(results), *options]).exit_code
 
     assert call("--check") == 1
-    assert readme.read_text() == README
+    assert page.read_text() == PAGE
     assert call() == 0
     assert call("--check") == 0
-    text = readme.read_text()
+    text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
@@ -213,16 +213,16 @@ def test_readme_is_written_once_and_then_up_to_date(tmp_path: Path) -> None:
     assert call("--check") == 1
 
 
-@pytest.mark.parametrize("text", ["", report.BEGIN, f"{report.END}{report.BEGIN}", f"{README}{README}"])
-def test_readme_without_one_pair_of_markers_is_refused(text: str, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(text)
-    outcome = CliRunner().invoke(report.app, ["--readme", str(readme), "--results", str(tmp_path)])
+@pytest.mark.parametrize("text", ["", report.BEGIN, f"{report.END}{report.BEGIN}", f"{PAGE}{PAGE}"])
+def test_page_without_one_pair_of_markers_is_refused(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    outcome = CliRunner().invoke(report.app, ["--page", str(page), "--results", str(tmp_path)])
     assert outcome.exit_code == 2
-    assert readme.read_text() == text
+    assert page.read_text() == text
 
 
-def test_readme_of_the_repository_is_up_to_date() -> None:
+def test_page_of_the_repository_is_up_to_date() -> None:
     outcome = CliRunner().invoke(report.app, ["--check"])
     assert outcome.exit_code == 0, outcome.output
 
