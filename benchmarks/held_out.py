@@ -136,12 +136,17 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(10, 0.4 * len(rows) + 1.7), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True)
     for axis, (key, title) in zip(axes, panels, strict=True):
-        for field, color, edge in (("dynamics", "0.6", 0.94), ("jumps", "C0", 0.97)):
+        for field, color, edge, words in (
+            ("dynamics", "0.6", 0.94, "MD against itself"),
+            ("jumps", "C0", 0.97, "jumps against MD"),
+        ):
             values = [math.nan if value is None else value for value in (_drawn(row, key, field) for row in rows)]
-            axis.plot(values, names, "o", color=color, label=field)
+            axis.plot(values, names, "o", color=color, label=words)
             # A process that was not made has no factor: it stands at the edge.
             missing = [name for name, value in zip(names, values, strict=True) if math.isnan(value)]
-            axis.plot([edge] * len(missing), missing, ">", color=color, transform=axis.get_yaxis_transform())
+            label = f"{words}: no factor, process not made" if missing else None
+            edges = [edge] * len(missing)
+            axis.plot(edges, missing, ">", color=color, transform=axis.get_yaxis_transform(), label=label)
         if key in _LIMITED:
             axis.axvline(rows[0][key]["limit"], color="C3", linewidth=1, label="limit of the median")
         axis.set_xlabel(title)
@@ -149,7 +154,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes[1].set_xscale("log", base=2)
     axes[1].xaxis.set_major_formatter("{x:g}")
     axes[0].invert_yaxis()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
     save_figure(figure, path)
 
 

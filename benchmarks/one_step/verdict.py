@@ -14,6 +14,7 @@ from rich.table import Table
 
 from benchmarks.one_step.comparison import MEASURES, OTHERS, StartResult
 from mlff.support.files import replacing
+from mlff.support.ticks import log_axis
 
 Array = NDArray[np.float64]
 
@@ -96,16 +97,17 @@ def draw(measures: dict[str, Any], results: list[StartResult], path: Path) -> No
         order = np.argsort(row["starts"]["floor"])
         band = np.array([np.quantile(results[n].floor[:, column], [0.025, 0.975]) for n in order])
         places = np.arange(len(order))
-        axis.fill_between(places, *band.T, color="tab:blue", alpha=0.25, lw=0)
-        axis.plot(places, np.array(row["starts"]["floor"])[order], color="tab:blue", label="MD against MD (floor)")
+        label = "floor: MD against MD, 95 % of splits"
+        axis.fill_between(places, *band.T, color="tab:blue", alpha=0.25, lw=0, label=label)
+        axis.plot(places, np.array(row["starts"]["floor"])[order], color="tab:blue", label="floor: median")
         for other in OTHERS:
             values = np.array(row["starts"][other])[order]
-            axis.plot(places, values, _MARKERS[other], color=_COLOURS[other], ms=5, label=f"{other} against MD")
-        axis.set_yscale("log")
+            axis.plot(places, values, _MARKERS[other], color=_COLOURS[other], ms=5, label=f"{other} against MD, median")
+        log_axis(axis, "y")
         axis.set_xlabel("start, in the order of the floor")
         axis.set_ylabel(f"{name} ({unit})")
         axis.set_title(f"jumps / floor: {row['ratio']:.2f}", fontsize=10)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=1 + len(OTHERS), fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     # An own canvas, so that no global matplotlib back end is chosen.
     with replacing(path) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=110)

@@ -21,6 +21,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+from mlff.support.ticks import log_axis
+
 #: Columns of metrics.csv (eV/atom, eV/A) and their names here (meV).
 COLUMNS = {
     "energy_mae": "val_energy_per_atom_mae",
@@ -72,7 +74,8 @@ def draw(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
     for axis, (name, label) in zip(axes, labels, strict=True):
         for title, points in curves.items():
             axis.plot([p["minutes"] for p in points], [p[name] for p in points], ".-", label=title)
-        axis.set(xlabel="wall time, minutes", ylabel=f"validation {label}", yscale="log")
+        axis.set(xlabel="wall time, minutes", ylabel=f"validation {label}")
+        log_axis(axis, "y")
         axis.grid(alpha=0.3, which="both")
     axes[0].legend(frameon=False)
     temporary = path.with_name(path.name + ".tmp")

@@ -14,6 +14,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
+from ase.data.colors import jmol_colors
 from ase.visualize.plot import plot_atoms
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -22,6 +23,7 @@ from md_drivers.ase.results import RelaxResult
 from md_drivers.common.figures import new_figure
 from md_drivers.common.run_record import RunRecord
 from mlff.support import files
+from mlff.support.ticks import log_axis
 
 # Labels of the input would clash with the results.
 _DROPPED_INFO = ("energy", "free_energy", "stress")
@@ -89,8 +91,13 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": [1, 1, 1.15]})
     side = _side_view(result.atoms)
     for column, (label, atoms) in enumerate((("before", result.initial), ("after", result.atoms))):
-        _draw(axes[0, column], atoms, side, f"{label}, side view")
+        fixed = " (pale: fixed atoms)" if _fixed(atoms) else ""
+        _draw(axes[0, column], atoms, side, f"{label}, side view{fixed}")
         _draw(axes[1, column], atoms, "", f"{label}, top view")
+    for row in axes[:, :2]:  # one scale for before and after
+        low, high = (pick([(*a.get_xlim(), *a.get_ylim()) for a in row], axis=0) for pick in (np.min, np.max))
+        for axis in row:
+            axis.set(xlim=(low[0], high[1]), ylim=(low[2], high[3]))
     steps = result.first_step + np.arange(len(result.energies))
     energies = np.asarray(result.energies)
     marker = "o" if len(steps) < 60 else None
@@ -103,7 +110,7 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
         axes[0, 2].legend(frameon=False)
     axes[1, 2].plot(steps, np.maximum(result.fmaxes, 1e-12), color="tab:red", marker=marker, markersize=3)
     axes[1, 2].axhline(fmax, color="black", linestyle="--", linewidth=1, label=f"threshold, {fmax:g} eV/Å")
-    axes[1, 2].set_yscale("log")
+    log_axis(axes[1, 2], "y")
     axes[1, 2].set_ylabel("largest force (eV/Å)")
     axes[1, 2].legend(frameon=False)
     for axis in axes[:, 2]:
@@ -180,5 +187,14 @@ def _side_view(atoms: Atoms) -> str:
 
 def _draw(axis: Axes, atoms: Atoms, rotation: str, title: str) -> None:
     # From the side the cell would show mostly vacuum, from above it shows the repeat unit.
-    plot_atoms(atoms, axis, rotation=rotation, show_unit_cell=2 if not rotation and atoms.cell.rank == 3 else 0)
+    colors = jmol_colors[atoms.numbers]
+    fixed = _fixed(atoms)
+    colors[fixed] = 0.35 * colors[fixed] + 0.65
+    show_cell = 2 if not rotation and atoms.cell.rank == 3 else 0
+    plot_atoms(atoms, axis, rotation=rotation, colors=colors, show_unit_cell=show_cell)
     axis.set_title(title, fontsize=10)
+
+
+def _fixed(atoms: Atoms) -> list[int]:
+    """Indices of atoms that do not move at all."""
+    return sorted({int(i) for one in atoms.constraints if isinstance(one, FixAtoms) for i in one.index})

@@ -11,6 +11,7 @@ from mlff.analysis.analyse import Analysis
 from mlff.analysis.divergence import Binning, free_energy
 from mlff.analysis.metrics import RAMACHANDRAN, TORSIONS
 from mlff.analysis.sides import GENERATED, MD, sides
+from mlff.support.ticks import log_axis
 
 Array = NDArray[np.float64]
 
@@ -122,7 +123,7 @@ def divergences(analysis: Analysis) -> Figure:
     for name, marker in zip(analysis.control_totals, ("x", "+", "1"), strict=False):
         axis.plot([m.controls[name] for m in metrics], rows, marker, color="0.4", label=name)
     axis.axvline(np.log(2), color="0.7", lw=0.8)
-    axis.set_xscale("symlog", linthresh=1e-4)
+    log_axis(axis, "x", linear_below=1e-4)
     axis.set_xlim(left=0)
     axis.set_yticks(rows, [m.name for m in metrics])
     axis.set_xlabel("Jensen-Shannon divergence (nats); ln 2 is the largest")

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from mlff.analysis.analyse import Analysis
 from mlff.analysis.sides import sides
+from mlff.support.ticks import log_axis
 
 
 def geometry(analysis: Analysis) -> Figure:
@@ -28,9 +29,10 @@ def geometry(analysis: Analysis) -> Figure:
             inner[-1] += counts[-1]
             axis.stairs(inner / counts.sum() / np.diff(edges), edges, color=side.colour, label=side.name)
         for value in (-limit, limit):
-            axis.axvline(value, color="0.5", ls=":", lw=1)
-        axis.set(yscale="log", xlabel=label, ylabel="density")
-    axes[0].legend()
+            axis.axvline(value, color="0.5", ls=":", lw=1, label="limit of a valid frame" if value > 0 else None)
+        axis.set(xlabel=label, ylabel="density")
+        log_axis(axis, "y")
+    axes[0].legend(fontsize=8)
     return figure
 
 
@@ -52,16 +54,16 @@ def validity(analysis: Analysis) -> Figure:
         worst = np.zeros(len(edges) - 1)
         np.maximum.at(worst, bins, np.nan_to_num(errors, nan=np.inf))
         right.plot(times, np.where(np.isfinite(worst), worst, np.nan), color=colour, label=name)
-    left.axhline(0.99, color="0.5", ls=":", lw=1)
+    left.axhline(0.99, color="0.5", ls=":", lw=1, label="target for all frames")
     left.set_ylim(top=1.005)
     left.set_ylabel("share of valid frames")
-    right.axhline(analysis.settings.limits.bond, color="0.5", ls=":", lw=1)
+    right.axhline(analysis.settings.limits.bond, color="0.5", ls=":", lw=1, label="limit of a valid frame")
     if right.get_ylim()[1] > 10 * analysis.settings.limits.bond:
-        right.set_yscale("log")
+        log_axis(right, "y")
     else:
         right.set_ylim(bottom=0)
     right.set_ylabel("largest bond error (Å)")
     for axis in (left, right):
         axis.set_xlabel("time since the start (ps)")
-    left.legend()
+        axis.legend(fontsize=8)
     return figure

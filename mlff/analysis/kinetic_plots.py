@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from mlff.analysis.analyse import Analysis
 from mlff.analysis.curves import Curve, Kinetic
 from mlff.analysis.sides import GENERATED, MD, sides
+from mlff.support.ticks import log_axis
 
 _TRACE = 2000  # frames shown
 
@@ -17,17 +18,21 @@ def timescales(analysis: Analysis, reference: Kinetic, generated: Kinetic) -> Fi
     """Implied timescales against the lag."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
-    for kinetic, colour, label in ((reference, MD, "MD"), (generated, GENERATED, "generated")):
-        for n in range(kinetic.timescales.value.shape[1]):
-            _banded(axis, kinetic.timescales, colour, label if n == 0 else None, n)
+    processes = reference.timescales.value.shape[1]
+    for kinetic, colour, name in ((reference, MD, "MD"), (generated, GENERATED, "generated")):
+        for n in range(processes):
+            label = f"{name}, t1 to t{processes} from above; 95 % bootstrap" if n == 0 else None
+            _banded(axis, kinetic.timescales, colour, label, n)
     lags = reference.timescales.lags
     axis.plot(lags, lags, color="0.5", lw=1)
-    axis.fill_between(lags, np.full(len(lags), lags[0] / 2), lags, color="0.85", lw=0)
-    axis.axvline(analysis.kinetics.lag, color="0.5", ls=":", lw=1)
-    axis.set(xscale="log", yscale="log", ylabel="implied timescale (ps)")
-    axis.set_xlabel("lag (ps); dotted: where the report compares")
+    below = np.full(len(lags), lags[0] / 2)
+    axis.fill_between(lags, below, lags, color="0.85", lw=0, label="shorter than the lag: not resolved")
+    axis.axvline(analysis.kinetics.lag, color="0.5", ls=":", lw=1, label="lag at which the report compares")
+    axis.set(xlabel="lag (ps)", ylabel="implied timescale (ps)")
+    for which in ("x", "y"):
+        log_axis(axis, which)
     axis.set_ylim(bottom=lags[0] / 2)
-    axis.legend()
+    axis.legend(fontsize=8)
     return figure
 
 
@@ -39,16 +44,18 @@ def correlation(reference: Kinetic, generated: Kinetic) -> Figure:
         _banded(left, kinetic.autocorrelation, colour, label)
         for basin, axis in enumerate(others):
             lags = kinetic.survival_lags
-            axis.plot(lags, kinetic.predicted[:, basin], color=colour, lw=1)
-            axis.plot(lags, kinetic.observed[:, basin], "o", color=colour, ms=4, label=label)
+            axis.plot(lags, kinetic.predicted[:, basin], color=colour, lw=1, label=f"{label}, Markov model")
+            axis.plot(lags, kinetic.observed[:, basin], "o", color=colour, ms=4, label=f"{label}, observed")
     left.axhline(0, color="0.5", lw=0.8)
-    left.set_xscale("symlog", linthresh=reference.autocorrelation.lags[1])
+    log_axis(left, "x", linear_below=reference.autocorrelation.lags[1])
     left.set_xlim(left=0)
     left.set(xlabel="lag (ps)", ylabel="autocorrelation of TIC1")
     left.legend()
     for axis, name in zip(others, ("larger", "smaller"), strict=True):
         axis.set_title(f"{name} basin", fontsize=9)
-        axis.set(xscale="log", xlabel="time (ps)", ylabel="probability to be there again")
+        axis.set(xlabel="time (ps)", ylabel="probability to be there again")
+        log_axis(axis, "x")
+    others[0].legend(fontsize=7)
     return figure
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mlff.support.files import replacing
+from mlff.support.ticks import log_axis
 from mlff.training.metrics_table import read_metrics
 
 _MAX_POINTS = 20_000
@@ -51,7 +52,7 @@ def learning_curve(
                 points = [(row[column], curve.factor * row[curve.column]) for row in rows if curve.column in row]
                 if points:
                     axis.plot(*zip(*points, strict=True), curve.style, ms=3, lw=1, color=curve.color, label=curve.label)
-            axis.set_yscale("log")
+            log_axis(axis, "y")
             axis.grid(alpha=0.3, which="both")
         line[0].set_ylabel(label)
         if line[0].lines:
@@ -80,7 +81,7 @@ def parity(
     left.set_xlabel(f"reference {quantity} ({unit})")
     left.set_ylabel(f"predicted {quantity} ({unit})")
     right.hist(factor * difference, bins=60)
-    right.set_yscale("log")
+    log_axis(right, "y")
     right.set_xlabel(f"error ({error_unit})")
     right.set_ylabel("count")
     mae, rmse = factor * np.abs(difference).mean(), factor * np.sqrt(np.square(difference).mean())
