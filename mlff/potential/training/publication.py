@@ -7,7 +7,7 @@ from typing import Any
 
 from mlff.artifacts import export
 from mlff.potential.training.about import about_trained
-from mlff.potential.training.card import CardInput, model_card
+from mlff.potential.training.card import model_card
 from mlff.potential.training.finished import FinishedRun, read_finished_run
 from mlff.potential.training.trained import load_trained
 from mlff.training.notes import DataNotes, load_notes, match_notes
@@ -30,7 +30,7 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
         atoms.info.clear()  # structures only: what else the data say of them stays with the data
     potential, _ = load_trained(root)
     return Publication(
-        card=model_card(CardInput(chosen, folder, run, notes, data, figures)),
+        card=model_card(chosen, folder, run, notes, data, figures),
         config=metadata["training_config"],
         export=lambda path: export(potential, path, **about),
         files={"split.json": run.split.to_json()},
