@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from mlff.analysis.distribution_plots import MOST_PANELS, MOST_ROWS
 from mlff.support.templates import render
 
 
-def page(content: Mapping[str, Any], images: Mapping[str, tuple[str, bytes]]) -> str:
+def page(content: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     """The page.
 
     Args:
         content: that of ``report.json``.
-        images: captions and PNG files by name.
+        images: PNG files by name; the template has their captions.
     """
-    encoded = {name: (caption, base64.b64encode(data).decode("ascii")) for name, (caption, data) in images.items()}
-    values = {**content, "images": encoded, "number": _number, "with_unit": _with_unit}
+    encoded = {name: base64.b64encode(data).decode("ascii") for name, data in images.items()}
+    limits = {"most_panels": MOST_PANELS, "most_rows": MOST_ROWS}
+    values = {**content, **limits, "images": encoded, "number": _number, "with_unit": _with_unit}
     return render("analysis/page.html.j2", values)
 
 

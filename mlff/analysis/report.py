@@ -48,9 +48,9 @@ def write_report(analysis: Analysis, folder: Path, *, created: datetime | None =
     content, kinetics = _content(analysis, created or datetime.now(UTC))
     # Numbers that JSON cannot write become None.
     content = json.loads(to_json(content, fallback=lambda value: value.tolist(), inf_nan_mode="null"))
-    plots = write_plots(analysis, *kinetics.values(), folder)
+    plots = write_plots(analysis, kinetics["reference"], kinetics["generated"], folder)
     write_text(folder / REPORT, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    images = {name: (caption, (folder / name).read_bytes()) for name, caption in plots.items()}
+    images = {name: (folder / name).read_bytes() for name in plots}
     write_text(folder / PAGE, page(content, images))
     return content
 

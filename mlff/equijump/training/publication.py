@@ -10,7 +10,7 @@ from mlff.equijump.training.config import JumpTrainingConfig
 from mlff.equijump.training.trained import load_trained_jump
 from mlff.training.card import trained_card
 from mlff.training.config import read_config
-from mlff.training.notes import load_notes, match_notes
+from mlff.training.notes import add_notes, load_notes, match_notes
 from mlff.training.run_folder import RunFolder, finished_report
 from mlff.training.task import Publication
 
@@ -27,11 +27,7 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
     chosen = name or notes.name or folder
     model, _ = load_trained_jump(root)
     about = about_trained(root, self_test=self_test)
-    about["metadata"] |= {"name": chosen, "description": notes.description, "licence": notes.licence}
-    for entry in about["metadata"]["training_data"]:
-        said = data[entry["name"]]
-        entry |= {"title": said.title, "source": said.origin, "licence": said.licence, "citation": said.citation}
-    about["metadata"]["extra"] |= {"not_for": list(notes.not_for), "git_commit": report.get("git_commit")}
+    add_notes(about["metadata"], chosen, notes, data, report.get("git_commit"))
     facts = {"model": model, "systems": {entry["name"]: entry for entry in report["training_data"]}}
     return Publication(
         card=trained_card("equijump/training/model_card.md.j2", chosen, notes, data, config, report, facts),
