@@ -120,7 +120,9 @@ def test_wheel_holds_packages_licence_and_type_marker(wheel: zipfile.ZipFile) ->
         assert marker in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     sources = {path.relative_to(ROOT).as_posix() for package in tops for path in (ROOT / package).rglob("*.py")}
-    assert sources <= set(names)
+    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mlff").rglob("*.j2")}
+    assert templates
+    assert sources | templates <= set(names)
 
 
 def test_wheel_holds_every_shipped_checkpoint(wheel: zipfile.ZipFile) -> None:

@@ -79,16 +79,11 @@ def _chapman_kolmogorov(analysis: Analysis, counts: Array) -> dict[str, Array]:
     places = [i for i, ratio in enumerate(ratios) if ratio > 0.5 and abs(ratio - round(ratio)) < 1e-6]
     steps = [round(ratios[i]) for i in places]
     model = MarkovModel.of(counts[kinetics.place], kinetics.lag)
-    if model is None:
-        missing = np.full((len(places), 2), np.nan)
-        return {"survival_lags": np.array([lags[i] for i in places]), "observed": missing, "predicted": missing}
-    predicted = [model.survival(basin, steps) for basin in kinetics.basins]
-    observed = [
-        [observed_survival(counts[i], basin, model.stationary, model.states) for i in places]
-        for basin in kinetics.basins
-    ]
-    return {
-        "survival_lags": np.array([lags[i] for i in places]),
-        "observed": np.array(observed).T,
-        "predicted": np.array(predicted).T,
-    }
+    observed = predicted = np.full((2, len(places)), np.nan)
+    if model is not None:
+        predicted = np.array([model.survival(basin, steps) for basin in kinetics.basins])
+        about = model.stationary, model.states
+        observed = np.array(
+            [[observed_survival(counts[i], basin, *about) for i in places] for basin in kinetics.basins]
+        )
+    return {"survival_lags": np.array(lags)[places], "observed": observed.T, "predicted": predicted.T}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 Array = NDArray[np.float64]
 
@@ -67,13 +68,8 @@ def js_divergence(p: Array, q: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         p, q = (weights / weights.sum(-1, keepdims=True) for weights in (p, q))
     mean = (p + q) / 2
-    return np.maximum((_relative_entropy(p, mean) + _relative_entropy(q, mean)) / 2, 0.0)
-
-
-def _relative_entropy(p: Array, q: Array) -> Array:
-    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
-    total: Array = (p * np.log(ratio)).sum(-1)
-    return total
+    divergence: Array = (rel_entr(p, mean).sum(-1) + rel_entr(q, mean).sum(-1)) / 2
+    return np.maximum(divergence, 0.0)
 
 
 def free_energy(counts: Array) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_json
 
 from mlff.analysis.analyse import Analysis
 from mlff.analysis.controls import DESCRIPTIONS
@@ -19,8 +20,9 @@ from mlff.analysis.measure import Measurement
 from mlff.analysis.page import page
 from mlff.analysis.plots import write_plots
 from mlff.analysis.resampling import Metric
+from mlff.analysis.sides import sides
 from mlff.analysis.structure import contact_probabilities, rmsf
-from mlff.analysis.targets import Target, geometry_rates, target_set, targets
+from mlff.analysis.targets import geometry_rates, target_set, targets
 from mlff.support.files import write_text
 from mlff.support.versions import installed_versions
 
@@ -43,28 +45,22 @@ def write_report(analysis: Analysis, folder: Path, *, created: datetime | None =
         OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content, found = _content(analysis, created or datetime.now(UTC))
-    reference, generated = (kinetic_curves(analysis, m) for m in (analysis.measured, analysis.generated_measured))
-    content["curves"] = {"reference": _curves(reference), "generated": _curves(generated)}
-    content["independent_samples"] = {
-        "reference": _independent(analysis.reference, reference),
-        "generated": _independent(analysis.generated, generated),
-    }
-    content = _plain(content)
-    plots = write_plots(analysis, reference, generated, folder)
+    content, kinetics = _content(analysis, created or datetime.now(UTC))
+    # Numbers that JSON cannot write become None.
+    content = json.loads(to_json(content, fallback=lambda value: value.tolist(), inf_nan_mode="null"))
+    plots = write_plots(analysis, kinetics["reference"], kinetics["generated"], folder)
     write_text(folder / REPORT, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    images = {name: (caption, (folder / name).read_bytes()) for name, caption in plots.items()}
-    write_text(folder / PAGE, page(content, found, images))
+    images = {name: (folder / name).read_bytes() for name in plots}
+    write_text(folder / PAGE, page(content, images))
     return content
 
 
-def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], list[Target]]:
-    rates = {
-        "reference": geometry_rates(analysis, analysis.measured),
-        "generated": geometry_rates(analysis, analysis.generated_measured),
-    }
-    found = targets(analysis, rates["reference"], rates["generated"])
-    torsions = analysis.spaces.features.torsions
+def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], dict[str, Kinetic]]:
+    """What ``report.json`` holds, and the curves of both sides."""
+    both = dict(zip(("reference", "generated"), sides(analysis), strict=True))
+    rates = {key: geometry_rates(analysis, side.measured) for key, side in both.items()}
+    kinetics = {key: kinetic_curves(analysis, side.measured) for key, side in both.items()}
+    torsions, durations = analysis.spaces.features.torsions, analysis.measured.blocks.durations
     content = {
         "schema_version": SCHEMA_VERSION,
         "created": created.isoformat(timespec="seconds"),
@@ -73,17 +69,16 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
         "molecule": {
             "residues": [residue.name for residue in analysis.reference.topology.residues],
             "heavy_atoms": analysis.reference.topology.n_atoms,
-            "torsions": list(torsions.names),
+            "torsions": torsions.names,
             "folded_torsions": [name for name, folded in zip(torsions.names, torsions.folded, strict=True) if folded],
         },
         "reference": {**_described(analysis.reference), "every": analysis.thinning},
         "fitted": _described(analysis.fitted),
         "generated": _described(analysis.generated),
         "blocks": {
-            "reference": len(analysis.measured.blocks.durations),
-            "generated": len(analysis.generated_measured.blocks.durations),
-            "longest_ps": analysis.measured.blocks.durations.max(),
-            "ps_per_half": float(np.mean([_duration(analysis, second) for _, second, _ in analysis.halves.splits])),
+            **{key: len(side.measured.blocks.durations) for key, side in both.items()},
+            "longest_ps": durations.max(),
+            "ps_per_half": np.mean([durations[second].sum() for _, second, _ in analysis.halves.splits]),
         },
         "features": analysis.spaces.features.description,
         "clusters": analysis.spaces.clusters,
@@ -92,10 +87,7 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
             "compared_at": analysis.kinetics.lag,
             "tica": analysis.lags.tica,
             "resolved_timescales": analysis.kinetics.resolved,
-            "outside": {
-                "reference": analysis.kinetics.outside(analysis.measured.total("clusters")),
-                "generated": analysis.kinetics.outside(analysis.generated_measured.total("clusters")),
-            },
+            "outside": {key: analysis.kinetics.outside(side.measured.total("clusters")) for key, side in both.items()},
         },
         "caution": analysis.caution,
         "target_set": target_set(analysis),
@@ -106,18 +98,17 @@ def _content(analysis: Analysis, created: datetime) -> tuple[dict[str, Any], lis
                 "verdict": target.verdict,
                 "reference_passed": target.reference_passed,
             }
-            for target in found
+            for target in targets(analysis, rates["reference"], rates["generated"])
         ],
         "metrics": [_metric(metric) for metric in analysis.metrics],
-        "geometry": {side: {key: asdict(rate) for key, rate in table.items()} for side, table in rates.items()},
-        "invalid_frames": int((~np.concatenate([g.valid for g in analysis.generated_measured.geometry])).sum()),
-        "structure": {
-            "reference": _structure(analysis, analysis.measured),
-            "generated": _structure(analysis, analysis.generated_measured),
-        },
+        "geometry": rates,
+        "invalid_frames": sum((~part.valid).sum() for part in analysis.generated_measured.geometry),
+        "structure": {key: _structure(analysis, side.measured) for key, side in both.items()},
         "controls": {name: DESCRIPTIONS[name] for name in analysis.control_totals},
+        "curves": {key: _curves(kinetic) for key, kinetic in kinetics.items()},
+        "independent_samples": {key: _independent(side.ensemble, kinetics[key]) for key, side in both.items()},
     }
-    return content, found
+    return content, kinetics
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
@@ -125,15 +116,11 @@ def _metric(metric: Metric) -> dict[str, Any]:
     return {**asdict(metric), "ratio": metric.ratio, **distance}
 
 
-def _duration(analysis: Analysis, blocks: np.ndarray) -> float:
-    return float(analysis.measured.blocks.durations[blocks].sum())
-
-
 def _described(ensemble: Ensemble) -> dict[str, Any]:
     return {
         "name": ensemble.name,
-        "trajectories": list(ensemble.labels),
-        "frames": list(ensemble.lengths),
+        "trajectories": ensemble.labels,
+        "frames": ensemble.lengths,
         "interval_ps": ensemble.interval,
         "total_ns": ensemble.frames * ensemble.interval / 1e3,
         "splits": sorted(set(ensemble.splits) - {""}),
@@ -175,20 +162,3 @@ def _independent(ensemble: Ensemble, kinetic: Kinetic) -> dict[str, float]:
     """Length over twice the relaxation time of TIC1: how many independent samples of the slowest process."""
     total = ensemble.frames * ensemble.interval
     return {"tic1_relaxation_ps": kinetic.relaxation, "samples": total / (2 * kinetic.relaxation)}
-
-
-def _plain(value: Any) -> Any:
-    """Lists, numbers and strings only; numbers that JSON cannot write become None."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value

@@ -68,11 +68,9 @@ class Spaces:
         torsions = self.features.torsions
         self.torsion_bins = tuple(Binning.regular((*torsions.range(d), BINS)) for d in range(len(torsions.names)))
         self.ramachandran_bins = Binning.regular(*[(-np.pi, np.pi, BINS_2D)] * 2)
-        low, high = tics.min(0), tics.max(0)
-        self.tic_bins = tuple(Binning.regular((low[d], high[d] + _rounding(high[d]), BINS)) for d in range(2))
-        self.tic_plane_bins = Binning.regular(*((low[d], high[d] + _rounding(high[d]), BINS_2D) for d in range(2)))
-        low, high = size.min(0), size.max(0)
-        self.size_bins = tuple(Binning.regular((low[d], high[d] + _rounding(high[d]), BINS)) for d in range(2))
+        self.tic_bins = tuple(Binning.regular((*_range(tics[:, d]), BINS)) for d in range(2))
+        self.tic_plane_bins = Binning.regular(*((*_range(tics[:, d]), BINS_2D) for d in range(2)))
+        self.size_bins = tuple(Binning.regular((*_range(size[:, d]), BINS)) for d in range(2))
         self.error_bins = Binning.regular((-0.3, 0.3, BINS)), Binning.regular((-30.0, 30.0, BINS))
 
     def __call__(self, trajectory: Trajectory) -> Coordinates:
@@ -119,6 +117,6 @@ def _fit_clusters(tics: Array, settings: AnalysisSettings):  # type: ignore[no-u
     return estimator.fit(tics[chosen]).fetch_model()
 
 
-def _rounding(value: float) -> float:
-    """So that the largest value lies inside the last bin."""
-    return 1e-6 * max(1.0, abs(float(value)))
+def _range(values: Array) -> tuple[float, float]:
+    """Of bins: the largest value lies inside the last one."""
+    return float(values.min()), float(values.max()) + 1e-6 * max(1.0, abs(float(values.max())))

@@ -121,6 +121,11 @@ def targets(analysis: Analysis, reference: dict[str, Rate], generated: dict[str,
     Args:
         reference, generated: rates of :func:`geometry_rates`.
     """
+
+    def rate(column: str, limit: float, sense: Literal["≤", "≥"], required: bool) -> Target:
+        found = generated[column]
+        return Target(found.name, found.value, limit, sense, reference[column].value, "%", required)
+
     seen = target_set(analysis) == "seen"
     metrics = {metric.name: metric for metric in analysis.metrics}
     backbone = [m for m in analysis.metrics if m.group == "torsions" and m.name.startswith(("phi", "psi"))]
@@ -144,12 +149,12 @@ def targets(analysis: Analysis, reference: dict[str, Rate], generated: dict[str,
         which = "t1" if len(resolved) == 1 else f"t1 to t{len(resolved)} (worst: {slow.name})"
     found.append(Target(f"implied timescales, {which}", value, 1.5 if seen else 2.0, "≤", floor, "factor", True))
     found += [
-        _rate_target("valid", 0.99, "≥", reference, generated, True),
-        _rate_target("bond_outliers", 0.001, "≤", reference, generated, True),
-        _rate_target("angle_outliers", 0.005, "≤", reference, generated, False),
-        _rate_target("overlapping", reference["overlapping"].value + 0.005, "≤", reference, generated, False),
-        _rate_target("inverted", 0.0, "≤", reference, generated, False),
-        _rate_target("cis", reference["cis"].value + 0.005, "≤", reference, generated, False),
+        rate("valid", 0.99, "≥", True),
+        rate("bond_outliers", 0.001, "≤", True),
+        rate("angle_outliers", 0.005, "≤", False),
+        rate("overlapping", reference["overlapping"].value + 0.005, "≤", False),
+        rate("inverted", 0.0, "≤", False),
+        rate("cis", reference["cis"].value + 0.005, "≤", False),
         *(Target(n, metrics[n].value, 1.1, "≤", metrics[n].floor.median, "factor", False) for n in _WIDTHS),
         Target("VAMP-2 gap", vamp.value, 0.05, "≤", vamp.floor.median, "%", False),
     ]
@@ -168,18 +173,6 @@ def targets(analysis: Analysis, reference: dict[str, Rate], generated: dict[str,
         apart = metrics["t1"].controls[SHUFFLED]
         found.append(Target("check: t1 of shuffled MD is wrong by", apart, 2.0, "≥", none, "factor", False))
     return found
-
-
-def _rate_target(
-    column: str,
-    limit: float,
-    sense: Literal["≤", "≥"],
-    reference: dict[str, Rate],
-    generated: dict[str, Rate],
-    required: bool,
-) -> Target:
-    rate = generated[column]
-    return Target(rate.name, rate.value, limit, sense, reference[column].value, "%", required)
 
 
 def _or_infinite(value: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from dataclasses import replace as replace_fields
 
@@ -105,16 +105,11 @@ class TensorCloud:
         Raises:
             ValueError: if ``dtype`` is not a floating-point dtype.
         """
-        return TensorCloud(
-            coordinates=self.coordinates.to(device=device, dtype=dtype),
-            residues=self.residues.to(device=device),
-            atom_mask=self.atom_mask.to(device=device),
-            chains=self.chains.to(device=device),
-        )
+        return self._each(lambda tensor: tensor.to(device, dtype if tensor.is_floating_point() else None))
 
     def pin_memory(self) -> TensorCloud:
         """A copy in page-locked memory; data loaders call it before an asynchronous copy to a GPU."""
-        return TensorCloud(**{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
+        return self._each(Tensor.pin_memory)
 
     def replace(self, **changes: Tensor) -> TensorCloud:
         """A copy with some fields replaced."""
@@ -128,7 +123,7 @@ class TensorCloud:
         """
         if self.residues.ndim == 1:
             raise IndexError("this cloud is a single frame; only its leading dimensions can be indexed")
-        return TensorCloud(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        return self._each(lambda tensor: tensor[index])
 
     def rotate(self, rotation: Tensor) -> TensorCloud:
         """Rotate about the origin by [..., 3, 3] (columns: x' = R x)."""
@@ -158,7 +153,7 @@ class TensorCloud:
         """
         if len(clouds) == 0:
             raise ValueError("TensorCloud.collate needs at least one cloud, got an empty list")
-        leads = {tuple(cloud.residues.shape[:-1]) for cloud in clouds}
+        leads = {cloud.residues.shape[:-1] for cloud in clouds}
         dtypes = {str(cloud.coordinates.dtype) for cloud in clouds}
         if len(leads) > 1 or len(dtypes) > 1:
             raise ValueError(
@@ -166,12 +161,13 @@ class TensorCloud:
                 f"got {sorted(dtypes)} and {sorted(map(list, leads))}"
             )
         size = max(cloud.residues.shape[-1] for cloud in clouds)
-        dim = len(leads.pop())
-        joined = {
-            name: torch.stack([_pad(getattr(cloud, name), dim, size, value) for cloud in clouds])
-            for name, value in _PADDING.items()
-        }
-        return TensorCloud(**joined)
+        padded = [cloud.padded(size) for cloud in clouds]
+        return TensorCloud(**{name: torch.stack([getattr(cloud, name) for cloud in padded]) for name in _PADDING})
+
+    def padded(self, size: int) -> TensorCloud:
+        """The cloud with padding at the end, up to so many residues."""
+        dim = self.residues.ndim - 1
+        return TensorCloud(**{name: _pad(getattr(self, name), dim, size, value) for name, value in _PADDING.items()})
 
     def split(self) -> list[TensorCloud]:
         """The members along the first dimension without their padding, the inverse of ``collate``.
@@ -180,15 +176,15 @@ class TensorCloud:
             IndexError: the cloud has no leading dimension.
         """
         members = [self[i] for i in range(len(self.residues))]
-        parts = []
-        for member in members:
-            size = int(member.mask.sum(-1).max())
-            kept = {
-                field.name: getattr(member, field.name).narrow(member.residues.ndim - 1, 0, size)
-                for field in fields(member)
-            }
-            parts.append(TensorCloud(**kept))
-        return parts
+        return [member._shortened(int(member.mask.sum(-1).max())) for member in members]
+
+    def _shortened(self, size: int) -> TensorCloud:
+        """The first residues."""
+        return self._each(lambda tensor: tensor.narrow(self.residues.ndim - 1, 0, size))
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> TensorCloud:
+        """A cloud of what a function makes of every field."""
+        return TensorCloud(**{field.name: function(getattr(self, field.name)) for field in fields(self)})
 
 
 def _pad(tensor: Tensor, dim: int, size: int, value: float) -> Tensor:

@@ -5,28 +5,9 @@ from __future__ import annotations
 from mlff.support.errors import InputError
 
 # Histidine is neutral with its hydrogen on N-epsilon (HIE); cysteine and tyrosine are protonated.
-NAMES = {
-    "A": "ALA",
-    "R": "ARG",
-    "N": "ASN",
-    "D": "ASP",
-    "C": "CYS",
-    "Q": "GLN",
-    "E": "GLU",
-    "G": "GLY",
-    "H": "HIS",
-    "I": "ILE",
-    "L": "LEU",
-    "K": "LYS",
-    "M": "MET",
-    "F": "PHE",
-    "P": "PRO",
-    "S": "SER",
-    "T": "THR",
-    "W": "TRP",
-    "Y": "TYR",
-    "V": "VAL",
-}
+_LETTERS = "ARNDCQEGHILKMFPSTWYV"
+_THREE_LETTERS = "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL"
+NAMES = dict(zip(_LETTERS, _THREE_LETTERS.split(), strict=True))
 _CHARGES = {"R": 1, "K": 1, "D": -1, "E": -1}
 
 

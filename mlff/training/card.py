@@ -1,64 +1,37 @@
-"""Sections of the model card that every kind has, in Markdown."""
+"""The model card of a published model, in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from mlff.support.templates import render
 from mlff.training.config import RunConfig
+from mlff.training.notes import DataNotes, ModelNotes
 
 
-def training_rows(config: RunConfig, report: dict[str, Any], examples: str) -> dict[str, Any]:
-    """What a run was trained with, as rows of a table; a kind adds its own and gives them to :func:`training_section`.
+def trained_card(
+    template: str,
+    name: str,
+    notes: ModelNotes,
+    data: Mapping[str, DataNotes],
+    config: RunConfig,
+    report: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> str:
+    """The card of a trained model; every number in it comes from the run's report and records.
 
     Args:
+        template: of the kind of model, which extends ``training/model_card.md.j2``.
+        name: of the model.
+        notes: what the author says.
+        data: notes by data file.
         config: of the run.
         report: of the run.
-        examples: what a batch holds, e.g. ``frames``.
+        facts: what else the template of the kind names.
     """
-    optimizer, best = config.optimizer, report["best_validation"]
-    clock = " towards the time limit" if optimizer.anneal_by == "time" else ""
-    clipping = "no clipping" if optimizer.clip_norm is None else f"gradient norm clipped at {optimizer.clip_norm:g}"
-    processes = f"{report.get('processes', 1)} process(es) with {report['threads']} thread(s)"
-    epochs = f", {report['epochs']} full epochs" if "epochs" in report else ""
-    return {
-        "wall time": f"{report['wall_time_minutes']:.1f} min in total, interruptions not counted",
-        "hardware": f"{report['hardware']}; {processes}",
-        "steps": f"{report['steps']} with batches of {config.batch_size} {examples}{epochs}",
-        "weights": f"averaged (EMA {config.ema:g}), from step {best.get('step')}, epoch {best.get('epoch')}",
-        "optimiser": f"{optimizer.title}, learning rate {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}, "
-        f"warm-up, cosine{clock} down to {optimizer.min_lr_fraction:g} of it, {clipping}",
-        "seed": config.seed,
-        "started from": "random weights" if config.init_from is None else f"`{config.init_from.name}`",
-        "commit": f"`{report['git_commit']}` (when the run ended)" if report.get("git_commit") else "not recorded",
-        "resumed": describe_resumes(report.get("parts")),
-        "versions": ", ".join(f"{package} {version}" for package, version in report["versions"].items()),
-    }
-
-
-def training_section(config: RunConfig, rows: dict[str, Any]) -> str:
-    """The section on the training."""
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    exact = (
-        " The schedule follows the clock, so a repetition gives a similar model, not the same."
-        if config.optimizer.anneal_by == "time"
-        else ""
-    )
-    return f"""
-## Training
-
-| | |
-|---|---|
-{table}
-
-To train again, with the data beside `config.yaml`: `mlff train config.yaml -o run`.{exact}
-"""
-
-
-def limits_section(limits: Sequence[str]) -> str:
-    """The section on what a model must not be used for."""
-    lines = "\n".join(f"- {limit}" for limit in limits)
-    return f"## What it must not be used for\n\n{lines}"
+    common = {"name": name, "notes": notes, "data": data, "config": config, "report": report}
+    return render(template, {**common, "resumes": describe_resumes(report.get("parts")), **facts})
 
 
 def describe_resumes(parts: list[dict[str, Any]] | None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -61,3 +62,24 @@ def match_notes(notes: ModelNotes, files: list[str], path: Path) -> dict[str, Da
     if unused:
         raise ConfigError(f"{path}: data: {', '.join(unused)} is not a file of this run; its files: {', '.join(files)}")
     return {name: known[name] for name in files}
+
+
+def add_notes(
+    metadata: dict[str, Any], name: str, notes: ModelNotes, data: Mapping[str, DataNotes], commit: str | None
+) -> None:
+    """Write what notes say into the metadata of a model file.
+
+    Args:
+        metadata: with entries ``training_data`` and ``extra``; changed in place.
+        name: of the model.
+        notes: on it.
+        data: notes by name of the data.
+        commit: of the source that trained it.
+    """
+    metadata |= {"name": name, "description": notes.description, "licence": notes.licence}
+    metadata["extra"] |= {"not_for": list(notes.not_for), "git_commit": commit}
+    for entry in metadata["training_data"]:
+        said = data[entry["name"]]
+        entry |= {"title": said.title, "source": said.origin, "licence": said.licence, "citation": said.citation}
+        if said.level_of_theory is not None:
+            entry["level_of_theory"] = said.level_of_theory

@@ -4,7 +4,6 @@ from mlff.support.errors import DataError
 from mlff.trajectories.balance import BalanceConfig, cluster_labels
 from mlff.trajectories.displacement import Displacement, displacement
 from mlff.trajectories.features import features
-from mlff.trajectories.fingerprint import fingerprint
 from mlff.trajectories.format import (
     DATASET_FILE,
     SCHEMA_VERSION,
@@ -18,7 +17,7 @@ from mlff.trajectories.format import (
     write_record,
 )
 from mlff.trajectories.pairs import JumpBatch, PairIndices, make_batch
-from mlff.trajectories.provenance import provenance
+from mlff.trajectories.provenance import fingerprint, provenance
 from mlff.trajectories.reading import SystemData, Trajectory, load_dataset, sequence_of
 from mlff.trajectories.sampler import PairSampler, fixed_pairs
 

@@ -15,8 +15,8 @@ from mlff.support.files import replacing
 from mlff.support.packages import require_packages
 from mlff.support.settings import Section
 from mlff.trajectories.features import VERSION, features
-from mlff.trajectories.fingerprint import fingerprint
 from mlff.trajectories.format import Split
+from mlff.trajectories.provenance import fingerprint
 from mlff.trajectories.reading import SystemData
 
 _LOG = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from dataclasses import replace as replace_fields
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from mlff.proteins.alignment import kabsch_rotation
 from mlff.proteins.cloud import TensorCloud
 from mlff.proteins.relabelling import random_relabelling, relabelled
-from mlff.proteins.residues import ANCHOR, NUM_CHANNELS, PADDING
+from mlff.proteins.residues import ANCHOR
 from mlff.trajectories.reading import SystemData
 
 Ints = NDArray[np.int64]
@@ -133,15 +133,7 @@ def _joined(clouds: Sequence[TensorCloud], members: Sequence[Ints]) -> TensorClo
     """Clouds [b,N,...] of several systems as one [B,N,...], padded at the end of the residues."""
     if len(clouds) == 1:
         return clouds[0]
-    batch, size = sum(map(len, members)), max(cloud.residues.shape[1] for cloud in clouds)
-    coordinates = clouds[0].coordinates.new_zeros(batch, size, 3, NUM_CHANNELS)
-    residues = torch.full((batch, size), PADDING)
-    atom_mask = torch.zeros(batch, size, NUM_CHANNELS, dtype=torch.bool)
-    chains = torch.full((batch, size), -1)
-    for cloud, rows in zip(clouds, members, strict=True):
-        number, index = cloud.residues.shape[1], torch.from_numpy(rows)
-        coordinates[index, :number] = cloud.coordinates
-        residues[index, :number] = cloud.residues
-        atom_mask[index, :number] = cloud.atom_mask
-        chains[index, :number] = cloud.chains
-    return TensorCloud(coordinates, residues, atom_mask, chains)
+    size = max(cloud.residues.shape[1] for cloud in clouds)
+    padded = [cloud.padded(size) for cloud in clouds]
+    joined = {field.name: torch.cat([getattr(cloud, field.name) for cloud in padded]) for field in fields(TensorCloud)}
+    return TensorCloud(**joined)[torch.from_numpy(np.argsort(np.concatenate(members)))]

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from md_drivers.jumps.cli import app
 from mlff.analysis import AnalysisError, Ensemble, read_reference, read_trajectories
+from mlff.analysis.page import page
 
 MakeTrajectories = Callable[..., list[Any]]
 PLOTS = (
@@ -98,10 +99,10 @@ def test_the_report_is_complete(report: Path) -> None:
 
 
 def test_the_page_stands_alone(report: Path) -> None:
-    page = Page((report / "index.html").read_text(encoding="utf-8"))
-    assert page.open == []
-    assert len(page.images) == len(PLOTS)
-    assert all(image.startswith("data:image/png;base64,") for image in page.images)
+    shown = Page((report / "index.html").read_text(encoding="utf-8"))
+    assert shown.open == []
+    assert len(shown.images) == len(PLOTS)
+    assert all(image.startswith("data:image/png;base64,") for image in shown.images)
     for words in (
         "EquiJump report: ACE-ALA-NME",
         "missed",
@@ -110,9 +111,16 @@ def test_the_page_stands_alone(report: Path) -> None:
         "What these metrics do not say",
         "Caution: compared",
     ):
-        assert words in page.text
-    assert "None" not in page.text
-    assert "nan" not in page.text.split()
+        assert words in shown.text
+    assert "None" not in shown.text
+    assert "nan" not in shown.text.split()
+
+
+def test_names_on_the_page_are_no_html(report: Path) -> None:
+    content = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    text = page({**content, "caution": "<script>"}, {})
+    assert "<script>" not in text
+    assert "Caution: &lt;script&gt;." in text
 
 
 def test_intervals_come_from_the_files_or_the_user(folders: Path) -> None:

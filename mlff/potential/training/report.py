@@ -9,6 +9,7 @@ from typing import Any
 from mlff.graph import quantity
 from mlff.potential.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
 from mlff.support.files import write_text
+from mlff.support.templates import render
 from mlff.training.plots import Curve, learning_curve, parity
 
 
@@ -46,17 +47,7 @@ def write_evaluation(folder: Path, predictions: Predictions) -> dict[str, Any]:
 
 def element_table(rows: list[dict[str, float | int | str]], errors: dict[str, float]) -> str:
     """Markdown table of the force errors by element, in meV/A per component, closed by all elements together."""
-    lines = [
-        "| element | atoms | force MAE (meV/Å) | force RMSE (meV/Å) | reference RMS (meV/Å) |",
-        "|---|---|---|---|---|",
-    ]
-    for row in rows:
-        values = [f"{1e3 * float(row[name]):.1f}" for name in ("mae", "rmse", "reference_rms")]
-        lines.append(f"| {row['element']} | {row['atoms']} | " + " | ".join(values) + " |")
-    if "forces_mae" in errors:
-        atoms = sum(int(row["atoms"]) for row in rows)
-        lines.append(f"| all | {atoms} | {1e3 * errors['forces_mae']:.1f} | {1e3 * errors['forces_rmse']:.1f} | |")
-    return "\n".join(lines) + "\n"
+    return render("potential/training/elements.md.j2", {"by_element": rows, "errors": errors})
 
 
 def plot_learning_curve(metrics: Path, image: Path, names: Sequence[str]) -> None:

@@ -17,11 +17,11 @@ from ase.io import write as write_structures
 
 from mlff.sampling.peptides.config import PeptideDataConfig
 from mlff.sampling.peptides.labels import METHOD, isolated_atom_energies
-from mlff.sampling.peptides.readme import readme
 from mlff.sampling.peptides.shards import Shard, read_shard
 from mlff.sampling.peptides.summary import Distributions, plot_summary
 from mlff.sampling.residues import capped_name, total_charge
 from mlff.support.files import replacing, write_text
+from mlff.support.templates import render
 
 _LOG = logging.getLogger(__name__)
 PARTS = ("train", "val", "test")
@@ -69,7 +69,7 @@ def write_parts(
     }
     if content["left_out"]["not_converged"]:
         _LOG.warning("%d labels did not converge; provenance.json lists them", content["left_out"]["not_converged"])
-    write_text(folder / "README.md", readme(config, content))
+    write_text(folder / "README.md", render("sampling/peptides/readme.md.j2", {**content, "config": config}))
     write_text(folder / "provenance.json", json.dumps(content, indent=1) + "\n")
     return content
 

@@ -3,7 +3,7 @@
 OpenMM, PeptideBuilder and mdtraj come with the extra ``equijump`` and are imported only when they are used.
 """
 
-from mlff.sampling.trajectories.compiled_copies import CompiledCopies
+from mlff.sampling.trajectories.compiled_copies import CompiledCopies, side_by_side
 from mlff.sampling.trajectories.config import (
     GenerationConfig,
     Platform,
@@ -15,7 +15,6 @@ from mlff.sampling.trajectories.config import (
 from mlff.sampling.trajectories.copies import Copies
 from mlff.sampling.trajectories.generate import generate
 from mlff.sampling.trajectories.presets import PRESETS, Preset, preset
-from mlff.sampling.trajectories.side_by_side import side_by_side
 from mlff.support.errors import DataError
 
 __all__ = [

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from mlff.sampling.building import Peptide
 from mlff.sampling.packages import package_versions
-from mlff.sampling.trajectories.compiled_copies import CompiledCopies
+from mlff.sampling.trajectories.compiled_copies import CompiledCopies, side_by_side
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
 from mlff.sampling.trajectories.copies import Copies
-from mlff.sampling.trajectories.side_by_side import side_by_side
 from mlff.sampling.trajectories.starts import molecule, start
 from mlff.support.errors import RunError
 from mlff.support.files import replacing

@@ -13,7 +13,7 @@ from torch import Tensor
 from mlff.sampling.building import Peptide
 from mlff.sampling.engine import LangevinStep, langevin_step
 from mlff.sampling.trajectories.config import GenerationConfig
-from mlff.sampling.trajectories.copies import UNTIL_PUT_BACK, Bonds, copies_system
+from mlff.sampling.trajectories.copies import UNTIL_PUT_BACK, Bonds, Copies, copies_system
 from mlff.support.compiling import CompilerError, compile_function
 from mlff.support.errors import InputError
 from mlff.support.units import NM_PER_ANGSTROM
@@ -97,6 +97,17 @@ class CompiledCopies:
 
     def _noise(self) -> Tensor:
         return torch.randn(self._positions.shape, generator=self._generator)
+
+
+def side_by_side(peptide: Peptide, number: int, config: GenerationConfig) -> Copies | CompiledCopies:
+    """So many copies under the conditions and on the platform of ``config``.
+
+    Raises:
+        InputError: see :class:`Copies` and :class:`CompiledCopies`.
+    """
+    if config.platform == "torch":
+        return CompiledCopies(peptide, number, config)
+    return Copies(peptide, number, config)
 
 
 def _step(peptide: Peptide, config: GenerationConfig) -> LangevinStep:

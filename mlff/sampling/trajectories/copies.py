@@ -24,6 +24,7 @@ from mlff.support.units import NM_PER_ANGSTROM
 if TYPE_CHECKING:
     from openmm import Context, System
     from openmm.app import Topology
+    from openmm.unit import Quantity
 
 Array = NDArray[np.float64]
 
@@ -97,27 +98,21 @@ class Copies:
 
     def positions(self) -> Array:
         """[C,N,3] in nm."""
-        from openmm import unit
-
-        state = self._context.getState(getPositions=True)
-        found = np.asarray(state.getPositions(asNumpy=True).value_in_unit(unit.nanometer), dtype=np.float64)
-        return found.reshape(len(self._places), -1, 3) - self._places[:, None]
+        return self._by_copy(self._context.getState(positions=True).getPositions(asNumpy=True)) - self._places[:, None]
 
     def velocities(self) -> Array:
         """[C,N,3] in nm/ps."""
-        from openmm import unit
-
-        state = self._context.getState(getVelocities=True)
-        found = state.getVelocities(asNumpy=True).value_in_unit(unit.nanometer / unit.picosecond)
-        return np.array(found, dtype=np.float64).reshape(len(self._places), -1, 3)
+        return self._by_copy(self._context.getState(velocities=True).getVelocities(asNumpy=True))
 
     def forces(self) -> Array:
         """[C,N,3] in kJ/mol/nm."""
+        return self._by_copy(self._context.getState(forces=True).getForces(asNumpy=True))
+
+    def _by_copy(self, quantity: Quantity) -> Array:
         from openmm import unit
 
-        state = self._context.getState(getForces=True)
-        found = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
-        return np.array(found, dtype=np.float64).reshape(len(self._places), -1, 3)
+        values = np.array(quantity.value_in_unit_system(unit.md_unit_system), dtype=np.float64)
+        return values.reshape(len(self._places), -1, 3)
 
     def _placed(self, positions: Array) -> Array:
         return (positions + self._places[:, None]).reshape(-1, 3)
