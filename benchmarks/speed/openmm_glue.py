@@ -29,7 +29,8 @@ import mlff
 from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.models import build
 from benchmarks.speed.timing import machine
-from md_drivers.openmm.force import ForceOptions, computation
+from md_drivers.openmm.computation import Computation, Settings
+from md_drivers.openmm.options import ForceOptions
 from md_drivers.openmm.region import read_region
 from mlff.potential.artifact import LoadedModel
 
@@ -66,7 +67,8 @@ def measure(model: LoadedModel, atoms: int, *, steps: int, warmup: int, skin: fl
         return outputs
 
     model.evaluate = timed  # type: ignore[method-assign]
-    compute = computation(str(model.path), model, read_region(topology, None, model), False, ForceOptions(skin=skin))
+    region = read_region(topology, None, model)
+    compute = Computation(Settings(str(model.path), model.sha256, region, False, ForceOptions(skin=skin)), model)
     system = openmm.System()
     for atom in topology.atoms():
         system.addParticle(atom.element.mass)

@@ -18,12 +18,11 @@ from md_drivers.ase.contacts import check_separate
 from md_drivers.common.checks import check_skin
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
-from md_drivers.common.neighbors import NeighborStatistics, new_neighbor_list, statistics_of
-from mlff.graph import AtomicGraph, Quantity, quantity, spans_volume
+from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
+from mlff.graph import Quantity, quantity, spans_volume
 from mlff.potential.artifact import LoadedModel
 
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
-_DECLARED_INPUTS = ("positions", "numbers", "cell", "pbc")
 
 
 class MLFFCalculator(Calculator):
@@ -81,7 +80,7 @@ class MLFFCalculator(Calculator):
         names = [row.ase or row.name for row in self.properties.values()]
         self.implemented_properties = [*type(self).implemented_properties, *names]
         self._skin = float(skin)
-        self._neighbors = new_neighbor_list(self._model, self._skin)
+        self._graphs = ModelGraphs(self._model, self._skin)
         # Written by ASE into trajectories, so that a frame says which model made it.
         self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
         for name, other in self._others.items():
@@ -107,7 +106,7 @@ class MLFFCalculator(Calculator):
     @property
     def neighbor_statistics(self) -> NeighborStatistics:
         """Queries and rebuilds of the neighbour list since the calculator was made."""
-        return statistics_of(self._neighbors, self._skin)
+        return self._graphs.statistics
 
     def check_atoms(self, atoms: Atoms) -> None:
         """Raise StructureError when the model cannot be applied to ``atoms``, naming the reason."""
@@ -133,9 +132,8 @@ class MLFFCalculator(Calculator):
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Names of the declared inputs that differ from those of the stored results by more than ``tol``."""
-        if self.atoms is None:
-            return list(all_changes)
-        return [name for name in _DECLARED_INPUTS if _differs(_input(self.atoms, name), _input(atoms, name), tol)]
+        changes: list[str] = super().check_state(atoms, tol)
+        return changes
 
     def calculate(
         self,
@@ -161,7 +159,9 @@ class MLFFCalculator(Calculator):
         # Forces and stress are the same backward pass, so one comes with the other.
         forces = stress or "forces" in properties
         with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
-        outputs = self._model.evaluate(self._graph(atoms), forces=forces, stress=with_stress)
+        graph = self._graphs(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
+        check_separate(atoms, graph.edge_index, graph.shifts)
+        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress)
         if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
@@ -171,34 +171,14 @@ class MLFFCalculator(Calculator):
             if row.name in self._others and key in properties:
                 self.results[key] = self._others[row.name].get_property(key, atoms)
 
-    def _graph(self, atoms: Atoms) -> AtomicGraph:
-        positions, cell = atoms.positions, atoms.cell.array
-        try:
-            edge_index, shifts = self._neighbors.update(positions, cell, atoms.pbc)
-        except ValueError as error:  # a cell too flat for a neighbour list, for example
-            raise StructureError(str(error)) from error
-        check_separate(atoms, edge_index, shifts)
-        # float64 whatever the model computes in: it rounds edge vectors, so atoms far from the origin stay exact.
-        dtype, device = torch.float64, self._model.device
-        return AtomicGraph(
-            # torch.tensor copies: the model must never see the memory of the atoms.
-            positions=torch.tensor(positions, dtype=dtype, device=device),
-            numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=device),
-            cell=torch.tensor(cell, dtype=dtype, device=device).unsqueeze(0),
-            pbc=torch.tensor(atoms.pbc, dtype=torch.bool, device=device).unsqueeze(0),
-            edge_index=torch.as_tensor(edge_index, device=device),
-            shifts=torch.as_tensor(shifts, dtype=dtype, device=device),
-            batch=torch.zeros(len(atoms), dtype=torch.int64, device=device),
-        )
-
     def __getstate__(self) -> dict[str, Any]:
         # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
-        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_neighbors": None}
+        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_graphs": None}
         return self.__dict__ | own
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._neighbors = new_neighbor_list(self._model, self._skin)
+        self._graphs = ModelGraphs(self._model, self._skin)
 
 
 def _symbol(number: int) -> str:
@@ -239,20 +219,6 @@ def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity]) -
 
 def _to_numpy(values: torch.Tensor) -> np.ndarray:
     return np.array(values.detach().to("cpu", torch.float64).numpy())
-
-
-def _input(atoms: Atoms, name: str) -> np.ndarray:
-    values = {"positions": atoms.positions, "numbers": atoms.numbers, "cell": atoms.cell.array, "pbc": atoms.pbc}
-    return np.asarray(values[name])
-
-
-def _differs(old: np.ndarray, new: np.ndarray, tolerance: float) -> bool:
-    if old.shape != new.shape:
-        return True
-    if tolerance == 0.0 or old.dtype == bool:
-        return not np.array_equal(old, new)
-    # Written so that NaN counts as a difference.
-    return not bool((np.abs(old - new) <= tolerance).all())
 
 
 def _shorten(indices: np.ndarray, limit: int = 5) -> str:

@@ -32,7 +32,7 @@ def check_separate(atoms: Atoms, edge_index: Tensor, shifts: Tensor) -> None:
     """
     if edge_index.shape[1] == 0:
         return
-    distances = _distances(atoms, edge_index.numpy(), shifts.numpy())
+    distances = _distances(atoms, edge_index.cpu().numpy(), shifts.cpu().numpy())
     closest = int(np.argmin(distances))
     if distances[closest] < SMALLEST_DISTANCE:
         pair = _label(atoms, *edge_index[:, closest].tolist())

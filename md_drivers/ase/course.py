@@ -16,8 +16,8 @@ from ase.optimize.optimize import Optimizer
 
 from md_drivers.ase.calculator import MLFFCalculator
 from md_drivers.ase.contacts import close_contacts, contacts_text
-from md_drivers.ase.jobs import Job
-from md_drivers.ase.results import RelaxResult, RelaxStep, StepCallback
+from md_drivers.ase.jobs import Job, Request
+from md_drivers.ase.results import RelaxResult, RelaxStep
 from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.trajectory import append_frame
 
@@ -35,21 +35,14 @@ class Stopped(Exception):
     """Asked to stop between two steps; the trajectory is complete."""
 
 
-def run_job(
-    job: Job,
-    index: int,
-    calculator: MLFFCalculator,
-    settings: RelaxSettings,
-    steps: int,
-    on_progress: StepCallback,
-    should_stop: Callable[[], bool],
-) -> RelaxResult:
-    """Relax a structure; arguments as of :func:`md_drivers.relax`, ``index`` is its place in the call.
+def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) -> RelaxResult:
+    """Relax a structure; ``index`` is its place in the call.
 
     Raises:
         Stopped: ``should_stop`` said so before the last step.
         CalculationError, StructureError: of the calculator.
     """
+    settings, steps = request.settings, request.steps
     atoms = job.start.copy()
     atoms.calc = calculator
     target = _filtered(atoms, settings)
@@ -65,8 +58,8 @@ def run_job(
             if job.trajectory is not None and (job.first_step is None or engine.nsteps > 0):
                 append_frame(job.trajectory, atoms, new=engine.nsteps == 0)
             course.append(RelaxStep(job.name, index, first + engine.nsteps, energy, fmax, atoms, enthalpy))
-            on_progress(course[-1])
-            if not reached and course[-1].step < steps and should_stop():
+            request.on_progress(course[-1])
+            if not reached and course[-1].step < steps and request.should_stop():
                 raise Stopped
     contacts, final = _final(job.name, atoms, calculator)
     return RelaxResult(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from ase.constraints import FixAtoms
 
 from md_drivers.ase.calculator import MLFFCalculator
 from md_drivers.ase.contacts import check_separate, close_contacts, contacts_text
+from md_drivers.ase.results import StepCallback
 from md_drivers.ase.selection import select_atoms
 from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.trajectory import end_frames
+from md_drivers.common.checks import check_count
 from md_drivers.common.errors import StructureError
 from md_drivers.common.run_record import check_steps
 from mlff.graph import neighbor_list
@@ -24,6 +27,24 @@ SAME_STRUCTURE = 1e-3  # A, rounding of structure files
 
 _TRAJECTORY = "trajectory.traj"
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What all structures of a call have in common; as of :func:`md_drivers.relax`."""
+
+    settings: RelaxSettings
+    steps: int
+    output: Path | None
+    resume: bool
+    figure: bool
+    on_progress: StepCallback
+    should_stop: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps, least=0)
+        if self.resume and self.output is None:
+            raise ValueError("resume needs the output folder of the earlier run")
 
 
 @dataclass(frozen=True)
@@ -51,16 +72,9 @@ class Job:
         return None if self.folder is None else self.folder / _TRAJECTORY
 
 
-def prepare(
-    name: str,
-    atoms: Atoms,
-    calculator: MLFFCalculator,
-    settings: RelaxSettings,
-    output: Path | None,
-    steps: int,
-    resume: bool,
-) -> Job:
+def prepare(name: str, atoms: Atoms, calculator: MLFFCalculator, request: Request) -> Job:
     """The job for a structure, which gets the constraints of ``fix``; StructureError, naming it, if it is unusable."""
+    settings, output = request.settings, request.output
     try:
         calculator.check_atoms(atoms)
         if settings.cell is not None and (obstacle := calculator.stress_obstacle(atoms)) is not None:
@@ -69,8 +83,8 @@ def prepare(
             # Selections refer to the structure as given, also when a resumed run begins elsewhere.
             atoms.set_constraint([*atoms.constraints, FixAtoms(indices=select_atoms(atoms, settings.fix))])
         job = Job(name, initial=atoms, start=atoms, folder=None if output is None else output / name)
-        if resume:
-            job = _resumed(job, calculator, steps)
+        if request.resume:
+            job = _resumed(job, calculator, request.steps)
         start = job.start
         calculator.check_atoms(start)
         reach = calculator.model.metadata.cutoff

@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -35,6 +36,8 @@ _COMPARISONS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 }
 _COMPARISON = re.compile(r"([xyz])\s*(<=|>=|<|>)\s*(\S+)")
 _RANGE = re.compile(r"(-?\d+)(?:-(-?\d+))?")
+_IN_WORDS = {int: "integer", float: "number"}
+_Number = TypeVar("_Number", int, float)
 
 
 def select_atoms(atoms: Atoms, fix: FixSpec) -> np.ndarray:
@@ -74,7 +77,7 @@ def _condition(atoms: Atoms, condition: str, text: str) -> np.ndarray:
     comparison = _COMPARISON.fullmatch(condition)
     if comparison:
         axis, relation, limit = comparison.groups()
-        return _COMPARISONS[relation](atoms.positions[:, "xyz".index(axis)], _number(limit, text))
+        return _COMPARISONS[relation](atoms.positions[:, "xyz".index(axis)], _parsed(float, limit, text))
     key, colon, argument = condition.partition(":")
     reader = _READERS.get(key.strip())
     if not colon or reader is None or not argument.strip():
@@ -107,11 +110,11 @@ def _by_symbol(atoms: Atoms, argument: str, text: str) -> np.ndarray:
 
 
 def _by_tag(atoms: Atoms, argument: str, text: str) -> np.ndarray:
-    return np.isin(atoms.get_tags(), [_integer(tag, text) for tag in argument.split(",")])
+    return np.isin(atoms.get_tags(), [_parsed(int, tag, text) for tag in argument.split(",")])
 
 
 def _by_layers(atoms: Atoms, argument: str, text: str) -> np.ndarray:
-    count = _integer(argument, text)
+    count = _parsed(int, argument, text)
     layers = layer_numbers(atoms)
     if not 1 <= count <= layers.max() + 1:
         raise StructureError(f"selection {text!r}: the structure has {layers.max() + 1} layers, take 1 or more of them")
@@ -163,15 +166,8 @@ def _checked(index: int, count: int, text: str) -> int:
     return index % count
 
 
-def _integer(value: str, text: str) -> int:
+def _parsed(kind: type[_Number], value: str, text: str) -> _Number:
     try:
-        return int(value)
+        return kind(value)
     except ValueError:
-        raise StructureError(f"selection {text!r}: {value.strip()!r} is no integer") from None
-
-
-def _number(value: str, text: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise StructureError(f"selection {text!r}: {value!r} is no number") from None
+        raise StructureError(f"selection {text!r}: {value.strip()!r} is no {_IN_WORDS[kind]}") from None

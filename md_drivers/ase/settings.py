@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -64,6 +64,11 @@ class RelaxSettings:
         if self.cell_mask is not None and np.shape(self.cell_mask) != (6,):
             raise ValueError(f"cell_mask needs six entries, xx yy zz yz xz xy, got {self.cell_mask!r}")
         check_skin(self.skin)
+
+    def changed(self, values: Sequence[Any]) -> RelaxSettings:
+        """With other values, one for each setting in the order above; ``None`` leaves a setting as it is."""
+        names = [field.name for field in fields(self)]
+        return replace(self, **{name: x for name, x in zip(names, values, strict=True) if x is not None})
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them."""

@@ -1,4 +1,4 @@
-"""Checks of what a caller gives. Imports no torch."""
+"""Checks of what a caller gives, and what stands for what it does not give. Imports no torch."""
 
 from __future__ import annotations
 
@@ -52,3 +52,12 @@ def formerly(old: str, given: _T | None, new: str, value: _T, also: str = "") ->
         return value
     warnings.warn(f"{old}= is now {new}={also}", DeprecationWarning, stacklevel=3)
     return given
+
+
+def ignore(progress: object) -> None:
+    """``on_progress`` of a caller that wants no report."""
+
+
+def never() -> bool:
+    """``should_stop`` of a caller that has none."""
+    return False

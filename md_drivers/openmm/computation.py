@@ -5,22 +5,20 @@ from __future__ import annotations
 import threading
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from openmm import unit
-from torch import Tensor
 
 from md_drivers.common.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import open_potential
-from md_drivers.common.neighbors import NeighborStatistics, new_neighbor_list, statistics_of
+from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
 from md_drivers.openmm.failure import Snapshot, describe_failure
-from md_drivers.openmm.region import check_box
+from md_drivers.openmm.options import ForceOptions
+from md_drivers.openmm.region import Region, check_box
 from mlff.artifacts import ArtifactError
-from mlff.graph import AtomicGraph, SkinNeighborList
 from mlff.potential.artifact import LoadedModel
 
 # Their messages say everything; of other errors the traceback is needed, and OpenMM passes on nothing but the message.
@@ -37,37 +35,16 @@ class Settings:
     Attributes:
         model: name of a pretrained model or absolute path.
         sha256: of the model file.
-        device: ``None`` for a GPU if there is one.
-        dtype: ``float32`` or ``float64``.
-        skin: of the neighbour list in A.
-        numbers, particles, partial: see :class:`md_drivers.openmm.region.Region`.
+        region: its atoms.
         periodic: the force uses the periodic box.
-        parameter: global parameter that scales energy and forces, or ``None``.
-        failure_file: where positions go if the force fails.
+        options: with the dtype that the model has.
     """
 
     model: str
     sha256: str
-    device: str | None
-    dtype: str
-    skin: float
-    numbers: tuple[int, ...]
-    particles: tuple[int, ...] | None
-    partial: bool
+    region: Region
     periodic: bool
-    parameter: str | None
-    failure_file: str
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A model with what stays the same from step to step, on its device."""
-
-    model: LoadedModel
-    neighbors: SkinNeighborList
-    numbers: Tensor
-    pbc: Tensor
-    batch: Tensor
+    options: ForceOptions
 
 
 class Computation:
@@ -81,7 +58,8 @@ class Computation:
     def __init__(self, settings: Settings, model: LoadedModel | None = None) -> None:
         self.settings = settings
         self._given = model
-        self._open: _Opened | None = None
+        self._numbers = np.array(settings.region.numbers)
+        self._graphs: ModelGraphs | None = None  # with the opened model
         self._before: Snapshot | None = None
         self._checked_box = np.zeros((3, 3))
         self._lock = threading.Lock()
@@ -92,7 +70,7 @@ class Computation:
     @property
     def neighbor_statistics(self) -> NeighborStatistics:
         """Queries and rebuilds of the neighbour list so far."""
-        return statistics_of(self._open.neighbors if self._open else None, self.settings.skin)
+        return self._graphs.statistics if self._graphs else NeighborStatistics(0, 0, self.settings.options.skin)
 
     def __call__(self, state: Any) -> tuple[float, np.ndarray]:
         """Energy and forces [N, 3] of the atoms in ``state``, times the scaling parameter.
@@ -113,28 +91,28 @@ class Computation:
             raise RuntimeError("".join(traceback.format_exception(error))) from error
 
     def _compute(self, state: Any) -> tuple[float, np.ndarray]:
-        settings = self.settings
+        region, periodic, parameter = self.settings.region, self.settings.periodic, self.settings.options.parameter
         positions = NM * state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
-        if len(positions) != len(settings.numbers):
+        if len(positions) != len(self._numbers):
             raise StructureError(
-                f"the force was made for {len(settings.numbers)} atoms, but the system gives it {len(positions)} "
+                f"the force was made for {len(self._numbers)} atoms, but the system gives it {len(positions)} "
                 "particles: make it from the topology of this system, or name the atoms with atoms="
             )
-        scale = 1.0 if settings.parameter is None else state.getParameters()[settings.parameter]
+        scale = 1.0 if parameter is None else state.getParameters()[parameter]
         if scale == 0.0:
             return 0.0, np.zeros_like(positions)
         cell = np.zeros((3, 3))
-        if settings.periodic:
+        if periodic:
             cell = NM * state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.nanometer)
         now = Snapshot(positions, cell, state.getStepCount(), state.getTime().value_in_unit(unit.picosecond))
         bad = _not_finite(positions)
         if bad.size:
             self._fail("positions are", bad, now)
-        opened = self._opened()
-        if settings.partial and settings.periodic and not np.array_equal(cell, self._checked_box):
-            check_box(cell, opened.model.metadata.cutoff)
+        graphs = self._opened()
+        if region.partial and periodic and not np.array_equal(cell, self._checked_box):
+            check_box(cell, graphs.model.metadata.cutoff)
             self._checked_box = cell
-        outputs = opened.model.evaluate(self._graph(opened, positions, cell))
+        outputs = graphs.model.evaluate(graphs(positions, self._numbers, cell, np.full(3, periodic)))
         energy = float(outputs["energy"])
         forces = outputs["forces"].to("cpu", torch.float64).numpy()
         bad = _not_finite(forces)
@@ -145,49 +123,21 @@ class Computation:
         self._before = now
         return scale / KJ_MOL * energy, scale / KJ_MOL_NM * forces
 
-    def _opened(self) -> _Opened:
-        if self._open is None:
-            settings = self.settings
-            model = self._given or open_potential(settings.model, settings.device, settings.dtype)
+    def _opened(self) -> ModelGraphs:
+        if self._graphs is None:
+            settings, options = self.settings, self.settings.options
+            model = self._given or open_potential(settings.model, options.device, options.dtype)
             if model.sha256 != settings.sha256:
                 raise ArtifactError(
                     f"{model.path}: not the model that this force was made with (SHA-256 {model.sha256}, was "
                     f"{settings.sha256}); put that file back or make the force anew"
                 )
-            numbers = torch.tensor(settings.numbers, device=model.device)
-            self._open = _Opened(
-                model=model,
-                neighbors=new_neighbor_list(model, settings.skin),
-                numbers=numbers,
-                pbc=torch.full((1, 3), settings.periodic, device=model.device),
-                batch=torch.zeros_like(numbers),
-            )
-        return self._open
-
-    def _graph(self, opened: _Opened, positions: np.ndarray, cell: np.ndarray) -> AtomicGraph:
-        # float64 whatever the model computes in: it rounds edge vectors, so atoms far from the origin stay exact.
-        r = torch.from_numpy(positions).to(opened.model.device)
-        try:
-            edge_index, shifts = opened.neighbors.update(r, cell, self.settings.periodic)
-        except ValueError as error:  # a box too flat for a neighbour list
-            raise StructureError(str(error)) from error
-        return AtomicGraph(
-            positions=r,
-            numbers=opened.numbers,
-            cell=torch.from_numpy(cell).to(r.device).unsqueeze(0),
-            pbc=opened.pbc,
-            edge_index=edge_index,
-            shifts=shifts,
-            batch=opened.batch,
-        )
+            self._graphs = ModelGraphs(model, options.skin)
+        return self._graphs
 
     def _fail(self, quantity: str, bad: np.ndarray, now: Snapshot) -> NoReturn:
-        settings = self.settings
-        raise CalculationError(
-            describe_failure(
-                quantity, bad, now, self._before, settings.numbers, settings.particles, Path(settings.failure_file)
-            )
-        )
+        file = self.settings.options.failure_file
+        raise CalculationError(describe_failure(quantity, bad, now, self._before, self.settings.region, file))
 
 
 def _not_finite(values: np.ndarray) -> np.ndarray:

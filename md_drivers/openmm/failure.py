@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from md_drivers.openmm.region import Region
 from mlff.support.files import replacing
 
 
@@ -40,32 +42,32 @@ def describe_failure(
     bad: np.ndarray,
     now: Snapshot,
     before: Snapshot | None,
-    numbers: Sequence[int],
-    particles: Sequence[int] | None,
-    file: Path,
+    region: Region,
+    failure_file: str | os.PathLike[str],
 ) -> str:
-    """Write the last evaluations to ``file`` (extxyz, A) and say what happened.
+    """Write the last evaluations to ``failure_file`` (extxyz, A) and say what happened.
 
     Args:
         quantity: what is not finite.
         bad: indices of the atoms where it is not; empty for the energy.
         now, before: the failed evaluation and the one before.
-        numbers, particles: of the atoms, see :class:`md_drivers.openmm.region.Region`.
-        file: is replaced.
+        region: the atoms.
+        failure_file: is replaced.
     """
     where = ""
     if bad.size:
         first = int(bad[0])
-        particle = first if particles is None else particles[first]
-        where = f" for atom {particle} ({chemical_symbols[numbers[first]]})"
+        particle = first if region.particles is None else region.particles[first]
+        where = f" for atom {particle} ({chemical_symbols[region.numbers[first]]})"
         where += f" and {bad.size - 1} more" if bad.size > 1 else ""
-    frames = [snapshot.atoms(numbers) for snapshot in (before, now) if snapshot is not None]
+    frames = [snapshot.atoms(region.numbers) for snapshot in (before, now) if snapshot is not None]
+    file = Path(failure_file).resolve()
     try:
-        with replacing(file.resolve()) as temporary:
+        with replacing(file) as temporary:
             ase.io.write(temporary, frames, format="extxyz")
-        written = f"the positions of the last {len(frames)} evaluation(s) are in {file.resolve()}"
+        written = f"the positions of the last {len(frames)} evaluation(s) are in {file}"
     except OSError as error:
-        written = f"the positions could not be written to {file} ({error})"
+        written = f"the positions could not be written to {failure_file} ({error})"
     return (
         f"{quantity} not finite (NaN or infinity){where} at {now.when}; {written}. Atoms may lie on top of each other "
         "or far outside the training data: minimise first, take a smaller time step"

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
-from md_drivers.common.checks import check_choice, check_skin
 from md_drivers.common.engine import import_openmm
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential
-from md_drivers.openmm.potential import reference, warn_if_direct
+from md_drivers.openmm.options import ForceOptions, Implementation
+from mlff.artifacts import available
 from mlff.potential.artifact import LoadedModel
 
 if TYPE_CHECKING:
     from openmm import Force
     from openmm.app import Topology
 
-    from md_drivers.openmm.computation import Computation
     from md_drivers.openmm.region import Region
-
-Implementation = Literal["pythonforce", "torchforce"]
-
-
-@dataclass(frozen=True)
-class ForceOptions:
-    """Options of a force, as :func:`openmm_force` explains them; ValueError for values that cannot be."""
-
-    device: str | torch.device | None = None
-    dtype: str | torch.dtype | None = None
-    skin: float = 0.5
-    parameter: str | None = None
-    implementation: Implementation = "pythonforce"
-    failure_file: str | os.PathLike[str] = "mlff-failure.extxyz"
-
-    def __post_init__(self) -> None:
-        check_skin(self.skin)
-        if self.parameter == "":
-            raise ValueError("parameter must be a name, or None for a force that cannot be scaled")
-        check_choice("implementation", self.implementation, get_args(Implementation))
 
 
 def openmm_force(
@@ -121,8 +101,12 @@ def build_force(
 
         force = torch_force(model, region, periodic, options.parameter)
     else:
+        from md_drivers.openmm.computation import Computation, Settings
+
+        plain = replace(options, dtype=dtype_name(model.dtype), failure_file=os.fspath(options.failure_file))
+        settings = Settings(source, model.sha256, region, periodic, plain)
         parameters = {} if options.parameter is None else {options.parameter: 1.0}
-        force = openmm.PythonForce(computation(source, model, region, periodic, options), parameters)
+        force = openmm.PythonForce(Computation(settings, model), parameters)
         force.setParticles(region.particles or ())
     force.setUsesPeriodicBoundaryConditions(periodic)
     force.setForceGroup(force_group)
@@ -130,21 +114,16 @@ def build_force(
     return force
 
 
-def computation(source: str, model: LoadedModel, region: Region, periodic: bool, options: ForceOptions) -> Computation:
-    """What the ``pythonforce`` of :func:`build_force` calls."""
-    from md_drivers.openmm.computation import Computation, Settings
+def warn_if_direct(model: LoadedModel) -> None:
+    """Warn (UserWarning) where the forces of a model are not the derivative of its energy."""
+    if not model.metadata.conservative:
+        warnings.warn(
+            f"model {model_name(model)!r} predicts forces directly: they are not the derivative of its energy. Total "
+            "energy is not conserved, and whatever uses both (barostats, minimisation, free energies) is inconsistent",
+            stacklevel=3,  # the caller of openmm_force
+        )
 
-    settings = Settings(
-        model=source,
-        sha256=model.sha256,
-        device=None if options.device is None else str(options.device),
-        dtype=dtype_name(model.dtype),
-        skin=float(options.skin),
-        numbers=region.numbers,
-        particles=region.particles,
-        partial=region.partial,
-        periodic=periodic,
-        parameter=options.parameter,
-        failure_file=os.fspath(options.failure_file),
-    )
-    return Computation(settings, model)
+
+def reference(model: Model, loaded: LoadedModel) -> str:
+    """What finds the model again: the name of a pretrained one, known on any machine, else the file's absolute path."""
+    return model if isinstance(model, str) and model in available() else str(loaded.path)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openmm import System
     from openmm.app import Topology
 
-    from md_drivers.openmm.potential import Model
+    from md_drivers.common.models import Model
 
 _OPTIONS = ("device", "dtype", "skin", "periodic", "parameter", "implementation", "failure_file")
 
@@ -54,7 +54,7 @@ class MLFFPotential(MLPotentialImpl):
 
         import_openmm()
         from md_drivers.common.models import open_potential
-        from md_drivers.openmm.potential import reference, warn_if_direct
+        from md_drivers.openmm.force import reference, warn_if_direct
 
         self._options = options
         self._model = open_potential(model, options.get("device"), options.get("dtype"))
@@ -78,7 +78,8 @@ class MLFFPotential(MLPotentialImpl):
             StructureError: an atom without element, an unknown species, a box that is too small.
         """
         from md_drivers.common.models import open_potential
-        from md_drivers.openmm.force import ForceOptions, build_force
+        from md_drivers.openmm.force import build_force
+        from md_drivers.openmm.options import ForceOptions
         from md_drivers.openmm.region import read_region
 
         given = _checked(args) if atoms is None else _known(args)

@@ -15,16 +15,15 @@ from support.openmm_systems import EV, EV_A, context_of, evaluate, positions_of,
 
 from md_drivers import MLFFCalculator, openmm_force
 from md_drivers.openmm.computation import Computation, Settings
+from md_drivers.openmm.options import ForceOptions
+from md_drivers.openmm.region import Region
 
 
-def computation(model, atoms, **changes) -> Computation:
+def computation(model, atoms, particles=None, failure_file="failure.extxyz") -> Computation:
     """The callback of a force for ``atoms`` in vacuum."""
-    settings = {
-        "model": str(model.path), "sha256": model.sha256, "device": "cpu", "dtype": "float64", "skin": 0.5,
-        "numbers": tuple(atoms.numbers.tolist()), "particles": None, "partial": False, "periodic": False,
-        "parameter": None, "failure_file": "failure.extxyz",
-    }  # fmt: skip
-    return Computation(Settings(**{**settings, **changes}), model)
+    region = Region(tuple(atoms.numbers.tolist()), particles, partial=particles is not None, box=None)
+    options = ForceOptions("cpu", "float64", failure_file=failure_file)
+    return Computation(Settings(str(model.path), model.sha256, region, False, options), model)
 
 
 def test_the_neighbour_list_is_rebuilt_when_the_skin_is_used_up(toy, dipeptide, dipeptide_atoms) -> None:
@@ -131,9 +130,7 @@ def test_an_energy_that_is_not_finite_is_reported(failing, toy, monkeypatch) -> 
 
 def test_a_region_is_reported_with_the_numbers_of_the_system(toy, dipeptide, dipeptide_atoms, tmp_path) -> None:
     topology = dipeptide.topology
-    compute = computation(
-        toy, dipeptide_atoms[[9, 4]], particles=(9, 4), partial=True, failure_file=str(tmp_path / "f.extxyz")
-    )
+    compute = computation(toy, dipeptide_atoms[[9, 4]], (9, 4), str(tmp_path / "f.extxyz"))
     force = openmm.PythonForce(compute)
     force.setParticles([9, 4])
     positions = dipeptide_atoms.positions.copy()
