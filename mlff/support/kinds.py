@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import Any
 
 from mlff.support.errors import ConfigError
@@ -105,7 +105,4 @@ def names() -> list[str]:
 
 
 def _imported(path: Any) -> Any:
-    if not isinstance(path, str):
-        return path
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    return resolve_name(path) if isinstance(path, str) else path

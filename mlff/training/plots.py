@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mlff.support.files import replacing
+from mlff.support.files import write_figure
 from mlff.training.metrics_table import read_metrics
 
 _MAX_POINTS = 20_000
@@ -58,7 +57,7 @@ def learning_curve(
             line[0].legend()
     axes[-1, 0].set_xlabel(against[1])
     axes[-1, 1].set_xlabel("wall time (min)")
-    save_figure(figure, image)
+    write_figure(image, figure)
 
 
 def parity(
@@ -85,14 +84,7 @@ def parity(
     right.set_ylabel("count")
     mae, rmse = factor * np.abs(difference).mean(), factor * np.sqrt(np.square(difference).mean())
     figure.suptitle(f"MAE {mae:.2f}, RMSE {rmse:.2f} {error_unit}; {len(reference)} values")
-    save_figure(figure, image)
-
-
-def save_figure(figure: Figure, image: Path) -> None:
-    """Write a PNG, whole or not at all."""
-    # An own canvas, so that no global matplotlib back end is chosen.
-    with replacing(image) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=130)
+    write_figure(image, figure)
 
 
 def _diagonal(axis: Axes, reference: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
