@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit, SplitConfig
-from mlff.support.settings import Section
+from mlff.support.settings import Section, with_paths
 
 FileFormat = Literal["auto", "extxyz", "traj", "db", "npz"]
 
@@ -121,26 +121,7 @@ class DataConfig(Section):
         """A copy that takes files from where they have moved: files of the same name, or in one of these folders."""
         files = [place / path.name if place.is_dir() else place for place in places for path in self.files]
         found = {path.name: path for path in files if path.exists()}
-        names = ("paths", "train", "val", "test")
-        return self.model_copy(
-            update={name: tuple(found.get(path.name, path) for path in getattr(self, name)) for name in names}
-        )
-
-    def resolved(self, base: Path) -> DataConfig:
-        """A copy whose relative paths are taken from the folder `base` (that of the configuration file)."""
-        changes: dict[str, object] = {
-            name: tuple(base / path for path in getattr(self, name)) for name in ("paths", "train", "val", "test")
-        }
-        if self.cache is not None:
-            changes["cache"] = base / self.cache
-        if self.isolated_atoms is not None:
-            changes["isolated_atoms"] = base / self.isolated_atoms
-        if isinstance(self.split, IndexSplit):
-            parts = {name: getattr(self.split, name) for name in ("train", "val", "test")}
-            changes["split"] = self.split.model_copy(
-                update={name: None if path is None else base / path for name, path in parts.items()}
-            )
-        return self.model_copy(update=changes)
+        return with_paths(self, lambda path: found.get(path.name, path))
 
 
 def _check_elements(symbols: tuple[str, ...]) -> None:

@@ -125,18 +125,10 @@ class TrainingConfig(RunConfig):
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files of structures."""
-        return (*self.data.paths, *self.data.train, *self.data.val, *self.data.test)
+        return self.data.files
 
     def portable(self) -> dict[str, Any]:
-        """As of every run; files by name only, without the folder of the cache."""
+        """As of every run; without the folder of the cache."""
         content = super().portable()
-        data = content["data"]
-        data["cache"] = None
-        for name in ("paths", "train", "val", "test"):
-            data[name] = [Path(path).name for path in data[name]]
-        if data["isolated_atoms"] is not None:
-            data["isolated_atoms"] = Path(data["isolated_atoms"]).name
-        for name, value in (data["split"] or {}).items():
-            if name in ("train", "val", "test") and isinstance(value, str):
-                data["split"][name] = Path(value).name
+        content["data"]["cache"] = None
         return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -43,10 +44,11 @@ from mlff.training.run_folder import RunFolder
 from mlff.training.task import Placement, TrainingRun
 
 
+@dataclass
 class PotentialRun(TrainingRun):
     """A training run of a potential.
 
-    Args:
+    Attributes:
         config: of the run.
         splits: frames of each part.
         graphs: ``train``, ``val`` and ``test``.
@@ -56,35 +58,24 @@ class PotentialRun(TrainingRun):
         placement: of this process.
     """
 
-    module: PotentialModule
     config: TrainingConfig
+    splits: DataSplits
+    graphs: Mapping[str, GraphDataset]
+    source: EpochBatches
+    module: PotentialModule
+    statistics: DatasetStatistics | None
+    placement: Placement
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        splits: DataSplits,
-        graphs: Mapping[str, GraphDataset],
-        source: EpochBatches,
-        module: PotentialModule,
-        statistics: DatasetStatistics | None,
-        placement: Placement,
-    ) -> None:
-        self.module = module
-        self.losses = (*(f"loss_{name}" for name in config.compared), "loss_dens", "dens_weight")
-        self._rows = [quantity(name) for name in config.compared]
+    def __post_init__(self) -> None:
+        self.losses = (*(f"loss_{name}" for name in self.config.compared), "loss_dens", "dens_weight")
+        self._rows = [quantity(name) for name in self.config.compared]
         self.errors = tuple(f"val_{row.error_key}_{error}" for row in self._rows for error in ("mae", "rmse"))
-        self.config = config
-        self._splits = splits
-        self._graphs = graphs
-        self._source = source
-        self._statistics = statistics
-        self._placement = placement
 
     def loader(self) -> DataLoader[Any]:
         module = self.module
         return DataLoader(
-            self._graphs["train"],
-            batch_sampler=StepSampler(self._source, module.position, module.total_steps - module.step),
+            self.graphs["train"],
+            batch_sampler=StepSampler(self.source, module.position, module.total_steps - module.step),
             collate_fn=collate,
             generator=torch.Generator().manual_seed(self.config.seed),
         )
@@ -93,7 +84,7 @@ class PotentialRun(TrainingRun):
         return epoch_ended and self.module.epoch % self.config.validate_every == 0
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        sums = self._placement.sum(self._validation_sums(model))
+        sums = self.placement.sum(self._validation_sums(model))
         known = {row.error_key: total for row, total in zip(self._rows, sums.tolist(), strict=True) if total[2]}
         errors = errors_from_sums({name: (total[0], total[1], int(total[2])) for name, total in known.items()})
         weight = self.config.loss.weight
@@ -104,15 +95,15 @@ class PotentialRun(TrainingRun):
         return {"model": self.config.model.model_dump_json()}
 
     def describe(self) -> str:
-        sizes = f"{len(self._splits.train)}/{len(self._splits.val)}/{len(self._splits.test)}"
+        sizes = f"{len(self.splits.train)}/{len(self.splits.val)}/{len(self.splits.test)}"
         return f"{sizes} training/validation/test frames; "
 
     def write_start(self, folder: RunFolder) -> None:
         """Write which frames each part holds, the hashes of the files and the statistics of the training part."""
-        if self._statistics is None:
+        if self.statistics is None:
             return
         folder.report.mkdir(parents=True, exist_ok=True)
-        splits = self._splits
+        splits = self.splits
         parts = {"train": splits.train, "val": splits.val, "test": splits.test}
         content = {
             "files": splits.fingerprint.to_dict(),
@@ -120,7 +111,7 @@ class PotentialRun(TrainingRun):
                 name: [{"file": f.source.name, "index": int(f.index)} for f in frames] for name, frames in parts.items()
             },
             "left_out_for_large_forces": splits.left_out,
-            "statistics": self._statistics.model_dump(mode="json"),
+            "statistics": self.statistics.model_dump(mode="json"),
         }
         write_json(folder.data_record, content)
 
@@ -128,10 +119,10 @@ class PotentialRun(TrainingRun):
         """Errors on the test part, figures; without test frames the learning curve only."""
         trained = [row.name for row in self._rows if self.config.loss.weight(row.name) > 0]
         plot_learning_curve(folder.metrics, folder.report / "learning_curve.png", trained)
-        test, config = self._graphs["test"], self.config
+        test, config = self.graphs["test"], self.config
         if len(test) == 0:
             return {"part": "test"}
-        graphs = graph_batches(test, range(len(test)), config.batch_size, self._placement.device)
+        graphs = graph_batches(test, range(len(test)), config.batch_size, self.placement.device)
         predictions = predict(graphs, potential_predictor(model), self._compared, config.loss.fixed_atoms)
         return {"part": "test", **write_evaluation(folder.report, predictions)}
 
@@ -143,10 +134,10 @@ class PotentialRun(TrainingRun):
     def _validation_sums(self, model: nn.Module) -> torch.Tensor:
         """[Q, 3] of each quantity: sum of |d|, sum of d², count; this process's part."""
         total = torch.zeros(len(self._rows), 3, dtype=torch.float64)
-        graphs, config = self._graphs["val"], self.config
-        own = range(self._placement.rank, len(graphs), self._placement.processes)
+        graphs, config = self.graphs["val"], self.config
+        own = range(self.placement.rank, len(graphs), self.placement.processes)
         if len(own) > 0:
-            batches = graph_batches(graphs, own, config.batch_size, self._placement.device)
+            batches = graph_batches(graphs, own, config.batch_size, self.placement.device)
             sums = error_sums(predict(batches, potential_predictor(model), self._compared, config.loss.fixed_atoms))
             for index, row in enumerate(self._rows):
                 if row.error_key in sums:
