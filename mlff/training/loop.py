@@ -76,7 +76,7 @@ def train(
     placement = Placement(trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
     torch.manual_seed(config.seed)
     run = task.prepare(config, state, placement, initial)
-    module, config = run.module, run.config or config
+    module, config = run.module, run.config
     keeper = Keeper(folder, config, task, run, state, stop, on_step)
     if state is not None:
         module.restore_weights(state)
