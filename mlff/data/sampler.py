@@ -85,20 +85,20 @@ class BatchSampler(Sampler[list[int]]):
         return self.max_edges is None or not self.shuffle
 
     def __len__(self) -> int:
-        return max(len(self._batches()) - self.start_batch, 0)
+        return max(len(self.batches(self.epoch)) - self.start_batch, 0)
 
     def __iter__(self) -> Iterator[list[int]]:
-        yield from self._batches()[self.start_batch :]
+        yield from self.batches(self.epoch)[self.start_batch :]
 
-    def _batches(self) -> list[list[int]]:
-        """Batches of this process in the current epoch, drawn once."""
-        if self._drawn is None or self._drawn[0] != self.epoch:
-            self._drawn = (self.epoch, self._draw())
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Frame indices of each batch of this process in an epoch; the last epoch asked for is kept."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = (epoch, self._draw(epoch))
         return self._drawn[1]
 
-    def _draw(self) -> list[list[int]]:
+    def _draw(self, epoch: int) -> list[list[int]]:
         count = len(self.edge_counts)
-        order = seeded_permutation(count, self.seed, self.epoch) if self.shuffle else np.arange(count)
+        order = seeded_permutation(count, self.seed, epoch) if self.shuffle else np.arange(count)
         if self.bucket:
             window = _WINDOW * self.batch_size
             for start in range(0, count, window):
@@ -107,7 +107,7 @@ class BatchSampler(Sampler[list[int]]):
         batches = self._pack(order)
         if self.bucket and self.shuffle:
             # A stream of its own, so that it is not the permutation of the frames.
-            batches = [batches[i] for i in seeded_permutation(len(batches), self.seed, self.epoch, 1)]
+            batches = [batches[i] for i in seeded_permutation(len(batches), self.seed, epoch, 1)]
         shortfall = -len(batches) % self.world_size
         batches += [batches[i % len(batches)] for i in range(shortfall)]
         return batches[self.rank :: self.world_size]

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mlff.data import BatchSampler
 from mlff.graph import AtomicGraph
 from mlff.irreps import SO2Linear, SO3Linear
 from mlff.potential import CorruptedGraph, DensPotential, Potential, corrupt
-from mlff.potential.training.batches import EpochBatches, Position
+from mlff.potential.training.batches import Position
 from mlff.potential.training.compiled import CompiledObjective, CompileError
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.losses import LossTerms
@@ -46,7 +47,7 @@ class PotentialModule(SteppedModule):
         self,
         potential: Potential,
         config: TrainingConfig,
-        source: EpochBatches,
+        source: BatchSampler,
         total_steps: int,
         frame_name: Callable[[int], str] = str,
         dens: DensPotential | None = None,

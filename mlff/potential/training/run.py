@@ -22,7 +22,7 @@ from mlff.data import (
 )
 from mlff.graph import AtomicGraph, quantity
 from mlff.potential.potential import Potential
-from mlff.potential.training.batches import EpochBatches, StepSampler, graph_batches
+from mlff.potential.training.batches import StepSampler, graph_batches
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.lightning_module import PotentialModule, potential_predictor
 from mlff.potential.training.metrics import error_sums, errors_from_sums, predict
@@ -61,7 +61,7 @@ class PotentialRun(TrainingRun):
     config: TrainingConfig
     splits: DataSplits
     graphs: Mapping[str, GraphDataset]
-    source: EpochBatches
+    source: BatchSampler
     module: PotentialModule
     statistics: DatasetStatistics | None
     placement: Placement
@@ -167,7 +167,7 @@ def prepare_run(
     statistics = None
     if state is None:
         statistics = _start(potential, config, splits, graphs["train"], initial, placement)
-    sampler = BatchSampler(
+    source = BatchSampler(
         graphs["train"].edge_counts,
         config.batch_size,
         seed=config.seed,
@@ -175,7 +175,6 @@ def prepare_run(
         rank=placement.rank,
         world_size=placement.processes,
     )
-    source = EpochBatches(sampler)
     total = config.epochs * len(source.batches(0))
     total = total if config.max_steps is None else min(total, config.max_steps)
     frames = splits.train
