@@ -17,9 +17,9 @@ from ase.db import connect
 from ase.io.extxyz import key_val_str_to_dict, read_xyz
 from ase.io.trajectory import Trajectory
 
-from mlff.data.errors import DataError
 from mlff.data.label_config import DataKeys
 from mlff.graph import quantity
+from mlff.support.errors import DataError
 
 _VOIGT = re.compile(r"""(?<![\w-])((?:stress|virial)\s*=\s*)"\s*([^\s"]+(?:\s+[^\s"]+){5})\s*\"""")
 _NPZ_NAMES = {"energy": ("energies", "E"), "forces": ("forces", "F")}

@@ -6,16 +6,17 @@ import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from mlff.data.errors import DataError
 from mlff.data.frame import Frame, check_stress, validate_frame
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.units import LENGTH, STRESS
 from mlff.graph import Quantity, quantity
+from mlff.support.errors import DataError
 
 
 def build_frame(
@@ -90,7 +91,7 @@ def _shaped(raw: np.ndarray, row: Quantity, num_atoms: int) -> np.ndarray:
 
 def _charge(atoms: Atoms) -> float:
     """Total charge in e, as far as the file says one; 0 otherwise."""
-    return float(next((value for key in ("charge", "total_charge") for value in _candidates(atoms, key)), 0.0))  # type: ignore[arg-type]
+    return float(next((value for key in ("charge", "total_charge") for value in _candidates(atoms, key)), 0.0))
 
 
 def _stress(frame: Frame, raw: np.ndarray, volume: float, units: DataUnits) -> np.ndarray:
@@ -119,7 +120,7 @@ def _group(frame: Frame, by: str) -> str:
     raise frame.error(f"has no info key {by!r} to group by", f"available: {_available(frame.atoms)}")
 
 
-def _candidates(atoms: Atoms, key: str) -> Iterator[object]:
+def _candidates(atoms: Atoms, key: str) -> Iterator[Any]:
     """Every value stored under `key`, calculator first."""
     results = getattr(atoms.calc, "results", {})
     for store in (results, atoms.info, atoms.info.get("key_value_pairs"), atoms.info.get("data"), atoms.arrays):

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from mlff.data.config import DataConfig
-from mlff.data.errors import DataError
 from mlff.data.frame import Frame, structure_key
 from mlff.data.provenance import DatasetFingerprint, dataset_fingerprint
 from mlff.data.readers import read_frames, reference_energies
 from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit
 from mlff.data.splits import SplitIndices, group_split, index_split, random_split, read_indices
+from mlff.support.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 

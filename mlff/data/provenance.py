@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mlff.data.errors import DataError
+from mlff.support.errors import DataError
 from mlff.support.files import sha256_of
 
 

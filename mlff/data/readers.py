@@ -10,11 +10,11 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from mlff.data.config import DataConfig, FileFormat
-from mlff.data.errors import DataError
 from mlff.data.formats import iter_db, iter_extxyz, iter_npz, iter_traj
 from mlff.data.frame import Frame
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.labels import build_frame, read_energy
+from mlff.support.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 

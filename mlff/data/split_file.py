@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import NonNegativeInt, ValidationError
 
-from mlff.data.errors import DataError
 from mlff.data.frame import Frame
 from mlff.data.provenance import dataset_fingerprint
 from mlff.data.splits import PARTS, read_indices
+from mlff.support.errors import DataError
 from mlff.support.settings import Section
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from ase.data import chemical_symbols
 
-from mlff.data.errors import DataError
 from mlff.graph import AtomicGraph
+from mlff.support.errors import DataError
 from mlff.support.settings import Section
 
 _LOG = logging.getLogger(__name__)

@@ -20,6 +20,11 @@ from functools import partial
 from pathlib import Path
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, without further lines; its class if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class InputError(ValueError):
     """Something given to this program is wrong; the message says what, where, and what to do."""
 

@@ -56,22 +56,13 @@ class Kind:
         return self.training_task.config if self.config is None else _imported(self.config)
 
 
+def _own(name: str, package: str, config: str) -> Kind:
+    return Kind(name, f"{package}.artifact:KIND", f"{package}.training:TASK", f"{package}.training:{config}")
+
+
 _known = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "potential",
-            "mlff.potential.artifact:KIND",
-            "mlff.potential.training:TASK",
-            "mlff.potential.training:TrainingConfig",
-        ),
-        Kind(
-            "jump",
-            "mlff.equijump.artifact:KIND",
-            "mlff.equijump.training:TASK",
-            "mlff.equijump.training:JumpTrainingConfig",
-        ),
-    )
+    "potential": _own("potential", "mlff.potential", "TrainingConfig"),
+    "jump": _own("jump", "mlff.equijump", "JumpTrainingConfig"),
 }
 
 

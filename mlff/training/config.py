@@ -12,20 +12,7 @@ from mlff.support.errors import ConfigError
 from mlff.support.kinds import DEFAULT, find
 from mlff.support.renamed import former
 from mlff.support.settings import Section, read_mapping, validated, with_paths
-from mlff.support.settings import dump as dump_config
 
-__all__ = [
-    "ConfigError",
-    "Fraction",
-    "OptimizerConfig",
-    "RunConfig",
-    "Section",
-    "dump_config",
-    "load_config",
-    "parse_config",
-    "read_config",
-    "validate_config",
-]
 __getattr__ = former(__name__)
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 

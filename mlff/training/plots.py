@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -75,7 +74,9 @@ def parity(
     figure = Figure(figsize=(8, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.scatter(reference[shown], predicted[shown], s=5, alpha=0.5, lw=0)
-    _diagonal(left, reference, predicted)
+    ends = min(reference.min(), predicted.min()), max(reference.max(), predicted.max())
+    left.plot(ends, ends, color="black", lw=0.8)
+    left.set_aspect("equal", adjustable="datalim")
     left.set_xlabel(f"reference {quantity} ({unit})")
     left.set_ylabel(f"predicted {quantity} ({unit})")
     right.hist(factor * difference, bins=60)
@@ -85,9 +86,3 @@ def parity(
     mae, rmse = factor * np.abs(difference).mean(), factor * np.sqrt(np.square(difference).mean())
     figure.suptitle(f"MAE {mae:.2f}, RMSE {rmse:.2f} {error_unit}; {len(reference)} values")
     write_figure(image, figure)
-
-
-def _diagonal(axis: Axes, reference: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
-    ends = min(reference.min(), predicted.min()), max(reference.max(), predicted.max())
-    axis.plot(ends, ends, color="black", lw=0.8)
-    axis.set_aspect("equal", adjustable="datalim")

@@ -84,9 +84,7 @@ class PotentialRun(TrainingRun):
         return epoch_ended and self.module.epoch % self.config.validate_every == 0
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        sums = self.placement.sum(self._validation_sums(model))
-        known = {row.error_key: total for row, total in zip(self._rows, sums.tolist(), strict=True) if total[2]}
-        errors = errors_from_sums({name: (total[0], total[1], int(total[2])) for name, total in known.items()})
+        errors = errors_from_sums(self.placement.sum(self._validation_sums(model)), self.config.compared)
         weight = self.config.loss.weight
         score = sum(weight(row.name) * errors.get(f"{row.error_key}_mae", 0.0) for row in self._rows)
         return {"val_loss": score} | {f"val_{name}": value for name, value in errors.items()}
@@ -133,16 +131,13 @@ class PotentialRun(TrainingRun):
 
     def _validation_sums(self, model: nn.Module) -> torch.Tensor:
         """[Q, 3] of each quantity: sum of |d|, sum of d², count; this process's part."""
-        total = torch.zeros(len(self._rows), 3, dtype=torch.float64)
         graphs, config = self.graphs["val"], self.config
         own = range(self.placement.rank, len(graphs), self.placement.processes)
-        if len(own) > 0:
-            batches = graph_batches(graphs, own, config.batch_size, self.placement.device)
-            sums = error_sums(predict(batches, potential_predictor(model), self._compared, config.loss.fixed_atoms))
-            for index, row in enumerate(self._rows):
-                if row.error_key in sums:
-                    total[index] = torch.tensor(sums[row.error_key], dtype=torch.float64)
-        return total
+        if len(own) == 0:
+            return torch.zeros(len(config.compared), 3, dtype=torch.float64)
+        batches = graph_batches(graphs, own, config.batch_size, self.placement.device)
+        predictions = predict(batches, potential_predictor(model), self._compared, config.loss.fixed_atoms)
+        return error_sums(predictions, config.compared)
 
 
 def prepare_run(
