@@ -31,8 +31,8 @@ from benchmarks.speed.timing import machine
 from md_drivers.jumps import RolloutSettings, rollout
 from mlff.analysis import AnalysisSettings, Ensemble, analyse, read_reference, read_trajectories, write_report
 from mlff.equijump.artifact import LoadedJump
+from mlff.support.files import write_figure
 from mlff.support.versions import installed_versions
-from mlff.training.plots import save_figure
 from mlff.trajectories import read_record
 
 RESULT, PLOT = "held_out.json", "held_out.png"
@@ -155,7 +155,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes[1].xaxis.set_major_formatter("{x:g}")
     axes[0].invert_yaxis()
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
-    save_figure(figure, path)
+    write_figure(path, figure)
 
 
 def _drawn(row: dict[str, Any], key: str, field: str) -> float | None:

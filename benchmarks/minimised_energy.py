@@ -33,8 +33,8 @@ from mlff.analysis import Ensemble, read_reference, read_trajectories
 from mlff.analysis.ensemble import in_order_of
 from mlff.sampling.building import Solvent, force_field
 from mlff.sampling.trajectories import GenerationConfig
+from mlff.support.files import write_figure
 from mlff.support.versions import installed_versions
-from mlff.training.plots import save_figure
 
 Array = NDArray[np.float64]
 
@@ -182,7 +182,7 @@ def draw(energies: dict[str, Array], path: Path) -> None:
     axis.set_xlabel("minimised energy above the mean of the reference (kT per atom)")
     axis.set_ylabel("density")
     axis.legend()
-    save_figure(figure, path)
+    write_figure(path, figure)
 
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:

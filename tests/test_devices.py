@@ -27,6 +27,7 @@ from mlff.potential.training.config import LossConfig
 from mlff.potential.training.objective import Objective
 from mlff.proteins import TensorCloud
 from mlff.proteins.residues import NUM_CHANNELS
+from mlff.trajectories import JumpBatch
 
 META = torch.device("meta")
 
@@ -123,7 +124,7 @@ def test_jumps_make_tensors_where_their_inputs_are():
     with Factories() as factories:
         model(coordinates, *labels, chains, lag, noise, 2)
         source = with_input_noise(model, TensorCloud(coordinates, *labels, chains), 0.1, torch.Generator())
-        jump_losses(model, source, source, lag, torch.Generator())
+        jump_losses(model, JumpBatch(source, (source,), lag), torch.Generator())
         assert factories.found == []
         torch.zeros(1)
     assert factories.found == ["zeros"]

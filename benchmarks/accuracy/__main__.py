@@ -75,7 +75,7 @@ def _run(name: str, choice: Choice, data: Path, output: Path | None, run_folder:
     config = configuration(recipe, choice, data, run_folder)
     check_data(recipe, config)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with training_progress(error_console, TASK.describe) as on_step:
+    with training_progress(TASK.describe) as on_step:
         result = run(recipe, choice, config, resume=resume, on_step=on_step)
     write_json(output, result.model_dump(mode="json"))
     budget = result.budget

@@ -29,8 +29,8 @@ from benchmarks.command_line import complain, new_parser, write_record
 from benchmarks.speed.timing import machine
 from md_drivers import MLFFCalculator
 from mlff.sampling.peptides.labels import METHOD, label
+from mlff.support.files import write_figure
 from mlff.support.versions import installed_versions
-from mlff.training.plots import save_figure
 
 Array = NDArray[np.float64]
 Forces = Callable[[Atoms], Array]
@@ -147,7 +147,7 @@ def plot(record: Mapping[str, Any], path: Path) -> None:
     panels.flat[0].legend(fontsize=8)
     figure.supxlabel("change of the bond length (Å)", fontsize=10)
     figure.supylabel("force along the bond (eV/Å)", fontsize=10)
-    save_figure(figure, path)
+    write_figure(path, figure)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,7 +42,7 @@ from mlff.potential.training.padding import BatchSize
 from mlff.potential.training.run import PotentialRun
 from mlff.potential.training.start import build_potential
 from mlff.training import set_up_process, train
-from mlff.training.averaging import averaged_copy
+from mlff.training.averaging import Averages
 from mlff.training.config import validate_config
 from mlff.training.metrics_table import MetricsTable, columns, read_metrics
 from mlff.training.optimizers import build_optimizer
@@ -94,7 +94,7 @@ def parts(config: TrainingConfig, folder: Path, compile_too: bool) -> dict[str, 
     objective = Objective(potential, config.loss, None, None)
     settings = config.optimizer.model_copy(update={"lr": 1e-9})
     optimizer = build_optimizer(potential, settings, PotentialModule.linear_maps)
-    averaged = averaged_copy(potential, config.ema)
+    averaged = Averages(potential, config.ema)
     dens, generator = DensConfig(probability=1.0), torch.Generator().manual_seed(0)
     names = columns(PotentialRun.losses, PotentialRun.errors)
     log = MetricsTable(folder / "log.csv", 0, names)

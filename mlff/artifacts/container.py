@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
-from mlff.support.files import replacing
+from mlff.support.files import replacing, sha256_of
 
 METADATA = "metadata.json"
 SELF_TEST = "self_test.json"
@@ -30,8 +30,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         ArtifactNotFoundError: there is no such file.
     """
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ArtifactNotFoundError(f"{path}: no such file") from error
 

@@ -11,7 +11,7 @@ import torch
 from mlff.artifacts.container import SELF_TEST, Container
 from mlff.artifacts.devices import find_device, find_dtype
 from mlff.artifacts.metadata import Metadata
-from mlff.artifacts.payloads import load_payload, read_metadata
+from mlff.artifacts.payloads import READERS, read_metadata
 from mlff.artifacts.self_test import SelfTest, SelfTestReport, parse_self_test, run_self_test
 from mlff.support import kinds
 
@@ -35,7 +35,7 @@ class Loaded:
         self, container: Container, metadata: Metadata, test: SelfTest, device: torch.device, dtype: torch.dtype
     ) -> None:
         methods = kinds.find(metadata.kind).model_kind.methods
-        self.module: Any = load_payload(container, metadata, device, dtype, methods)
+        self.module: Any = READERS[metadata.payload].load(container, device, dtype, methods)
         self.metadata = metadata
         self.device = device
         self.dtype = dtype

@@ -8,11 +8,9 @@ from typing import Any
 import torch
 
 from mlff.artifacts.container import Container
-from mlff.artifacts.devices import find_device, find_dtype
+from mlff.artifacts.devices import find_device
 from mlff.artifacts.loaded import open_container
 from mlff.artifacts.names import resolve
-
-__all__ = ["find_device", "find_dtype", "load"]
 
 
 def load(

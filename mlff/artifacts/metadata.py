@@ -134,9 +134,9 @@ def build_metadata(
         text = json.dumps({**given, **facts}, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"the metadata cannot be written as JSON: {error}") from error
-    complete = {**json.loads(text), "versions": library_versions(), "created": datetime.now(UTC).replace(microsecond=0)}
+    written = {"versions": installed_versions(_PACKAGES), "created": datetime.now(UTC).replace(microsecond=0)}
     try:
-        return schema.model_validate(complete)
+        return schema.model_validate({**json.loads(text), **written})
     except ValidationError as error:
         raise ArtifactError(f"wrong metadata: {describe(error)}") from error
 
@@ -167,8 +167,3 @@ def parse_metadata(text: str, where: str) -> Metadata:
         raise ArtifactError(f"{where}: wrong metadata: {error}; update mlff") from error
     except ValidationError as error:
         raise ArtifactError(f"{where}: wrong metadata: {describe(error)}") from error
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of Python, of this package and of the libraries that a model file depends on, where installed."""
-    return installed_versions(_PACKAGES)

@@ -58,10 +58,3 @@ def read_metadata(container: Container) -> Metadata:
             f"{container.path}: the metadata says {metadata.payload!r}, but the archive is something else"
         )
     return metadata
-
-
-def load_payload(
-    container: Container, metadata: Metadata, device: torch.device, dtype: torch.dtype, methods: Sequence[str]
-) -> nn.Module:
-    """The network of an archive, see :class:`PayloadReader`."""
-    return READERS[metadata.payload].load(container, device, dtype, methods)

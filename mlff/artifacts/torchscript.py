@@ -18,6 +18,7 @@ from torch import nn
 
 from mlff.artifacts.container import Container
 from mlff.artifacts.errors import ArtifactError
+from mlff.support.errors import first_line
 
 
 @contextmanager
@@ -99,10 +100,8 @@ class TorchScriptPayload:
             with _deprecation_silenced():
                 module = torch.jit.load(io.BytesIO(container.data), map_location=device)
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ArtifactError(
-                f"{container.path}: torch {torch.__version__} cannot read the TorchScript: {reason}"
-            ) from error
+            which = f"{container.path}: torch {torch.__version__}"
+            raise ArtifactError(f"{which} cannot read the TorchScript: {first_line(error)}") from error
         module.eval()
         for parameter in module.parameters():
             parameter.requires_grad_(False)

@@ -40,7 +40,7 @@ def run_inspect(name: str, as_json: bool) -> int:
 
 
 def _show(content: dict[str, Any], facts: dict[str, str]) -> None:
-    metadata = content["metadata"]
+    metadata, parameters = content["metadata"], content["metadata"]["num_parameters"]
     rows = {
         "file": content["path"],
         "SHA-256": content["sha256"],
@@ -49,7 +49,7 @@ def _show(content: dict[str, Any], facts: dict[str, str]) -> None:
         "description": metadata["description"],
         "licence": metadata["licence"],
         "kind": f"{metadata['kind']}, {metadata['payload']}, schema {metadata['schema_version']}",
-        "parameters": _thousands(metadata["num_parameters"]),
+        "parameters": None if parameters is None else f"{parameters:,}",
         "dtype": metadata["dtype"],
         **facts,
         "units": ", ".join(f"{key} {unit}" for key, unit in metadata["units"].items()),
@@ -81,19 +81,10 @@ def run_models(as_json: bool) -> None:
     Console(highlight=False, markup=False).print(table)
 
 
-def _thousands(value: int | None) -> str | None:
-    return None if value is None else f"{value:,}"
-
-
 def _dataset(data: dict[str, Any]) -> str:
-    parts = [data["name"]]
-    if data.get("frames") is not None:
-        parts.append(f"{data['frames']} frames")
-    if data.get("licence"):
-        parts.append(data["licence"])
-    if data.get("sha256"):
-        parts.append(f"sha256 {data['sha256'][:12]}…")
-    return ", ".join(parts)
+    frames = None if data.get("frames") is None else f"{data['frames']} frames"
+    sha256 = data.get("sha256") and f"sha256 {data['sha256'][:12]}…"
+    return ", ".join(part for part in (data["name"], frames, data.get("licence"), sha256) if part)
 
 
 def _self_test(result: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ def run_train(
 
         task = find(config.kind).training_task
         set_up_process(config.threads)
-        with training_progress(error_console, task.describe) as on_step:
+        with training_progress(task.describe) as on_step:
             result = train(config, resume=resume, on_step=on_step, stop=stop)
         if result.report is not None:
             best = result.report["best_validation"]

@@ -7,7 +7,6 @@ from mlff.support.lazy import lazy
 if TYPE_CHECKING:
     from mlff.data.config import DataConfig
     from mlff.data.dataset import GraphDataset, collate
-    from mlff.data.errors import DataError
     from mlff.data.frame import Frame, frames_fingerprint
     from mlff.data.label_config import DataKeys, DataUnits
     from mlff.data.loading import DataSplits, load_splits, split_frames
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit
     from mlff.data.splits import SplitIndices, group_split, index_split, random_split, read_indices
     from mlff.data.statistics import DatasetStatistics, compute_statistics, fit_reference_energies
+    from mlff.support.errors import DataError
 
 __all__ = [
     "BatchSampler",

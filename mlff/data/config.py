@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ase.data import atomic_numbers
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit, SplitConfig
-from mlff.support.settings import Section
+from mlff.support.settings import Section, with_paths
 
 FileFormat = Literal["auto", "extxyz", "traj", "db", "npz"]
 
@@ -21,6 +21,13 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str | Path) else value
 
 
+def _known(symbol: str) -> str:
+    if atomic_numbers.get(symbol, 0) == 0:
+        raise ValueError(f"no such chemical element: {symbol}")
+    return symbol
+
+
+Element = Annotated[str, AfterValidator(_known)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple)]
 
 
@@ -41,11 +48,11 @@ class DataConfig(Section):
     keys: DataKeys = DataKeys()
     units: DataUnits = DataUnits()
     split: SplitConfig | None = Field(default=None, description="None: seeded random, 80/10/10 (90/10 of `train`)")
-    species: tuple[str, ...] | None = Field(default=None, description="elements allowed; None: any")
+    species: tuple[Element, ...] | None = Field(default=None, min_length=1, description="elements allowed; None: any")
     isolated_atoms: Path | None = Field(
         default=None, description="file of one-atom frames whose energies are the references"
     )
-    reference_energies: dict[str, float] | None = Field(default=None, description="energy in eV by element")
+    reference_energies: dict[Element, float] | None = Field(default=None, description="energy in eV by element")
     max_train_force: float | None = Field(
         default=None, gt=0, description="eV/A; training frames with a larger force on any atom are left out"
     )
@@ -68,20 +75,6 @@ class DataConfig(Section):
         if values.get("train") and split["kind"] in ("random", "group"):
             split = {"test": 0, **split}
         return {**values, "split": split}
-
-    @field_validator("species")
-    @classmethod
-    def _known_species(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        _check_elements(value or ())
-        if value is not None and not value:
-            raise ValueError("the list of species is empty")
-        return value
-
-    @field_validator("reference_energies")
-    @classmethod
-    def _known_references(cls, value: dict[str, float] | None) -> dict[str, float] | None:
-        _check_elements(tuple(value or ()))
-        return value
 
     @model_validator(mode="after")
     def _consistent_files(self) -> DataConfig:
@@ -121,29 +114,4 @@ class DataConfig(Section):
         """A copy that takes files from where they have moved: files of the same name, or in one of these folders."""
         files = [place / path.name if place.is_dir() else place for place in places for path in self.files]
         found = {path.name: path for path in files if path.exists()}
-        names = ("paths", "train", "val", "test")
-        return self.model_copy(
-            update={name: tuple(found.get(path.name, path) for path in getattr(self, name)) for name in names}
-        )
-
-    def resolved(self, base: Path) -> DataConfig:
-        """A copy whose relative paths are taken from the folder `base` (that of the configuration file)."""
-        changes: dict[str, object] = {
-            name: tuple(base / path for path in getattr(self, name)) for name in ("paths", "train", "val", "test")
-        }
-        if self.cache is not None:
-            changes["cache"] = base / self.cache
-        if self.isolated_atoms is not None:
-            changes["isolated_atoms"] = base / self.isolated_atoms
-        if isinstance(self.split, IndexSplit):
-            parts = {name: getattr(self.split, name) for name in ("train", "val", "test")}
-            changes["split"] = self.split.model_copy(
-                update={name: None if path is None else base / path for name, path in parts.items()}
-            )
-        return self.model_copy(update=changes)
-
-
-def _check_elements(symbols: tuple[str, ...]) -> None:
-    unknown = [symbol for symbol in symbols if atomic_numbers.get(symbol, 0) == 0]
-    if unknown:
-        raise ValueError(f"no such chemical element: {', '.join(unknown)}")
+        return with_paths(self, lambda path: found.get(path.name, path))

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from mlff.data.cache import cached_edges
 from mlff.data.frame import Frame, check_stress, fixed_atoms, frames_fingerprint
 from mlff.graph import AtomicGraph, quantity
+from mlff.graph._structure import check_cutoff, check_max_neighbors
 from mlff.graph.folding import folded
 
 
@@ -43,15 +44,10 @@ class GraphDataset(Dataset[AtomicGraph]):
         max_neighbors_strict: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        if not (np.isfinite(cutoff) and cutoff > 0):
-            raise ValueError(f"cutoff must be positive, in A; got {cutoff}")
-        if max_neighbors is not None and max_neighbors < 1:
-            raise ValueError(f"max_neighbors must be at least 1 or None; got {max_neighbors}")
+        self.cutoff, self.max_neighbors = check_cutoff(cutoff), check_max_neighbors(max_neighbors)
         self.frames = tuple(frames)
         for frame in self.frames:
             check_stress(frame)
-        self.cutoff = float(cutoff)
-        self.max_neighbors = max_neighbors
         self.dtype = dtype
         limits = max_neighbors, max_neighbors_strict
         self._edges = cached_edges(self.frames, self.cutoff, *limits, None if cache_dir is None else Path(cache_dir))

@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from ase.db import connect
 from ase.io.extxyz import key_val_str_to_dict, read_xyz
 from ase.io.trajectory import Trajectory
 
-from mlff.data.errors import DataError
 from mlff.data.label_config import DataKeys
 from mlff.graph import quantity
+from mlff.support.errors import DataError
 
 _VOIGT = re.compile(r"""(?<![\w-])((?:stress|virial)\s*=\s*)"\s*([^\s"]+(?:\s+[^\s"]+){5})\s*\"""")
 _NPZ_NAMES = {"energy": ("energies", "E"), "forces": ("forces", "F")}
@@ -88,16 +89,12 @@ def iter_traj(path: Path) -> Iterator[tuple[int, Atoms]]:
     Raises:
         DataError: unreadable or truncated.
     """
-    try:
+    with _reading("not a readable ASE trajectory", path):
         trajectory = Trajectory(str(path), "r")
-    except Exception as error:  # ASE raises many kinds on damaged files
-        raise DataError(f"not a readable ASE trajectory ({_describe(error)})", file=path, hint=_AGAIN) from error
     with trajectory:
         for index in range(len(trajectory)):
-            try:
+            with _reading("unreadable", path, index):
                 atoms = trajectory[index]
-            except Exception as error:
-                raise DataError(f"unreadable ({_describe(error)})", file=path, frame=index, hint=_AGAIN) from error
             yield index, atoms
 
 
@@ -107,14 +104,12 @@ def iter_db(path: Path) -> Iterator[tuple[int, Atoms]]:
     Raises:
         DataError: unreadable.
     """
-    try:
-        with connect(str(path), type="db", use_lock_file=False) as database:
-            for index, row in enumerate(database.select(sort="id")):
-                yield index, row.toatoms(add_additional_information=True)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"not a readable ASE database ({_describe(error)})", file=path, hint=_AGAIN) from error
+    with (
+        _reading("not a readable ASE database", path),
+        connect(str(path), type="db", use_lock_file=False) as database,
+    ):
+        for index, row in enumerate(database.select(sort="id")):
+            yield index, row.toatoms(add_additional_information=True)
 
 
 def iter_npz(path: Path, keys: DataKeys) -> Iterator[tuple[int, Atoms]]:
@@ -124,11 +119,8 @@ def iter_npz(path: Path, keys: DataKeys) -> Iterator[tuple[int, Atoms]]:
     Raises:
         DataError: unreadable, arrays missing or of shapes that do not agree, or a lattice, which the layout lacks.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:
-        raise DataError(f"not a readable npz file ({_describe(error)})", file=path, hint=_AGAIN) from error
+    with _reading("not a readable npz file", path), np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
     lattice = {"cell", "lattice", "pbc"} & {name.lower() for name in arrays}
     if lattice:
         raise DataError(
@@ -172,15 +164,19 @@ def _pick(arrays: dict[str, np.ndarray], names: tuple[str, ...], path: Path) -> 
 
 
 def _text(path: Path) -> str:
-    try:
+    with _reading("unreadable, truncated or damaged", path):
         raw = path.read_bytes()
         # By content, so that a compressed file with a plain suffix still reads.
         return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"unreadable or truncated ({_describe(error)})", file=path, hint=_AGAIN) from error
+
+
+@contextmanager
+def _reading(fault: str, path: Path, frame: int | None = None) -> Iterator[None]:
+    """Say of whatever parsers raise on damaged files, which is of many kinds, what it means."""
+    try:
+        yield
     except Exception as error:
-        # zlib.error derives from Exception alone.
-        raise DataError(f"damaged compressed data ({_describe(error)})", file=path, hint=_AGAIN) from error
+        raise DataError(f"{fault} ({_describe(error)})", file=path, frame=frame, hint=_AGAIN) from error
 
 
 def _describe(error: Exception) -> str:

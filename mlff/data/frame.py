@@ -11,8 +11,8 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
 
-from mlff.data.errors import DataError
 from mlff.graph import check_structure, quantity, spans_volume
+from mlff.support.errors import DataError
 
 # Structures closer than this (A) in every coordinate count as one when duplicates are looked for.
 _DUPLICATE_DECIMALS = 5

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from mlff.data.units import EnergyUnit, LengthUnit, StressUnit, energy_factor, force_factor
+from mlff.data.units import ENERGY, EnergyUnit, LengthUnit, StressUnit, force_factor
 from mlff.graph import quantity
 from mlff.support.settings import Section
 
@@ -78,7 +78,7 @@ class DataUnits(_ByQuantity):
     def factor(self, name: str) -> float:
         """What values of a quantity are multiplied by; the stress has conventions of its own."""
         if name == "energy":
-            return energy_factor(self.energy or "eV")
+            return ENERGY[self.energy or "eV"]
         if name == "forces":
             return force_factor(self.forces or f"{self.energy or 'eV'}/{self.length}")
         return quantity(name).factor((self.model_extra or {}).get(name))

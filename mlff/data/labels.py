@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from mlff.data.errors import DataError
 from mlff.data.frame import Frame, check_stress, validate_frame
 from mlff.data.label_config import DataKeys, DataUnits
-from mlff.data.units import energy_factor, length_factor, stress_factor
+from mlff.data.units import LENGTH, STRESS
 from mlff.graph import Quantity, quantity
+from mlff.support.errors import DataError
 
 
 def build_frame(
@@ -32,24 +34,24 @@ def build_frame(
     Raises:
         DataError: a label is missing, ambiguous or malformed, or the frame fails `validate_frame`.
     """
-    structure = convert_structure(atoms, units)
+    raw, structure = Frame(atoms, {}, None, source, index), convert_structure(atoms, units)
     labels = {}
     for name, key in keys.named().items():
-        raw = _numeric(_require(atoms, key, name, source, index), name, source, index)
+        value = _numbers(raw, key, name)
         if name == "stress":
-            check_stress(Frame(structure, {name: raw}, None, source, index))
-            labels[name] = _stress(raw, structure.cell.volume, units, source, index)
+            check_stress(replace(raw, atoms=structure, labels={name: value}))
+            labels[name] = _stress(raw, value, structure.cell.volume, units)
         else:
-            labels[name] = _shaped(raw, quantity(name), len(atoms)) * units.factor(name)
+            labels[name] = _shaped(value, quantity(name), len(atoms)) * units.factor(name)
         if quantity(name).origin is not None:
             labels[name] = labels[name] - _charge(atoms) * structure.get_center_of_mass()
-    group = None if group_by is None else _group(atoms, group_by, source, index)
-    return validate_frame(Frame(structure, labels, group, source, index), species)
+    group = None if group_by is None else _group(raw, group_by)
+    return validate_frame(replace(raw, atoms=structure, labels=labels, group=group), species)
 
 
 def convert_structure(atoms: Atoms, units: DataUnits) -> Atoms:
     """Copy in A with species, cell, pbc, tags, constraints and `info`, without calculator and label arrays."""
-    length = length_factor(units.length)
+    length = LENGTH[units.length]
     converted = Atoms(
         numbers=atoms.numbers,
         positions=atoms.positions * length,
@@ -63,18 +65,20 @@ def convert_structure(atoms: Atoms, units: DataUnits) -> Atoms:
     return converted
 
 
-def read_energy(atoms: Atoms, source: Path, index: int, keys: DataKeys, units: DataUnits) -> float:
-    """Total energy in eV.
+def read_energy(frame: Frame, keys: DataKeys, units: DataUnits) -> float:
+    """Total energy in eV, of a structure as read.
 
     Raises:
         DataError: the label is missing, ambiguous or not one number.
     """
     if keys.energy is None:
-        raise DataError("keys.energy is null, and an energy is needed", file=source, hint="name it in `keys.energy`")
-    energy = _numeric(_require(atoms, keys.energy, "energy", source, index), "energy", source, index)
+        raise DataError(
+            "keys.energy is null, and an energy is needed", file=frame.source, hint="name it in `keys.energy`"
+        )
+    energy = _numbers(frame, keys.energy, "energy")
     if energy.size != 1:
-        raise DataError(f"energy has shape {energy.shape}, expected one number", file=source, frame=index)
-    return float(energy.reshape(())) * energy_factor(units.energy or "eV")
+        raise frame.error(f"energy has shape {energy.shape}, expected one number")
+    return float(energy.reshape(())) * units.factor("energy")
 
 
 def _shaped(raw: np.ndarray, row: Quantity, num_atoms: int) -> np.ndarray:
@@ -87,40 +91,36 @@ def _shaped(raw: np.ndarray, row: Quantity, num_atoms: int) -> np.ndarray:
 
 def _charge(atoms: Atoms) -> float:
     """Total charge in e, as far as the file says one; 0 otherwise."""
-    return float(next((value for key in ("charge", "total_charge") for value in _candidates(atoms, key)), 0.0))  # type: ignore[arg-type]
+    return float(next((value for key in ("charge", "total_charge") for value in _candidates(atoms, key)), 0.0))
 
 
-def _stress(raw: np.ndarray, volume: float, units: DataUnits, source: Path, index: int) -> np.ndarray:
+def _stress(frame: Frame, raw: np.ndarray, volume: float, units: DataUnits) -> np.ndarray:
     """Full [3,3] stress in eV/A^3 with ASE's sign; accepts Voigt 6 (ASE order), 9 or 3x3 numbers."""
     if raw.size not in (6, 9):
-        raise DataError(f"stress has shape {raw.shape}, expected 6 (Voigt), 9 or 3x3 numbers", file=source, frame=index)
+        raise frame.error(f"stress has shape {raw.shape}, expected 6 (Voigt), 9 or 3x3 numbers")
     full = voigt_6_to_full_3x3_stress(raw.reshape(6)) if raw.size == 6 else raw.reshape(3, 3)
     if not np.allclose(full, full.T, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(full).max())), equal_nan=True):
-        raise DataError("stress is not symmetric", file=source, frame=index, hint="check `keys.stress`")
+        raise frame.error("stress is not symmetric", "check `keys.stress`")
     full = 0.5 * (full + full.T)
     if units.stress_convention == "virial":
-        return -full * energy_factor(units.energy or "eV") / volume
+        return -full * units.factor("energy") / volume
     sign = -1.0 if units.stress_convention == "negative" else 1.0
-    return sign * full * stress_factor(units.stress)
+    return sign * full * STRESS[units.stress]
 
 
-def _group(atoms: Atoms, by: str, source: Path, index: int) -> str:
+def _group(frame: Frame, by: str) -> str:
     if by == "composition":
-        return atoms.get_chemical_formula(mode="hill")
+        return frame.atoms.get_chemical_formula(mode="hill")
     if by == "file":
-        return str(source)
-    for value in _candidates(atoms, by):
+        return str(frame.source)
+    for value in _candidates(frame.atoms, by):
         if np.asarray(value).ndim == 0:
             return str(value)
-        raise DataError(
-            f"the group key {by!r} is not a single value", file=source, frame=index, hint="choose another `split.by`"
-        )
-    raise DataError(
-        f"has no info key {by!r} to group by", file=source, frame=index, hint=f"available: {_available(atoms)}"
-    )
+        raise frame.error(f"the group key {by!r} is not a single value", "choose another `split.by`")
+    raise frame.error(f"has no info key {by!r} to group by", f"available: {_available(frame.atoms)}")
 
 
-def _candidates(atoms: Atoms, key: str) -> Iterator[object]:
+def _candidates(atoms: Atoms, key: str) -> Iterator[Any]:
     """Every value stored under `key`, calculator first."""
     results = getattr(atoms.calc, "results", {})
     for store in (results, atoms.info, atoms.info.get("key_value_pairs"), atoms.info.get("data"), atoms.arrays):
@@ -128,35 +128,24 @@ def _candidates(atoms: Atoms, key: str) -> Iterator[object]:
             yield store[key]
 
 
-def _require(atoms: Atoms, key: str, name: str, source: Path, index: int) -> object:
-    values = list(_candidates(atoms, key))
+def _numbers(frame: Frame, key: str, name: str) -> np.ndarray:
+    """What a structure as read stores under `key`, float64."""
+    values = list(_candidates(frame.atoms, key))
     if not values:
-        raise DataError(
-            f"no {name} under the key {key!r}",
-            file=source,
-            frame=index,
-            hint=f"set `keys.{name}` to one of: {_available(atoms)}",
+        hint = f"set `keys.{name}` to one of: {_available(frame.atoms)}"
+        raise frame.error(f"no {name} under the key {key!r}", hint)
+    if not all(np.array_equal(values[0], other) for other in values[1:]):
+        raise frame.error(
+            f"the key {key!r} is stored twice with different values (calculator and info or arrays)",
+            "remove one of the two or give it another name",
         )
-    for other in values[1:]:
-        first, second = np.asarray(values[0]), np.asarray(other)
-        if first.shape != second.shape or not np.array_equal(first, second):
-            raise DataError(
-                f"the key {key!r} is stored twice with different values (calculator and info or arrays)",
-                file=source,
-                frame=index,
-                hint="remove one of the two or give it another name",
-            )
-    return values[0]
-
-
-def _numeric(value: object, name: str, source: Path, index: int) -> np.ndarray:
     try:
         # Booleans are what extxyz makes of a key without a value.
-        if np.asarray(value).dtype.kind not in "iuf":
+        if np.asarray(values[0]).dtype.kind not in "iuf":
             raise ValueError
-        return np.array(value, dtype=np.float64)
+        return np.array(values[0], dtype=np.float64)
     except (ValueError, TypeError):
-        raise DataError(f"{name} is not numeric", file=source, frame=index, hint="check the file") from None
+        raise frame.error(f"{name} is not numeric", "check the file") from None
 
 
 def _available(atoms: Atoms) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from mlff.data.config import DataConfig
-from mlff.data.errors import DataError
 from mlff.data.frame import Frame, structure_key
 from mlff.data.provenance import DatasetFingerprint, dataset_fingerprint
 from mlff.data.readers import read_frames, reference_energies
 from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit
 from mlff.data.splits import SplitIndices, group_split, index_split, random_split, read_indices
+from mlff.support.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 
@@ -104,18 +104,14 @@ def split_frames(frames: Sequence[Frame], split: RandomSplit | GroupSplit | Inde
     """
     if isinstance(split, IndexSplit):
         none = np.zeros(0, dtype=np.int64)
-        given = [none if path is None else read_indices(path, len(frames)) for path in _index_files(split)]
-        return index_split(*given)
+        files = (split.train, split.val, split.test)
+        return index_split(*(none if path is None else read_indices(path, len(frames)) for path in files))
     keys = [structure_key(frame) for frame in frames]
     if isinstance(split, RandomSplit):
         return random_split(len(frames), split.train, split.val, split.test, seed=split.seed, clusters=keys)
     if any(frame.group is None for frame in frames):
         raise DataError("frames carry no group", hint="read them with `group_by`")
     return group_split(_joined_groups(frames, keys), split.train, split.val, split.test, seed=split.seed)
-
-
-def _index_files(split: IndexSplit) -> tuple[Path | None, Path | None, Path | None]:
-    return split.train, split.val, split.test
 
 
 def _joined_groups(frames: Sequence[Frame], keys: Sequence[bytes]) -> list[str]:

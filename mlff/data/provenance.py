@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mlff.data.errors import DataError
+from mlff.support.errors import DataError
+from mlff.support.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ def dataset_fingerprint(paths: Iterable[Path | str]) -> DatasetFingerprint:
     files = []
     for path in map(Path, paths):
         try:
-            with path.open("rb") as stream:
-                files.append((path.name, hashlib.file_digest(stream, "sha256").hexdigest()))
+            files.append((path.name, sha256_of(path)))
         except OSError as error:
             raise DataError(f"cannot be read ({error.strerror})", file=path, hint="check the path") from error
     combined = hashlib.sha256("\n".join(sorted(digest for _, digest in files)).encode()).hexdigest()

@@ -10,11 +10,11 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from mlff.data.config import DataConfig, FileFormat
-from mlff.data.errors import DataError
 from mlff.data.formats import iter_db, iter_extxyz, iter_npz, iter_traj
 from mlff.data.frame import Frame
 from mlff.data.label_config import DataKeys, DataUnits
-from mlff.data.labels import build_frame, convert_structure, read_energy
+from mlff.data.labels import build_frame, read_energy
+from mlff.support.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,14 +89,12 @@ def read_isolated_atoms(
     keys, units, path = keys or DataKeys(), units or DataUnits(), Path(path)
     energies: dict[int, float] = {}
     for index, atoms in _iter_atoms(path, format, keys, units):
+        frame = Frame(atoms, {}, None, path, index)
         if len(atoms) != 1:
-            raise DataError(
-                f"{len(atoms)} atoms where one isolated atom is expected", file=path, frame=index, hint="remove it"
-            )
-        number = int(convert_structure(atoms, units).numbers[0])
-        energy = read_energy(atoms, path, index, keys, units)
+            raise frame.error(f"{len(atoms)} atoms where one isolated atom is expected", "remove it")
+        number, energy = int(atoms.numbers[0]), read_energy(frame, keys, units)
         if abs(energies.setdefault(number, energy) - energy) > 1e-6:
-            raise DataError(f"second energy for atomic number {number}", file=path, frame=index, hint="keep one")
+            raise frame.error(f"second energy for atomic number {number}", "keep one")
     return energies
 
 

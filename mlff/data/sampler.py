@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -13,6 +14,7 @@ from mlff.data.splits import seeded_permutation
 _WINDOW = 16
 
 
+@dataclass(eq=False)
 class BatchSampler(Sampler[list[int]]):
     """Batches for the `batch_sampler` argument of a `torch.utils.data.DataLoader`.
 
@@ -35,34 +37,26 @@ class BatchSampler(Sampler[list[int]]):
         ValueError: an argument out of range.
     """
 
-    def __init__(
-        self,
-        edge_counts: Sequence[int] | np.ndarray,
-        batch_size: int,
-        *,
-        shuffle: bool = True,
-        seed: int = 0,
-        max_edges: int | None = None,
-        bucket: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1; got {batch_size}")
-        if max_edges is not None and max_edges < 1:
-            raise ValueError(f"max_edges must be at least 1 or None; got {max_edges}")
-        if seed < 0:
-            raise ValueError(f"seed must not be negative; got {seed}")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank must lie in 0..world_size-1; got rank {rank} of {world_size}")
-        self.edge_counts = np.asarray(edge_counts, dtype=np.int64)
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.max_edges = max_edges
-        self.bucket = bucket
-        self.rank = rank
-        self.world_size = world_size
+    edge_counts: Sequence[int] | np.ndarray
+    batch_size: int
+    _: KW_ONLY
+    shuffle: bool = True
+    seed: int = 0
+    max_edges: int | None = None
+    bucket: bool = False
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {self.batch_size}")
+        if self.max_edges is not None and self.max_edges < 1:
+            raise ValueError(f"max_edges must be at least 1 or None; got {self.max_edges}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative; got {self.seed}")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank must lie in 0..world_size-1; got rank {self.rank} of {self.world_size}")
+        self._sizes = np.asarray(self.edge_counts, dtype=np.int64)
         self.epoch = 0
         self.start_batch = 0
         self._drawn: tuple[int, list[list[int]]] | None = None
@@ -85,29 +79,29 @@ class BatchSampler(Sampler[list[int]]):
         return self.max_edges is None or not self.shuffle
 
     def __len__(self) -> int:
-        return max(len(self._batches()) - self.start_batch, 0)
+        return max(len(self.batches(self.epoch)) - self.start_batch, 0)
 
     def __iter__(self) -> Iterator[list[int]]:
-        yield from self._batches()[self.start_batch :]
+        yield from self.batches(self.epoch)[self.start_batch :]
 
-    def _batches(self) -> list[list[int]]:
-        """Batches of this process in the current epoch, drawn once."""
-        if self._drawn is None or self._drawn[0] != self.epoch:
-            self._drawn = (self.epoch, self._draw())
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Frame indices of each batch of this process in an epoch; the last epoch asked for is kept."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = (epoch, self._draw(epoch))
         return self._drawn[1]
 
-    def _draw(self) -> list[list[int]]:
-        count = len(self.edge_counts)
-        order = seeded_permutation(count, self.seed, self.epoch) if self.shuffle else np.arange(count)
+    def _draw(self, epoch: int) -> list[list[int]]:
+        count = len(self._sizes)
+        order = seeded_permutation(count, self.seed, epoch) if self.shuffle else np.arange(count)
         if self.bucket:
             window = _WINDOW * self.batch_size
             for start in range(0, count, window):
                 part = order[start : start + window]
-                order[start : start + window] = part[np.argsort(self.edge_counts[part], kind="stable")]
+                order[start : start + window] = part[np.argsort(self._sizes[part], kind="stable")]
         batches = self._pack(order)
         if self.bucket and self.shuffle:
             # A stream of its own, so that it is not the permutation of the frames.
-            batches = [batches[i] for i in seeded_permutation(len(batches), self.seed, self.epoch, 1)]
+            batches = [batches[i] for i in seeded_permutation(len(batches), self.seed, epoch, 1)]
         shortfall = -len(batches) % self.world_size
         batches += [batches[i % len(batches)] for i in range(shortfall)]
         return batches[self.rank :: self.world_size]
@@ -117,7 +111,7 @@ class BatchSampler(Sampler[list[int]]):
         budget = np.inf if self.max_edges is None else self.max_edges
         edges = 0
         for index in order.tolist():
-            size = int(self.edge_counts[index])
+            size = int(self._sizes[index])
             if not batches or len(batches[-1]) == self.batch_size or edges + size > budget:
                 batches.append([])
                 edges = 0

@@ -6,23 +6,22 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import NonNegativeInt, ValidationError
 
-from mlff.data.errors import DataError
 from mlff.data.frame import Frame
 from mlff.data.provenance import dataset_fingerprint
 from mlff.data.splits import PARTS, read_indices
+from mlff.support.errors import DataError
+from mlff.support.settings import Section
 
 
-class SplitFile(BaseModel):
+class SplitFile(Section):
     """The parts of a split by names of files and positions of frames in them; no folders.
 
     Attributes:
         files: SHA-256 of the bytes of each data file, by its name.
         parts: by part and name of the file, the indices of the frames, counted from 0 in that file.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     files: dict[str, str]
     parts: dict[str, dict[str, tuple[NonNegativeInt, ...]]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlff.data.errors import DataError
+from mlff.support.errors import DataError
 
 PARTS = ("train", "val", "test")
 _LEFT_OUT = "left out"
@@ -34,13 +34,7 @@ def seeded_permutation(count: int, *seeds: int) -> np.ndarray:
 
 
 def random_split(
-    count: int,
-    train: float,
-    val: float,
-    test: float,
-    *,
-    seed: int = 0,
-    clusters: Sequence[Hashable] | None = None,
+    count: int, train: float, val: float, test: float, *, seed: int = 0, clusters: Sequence[Hashable] | None = None
 ) -> SplitIndices:
     """Seeded random split of `count` frames.
 

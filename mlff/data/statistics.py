@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 from ase.data import chemical_symbols
-from pydantic import BaseModel, ConfigDict
 
-from mlff.data.errors import DataError
 from mlff.graph import AtomicGraph
+from mlff.support.errors import DataError
+from mlff.support.settings import Section
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _RANK_TOLERANCE = 1e-7
 _QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
-class DatasetStatistics(BaseModel):
+class DatasetStatistics(Section):
     """What `compute_statistics` finds; plain numbers, so that it can be dumped to YAML or JSON.
 
     Attributes:
@@ -39,8 +39,6 @@ class DatasetStatistics(BaseModel):
         force_norm_quantiles: eV/A, keyed by the quantile as a string.
         edges_per_frame: minimum, median and maximum.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_frames: int
     num_atoms: int

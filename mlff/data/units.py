@@ -10,7 +10,8 @@ EnergyUnit = Literal["eV", "meV", "kcal/mol", "kJ/mol", "Hartree", "Rydberg"]
 LengthUnit = Literal["A", "Bohr", "nm"]
 StressUnit = Literal["eV/A^3", "GPa", "kbar"]
 
-_ENERGY: dict[str, float] = {
+#: Value of one unit of energy in eV, of length in A, of stress in eV/A^3.
+ENERGY: dict[str, float] = {
     "eV": units.eV,
     "meV": 1e-3 * units.eV,
     "kcal/mol": units.kcal / units.mol,
@@ -18,23 +19,8 @@ _ENERGY: dict[str, float] = {
     "Hartree": units.Hartree,
     "Rydberg": units.Rydberg,
 }
-_LENGTH: dict[str, float] = {"A": units.Angstrom, "Bohr": units.Bohr, "nm": units.nm}
-_STRESS: dict[str, float] = {"eV/A^3": 1.0, "GPa": units.GPa, "kbar": 0.1 * units.GPa}
-
-
-def energy_factor(unit: EnergyUnit) -> float:
-    """Value of one `unit` in eV."""
-    return _ENERGY[unit]
-
-
-def length_factor(unit: LengthUnit) -> float:
-    """Value of one `unit` in A."""
-    return _LENGTH[unit]
-
-
-def stress_factor(unit: StressUnit) -> float:
-    """Value of one `unit` in eV/A^3."""
-    return _STRESS[unit]
+LENGTH: dict[str, float] = {"A": units.Angstrom, "Bohr": units.Bohr, "nm": units.nm}
+STRESS: dict[str, float] = {"eV/A^3": 1.0, "GPa": units.GPa, "kbar": 0.1 * units.GPa}
 
 
 def force_factor(unit: str) -> float:
@@ -44,9 +30,9 @@ def force_factor(unit: str) -> float:
         ValueError: the energy or the length is not a known unit name.
     """
     energy, _, length = unit.rpartition("/")
-    if energy not in _ENERGY or length not in _LENGTH:
+    if energy not in ENERGY or length not in LENGTH:
         raise ValueError(
             f"unknown force unit {unit!r}: write <energy>/<length> with an energy of {', '.join(get_args(EnergyUnit))} "
             f"and a length of {', '.join(get_args(LengthUnit))}"
         )
-    return _ENERGY[energy] / _LENGTH[length]
+    return ENERGY[energy] / LENGTH[length]

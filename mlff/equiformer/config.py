@@ -2,7 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mlff.support.settings import Section
 
 #: The published EquiformerV2 models (arXiv:2306.12059; OC20 and OC22 configurations) differ in size only.
 #: ``smooth`` is the variant for dynamics: every piece is smooth in the positions and exactly equivariant. It has few
@@ -47,13 +49,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class EquiformerConfig(BaseModel):
+class EquiformerConfig(Section):
     """Hyper-parameters of the backbone; the defaults are those of the published OC20 models.
 
     ``preset`` may be given among the inputs: its values are filled in before the other fields override them.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_layers: int = Field(8, ge=1)
     lmax: int = Field(4, ge=1, le=11)

@@ -3,18 +3,17 @@
 from typing import List, Optional
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from mlff.equijump.network import Condition, JumpNetwork, JumpNetworkConfig
 from mlff.proteins.residues import NUM_CHANNELS
+from mlff.support.settings import Section
 from mlff.transports import FollmerConfig, TransportConfig, build_transport
 
 
-class JumpConfig(BaseModel):
+class JumpConfig(Section):
     """Everything that determines the architecture of a jump model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: JumpNetworkConfig = JumpNetworkConfig()
     transport: TransportConfig = FollmerConfig()

@@ -81,10 +81,7 @@ def neighbor_list(
         )
     else:
         raise ValueError(f"unknown neighbour-list backend {backend!r}; there are 'vesin' and 'torch'")
-    if max_neighbors is not None:
-        keep = nearest(structure, edge_index.cpu().numpy(), counts.cpu().numpy(), max_neighbors, max_neighbors_strict)
-        index = torch.from_numpy(keep).to(edge_index.device)
-        edge_index, counts = edge_index[:, index], counts[index]
+    edge_index, counts = limited(structure, edge_index, counts, max_neighbors, max_neighbors_strict)
     return edge_index.to(device), counts.to(device)
 
 
@@ -125,6 +122,17 @@ def edge_lengths(positions: Floats, cell: Floats, source: Ints, target: Ints, sh
     vectors -= positions[target]
     vectors += shifts @ cell
     return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
+
+def limited(
+    structure: Structure, edge_index: Tensor, shifts: Tensor, max_neighbors: int | None, strict: bool
+) -> tuple[Tensor, Tensor]:
+    """Edges [2, E] and shifts [E, 3] of which every target keeps its nearest neighbours; None: all."""
+    if max_neighbors is None:
+        return edge_index, shifts
+    kept = nearest(structure, edge_index.cpu().numpy(), shifts.cpu().numpy(), max_neighbors, strict)
+    index = torch.from_numpy(kept).to(edge_index.device)
+    return edge_index.index_select(1, index), shifts.index_select(0, index)
 
 
 def nearest(structure: Structure, edge_index: Ints, shifts: Floats, max_neighbors: int, strict: bool) -> Ints:

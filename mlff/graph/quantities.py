@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ase import units
+from pydantic import AfterValidator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,3 +180,7 @@ def quantity(name: str) -> Quantity:
     if name not in _rows:
         raise ValueError(f"there is no quantity {name!r}; known: {', '.join(_rows)}")
     return _rows[name]
+
+
+#: In configurations and records: refused where there is no such quantity.
+QuantityName = Annotated[str, AfterValidator(lambda name: quantity(name).name)]

@@ -5,12 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mlff.graph._structure import check_cutoff
+
 
 def _check_basis(num_basis: int, minimum: int, cutoff: float) -> None:
     if int(num_basis) != num_basis or num_basis < minimum:
         raise ValueError(f"num_basis must be an integer of at least {minimum}, got {num_basis}")
-    if not (math.isfinite(cutoff) and cutoff > 0.0):
-        raise ValueError(f"cutoff must be a positive, finite distance in A, got {cutoff}")
+    check_cutoff(cutoff)
 
 
 class GaussianBasis(nn.Module):

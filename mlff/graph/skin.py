@@ -19,7 +19,7 @@ from mlff.graph._structure import (
     check_structure,
     output_device,
 )
-from mlff.graph.neighbors import nearest, sorted_pairs
+from mlff.graph.neighbors import limited, sorted_pairs
 
 
 @dataclass
@@ -142,13 +142,7 @@ class SkinNeighborList:
             # The jump of a pair is the same for all its images: the order of the edges stays.
             jumps = torch.from_numpy(wraps).to(device)
             shifts = shifts + jumps.index_select(0, target) - jumps.index_select(0, source)
-        edge_index = torch.stack([source, target])
-        if self.max_neighbors is not None:
-            arrays = edge_index.cpu().numpy(), shifts.cpu().numpy()
-            ranked = nearest(structure, *arrays, self.max_neighbors, self.max_neighbors_strict)
-            index = torch.from_numpy(ranked).to(device)
-            edge_index, shifts = edge_index.index_select(1, index), shifts.index_select(0, index)
-        return edge_index, shifts
+        return limited(structure, torch.stack([source, target]), shifts, self.max_neighbors, self.max_neighbors_strict)
 
 
 def _two_largest(vectors: Floats) -> float:

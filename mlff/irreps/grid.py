@@ -89,11 +89,7 @@ class SphereGrid(nn.Module):
     from_matrix: Tensor
 
     def __init__(
-        self,
-        lmax: int,
-        mmax: Optional[int] = None,
-        resolution: Optional[Tuple[int, int]] = None,
-        rescale: bool = False,
+        self, lmax: int, mmax: Optional[int] = None, resolution: Optional[Tuple[int, int]] = None, rescale: bool = False
     ) -> None:
         super().__init__()
         latitudes, longitudes = exact_resolution(lmax, mmax) if resolution is None else resolution

@@ -3,25 +3,24 @@
 from typing import Any, Literal
 
 from ase.data import chemical_symbols
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from mlff.equiformer import EquiformerConfig
 from mlff.graph import quantity
+from mlff.support.settings import Section
 
 #: Of the published EquiformerV2 models.
 PUBLISHED_HEADS = {"energy_head": "feed_forward", "avg_num_atoms": 77.81317}
 _ENERGIES = ("energy", "energies")
 
 
-class PotentialConfig(BaseModel):
+class PotentialConfig(Section):
     """A backbone, the elements it knows, and how forces are made.
 
     ``species`` takes atomic numbers or chemical symbols and is kept as sorted atomic numbers; ``auto``, the default, is
     kept as none until a training has read its data. ``backbone`` fields that are not given are those of ``preset``, by
     default ``smooth``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     species: tuple[int, ...] = Field(default=(), description="auto: those of the training part of the data")
     forces: Literal["conservative", "direct"] = "conservative"

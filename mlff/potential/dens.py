@@ -64,11 +64,7 @@ class DensPotential(nn.Module):
         return (rows * self.scales.to(rows.dtype) * norm)[:, :, None]
 
     def forward(
-        self,
-        graph: GraphInput,
-        encoded_forces: Tensor,
-        corrupted: Tensor,
-        compute_stress: bool = False,
+        self, graph: GraphInput, encoded_forces: Tensor, corrupted: Tensor, compute_stress: bool = False
     ) -> Dict[str, Tensor]:
         """Evaluate a batch, some atoms of which are corrupted.
 

@@ -2,17 +2,17 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mlff.support.settings import Section
 
 
-class DensConfig(BaseModel):
+class DensConfig(Section):
     """Denoising non-equilibrium structures as an auxiliary task (Liao et al., arXiv:2403.09549).
 
     In a chosen structure some atoms are moved by Gaussian noise; the network sees the forces these atoms had before and
     learns their noise beside the energy of the clean structure and the forces on the other atoms.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     probability: float = Field(default=0.25, gt=0, le=1, description="of corrupting a structure (or a batch)")
     per: Literal["structure", "batch"] = Field(default="structure", description="what one coin decides on")

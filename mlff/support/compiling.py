@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from mlff.support.errors import first_line
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,10 +37,10 @@ def compile_function(function: Callable[..., Any], inputs: Sequence[Tensor]) -> 
         try:
             return _generated(traced, plain, cpp_wrapper=True)
         except Exception as error:  # of C++ that starts kernels, not every version of torch can make all
-            logger.info("Python starts the kernels, C++ cannot: %s", _first_line(error))
+            logger.info("Python starts the kernels, C++ cannot: %s", first_line(error))
             return _generated(traced, plain, cpp_wrapper=False)
     except Exception as error:  # whatever they raise
-        raise CompilerError(_first_line(error)) from error
+        raise CompilerError(first_line(error)) from error
 
 
 def _generated(traced: GraphModule, inputs: Sequence[Tensor], cpp_wrapper: bool) -> Any:
@@ -54,7 +56,3 @@ def _generated(traced: GraphModule, inputs: Sequence[Tensor], cpp_wrapper: bool)
         compiled: Any = torch._inductor.compile(traced, [*inputs], {"cpp_wrapper": cpp_wrapper})
     compiled(*inputs)
     return compiled
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

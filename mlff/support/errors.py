@@ -16,7 +16,13 @@ error                status  what it says
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without further lines; its class if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class InputError(ValueError):
@@ -54,7 +60,7 @@ class DataError(InputError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors raised in data-loader workers travel to the main process by pickling.
-        return _rebuild, (type(self), self.reason, self.file, self.frame, self.hint)
+        return partial(type(self), file=self.file, frame=self.frame, hint=self.hint), (self.reason,)
 
 
 class ArtifactError(ValueError):
@@ -82,8 +88,3 @@ class Interrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.signum, str(self))
-
-
-def _rebuild(kind: type[DataError], *given: object) -> DataError:
-    reason, file, frame, hint = given
-    return kind(reason, file=file, frame=frame, hint=hint)  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import Any
 
 from mlff.support.errors import ConfigError
@@ -56,22 +56,13 @@ class Kind:
         return self.training_task.config if self.config is None else _imported(self.config)
 
 
+def _own(name: str, package: str, config: str) -> Kind:
+    return Kind(name, f"{package}.artifact:KIND", f"{package}.training:TASK", f"{package}.training:{config}")
+
+
 _known = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "potential",
-            "mlff.potential.artifact:KIND",
-            "mlff.potential.training:TASK",
-            "mlff.potential.training:TrainingConfig",
-        ),
-        Kind(
-            "jump",
-            "mlff.equijump.artifact:KIND",
-            "mlff.equijump.training:TASK",
-            "mlff.equijump.training:JumpTrainingConfig",
-        ),
-    )
+    "potential": _own("potential", "mlff.potential", "TrainingConfig"),
+    "jump": _own("jump", "mlff.equijump", "JumpTrainingConfig"),
 }
 
 
@@ -105,7 +96,4 @@ def names() -> list[str]:
 
 
 def _imported(path: Any) -> Any:
-    if not isinstance(path, str):
-        return path
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    return resolve_name(path) if isinstance(path, str) else path

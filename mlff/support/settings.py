@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Section(BaseModel):
-    """A part of a configuration: frozen, and without unknown fields."""
+    """A part of a configuration, or a record: frozen, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,6 +78,19 @@ def validation_message(problem: ValidationError, source: str, kind: type[BaseMod
         shown = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
         lines.append(f"{source}: {field}: {message}{shown}")
     return "\n".join(lines)
+
+
+def with_paths(section: M, change: Callable[[Path], Path]) -> M:
+    """A copy in which every path is changed, also in tuples and in the sections below."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(changed, value))
+        if isinstance(value, BaseModel):
+            return with_paths(value, change)
+        return change(value) if isinstance(value, Path) else value
+
+    return section.model_copy(update={name: changed(value) for name, value in section})
 
 
 def dump(config: BaseModel, path: Path) -> None:

@@ -9,9 +9,11 @@ from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
     from mlff.support.errors import ArtifactError as StateError
+    from mlff.support.errors import ConfigError
     from mlff.support.errors import Interrupted as TrainingInterrupted
     from mlff.support.errors import RunError as TrainingError
-    from mlff.training.config import ConfigError, OptimizerConfig, RunConfig, dump_config, load_config, parse_config
+    from mlff.support.settings import dump as dump_config
+    from mlff.training.config import OptimizerConfig, RunConfig, load_config, parse_config
     from mlff.training.lightning_module import SteppedModule
     from mlff.training.loop import RunResult, train
     from mlff.training.process import set_up_process

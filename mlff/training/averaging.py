@@ -19,8 +19,10 @@ def ema_decay(updates: int, decay: float) -> float:
 
 
 class Averages(AveragedModel):
-    """Frozen copy of a module that follows its weights; see :func:`averaged_copy`.
+    """Frozen copy of a module whose ``update_parameters(module)`` takes an exponential moving average.
 
+    The first update copies the weights; a later one, number n, moves the average by ``1 - ema_decay(n, decay)``
+    towards them. Buffers (constants, normalisation) are those of the first update. The copy is in evaluation mode.
     The number of updates is known on the host, too: asking a GPU for it would hold up every step.
     """
 
@@ -50,12 +52,3 @@ class Averages(AveragedModel):
         result = super().load_state_dict(state_dict, strict, assign)
         self._updates = int(self.n_averaged)
         return result
-
-
-def averaged_copy(module: nn.Module, decay: float) -> Averages:
-    """Frozen copy of ``module`` whose ``update_parameters(module)`` takes an exponential moving average.
-
-    The first update copies the weights; a later one, number n, moves the average by ``1 - ema_decay(n, decay)``
-    towards them. Buffers (constants, normalisation) are those of the first update. The copy is in evaluation mode.
-    """
-    return Averages(module, decay)

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -32,10 +33,11 @@ class Stopped(Exception):
         self.signum = signum
 
 
+@dataclass(eq=False)
 class Keeper(lightning.Callback):
     """Drives the position of a run and keeps its folder.
 
-    Args:
+    Attributes:
         folder: where states, weights and metrics go.
         config: the configuration of the run.
         task: of its kind.
@@ -45,23 +47,16 @@ class Keeper(lightning.Callback):
         on_step: called after each step with (step, total steps, latest metrics), for a progress display.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        config: RunConfig,
-        task: Task,
-        run: TrainingRun,
-        state: dict[str, Any] | None,
-        stop_request: StopRequest,
-        on_step: OnStep | None = None,
-    ) -> None:
-        self._folder = folder
-        self._settings = config
-        self._task = task
-        self._run = run
-        self._state = state
-        self._stop_request = stop_request
-        self._on_step = on_step
+    folder: RunFolder
+    config: RunConfig
+    task: Task
+    run: TrainingRun
+    state: dict[str, Any] | None
+    stop_request: StopRequest
+    on_step: OnStep | None = None
+
+    def __post_init__(self) -> None:
+        state = self.state
         self._elapsed_before = float(state["elapsed"]) if state else 0.0
         self.best: dict[str, float] = dict(state["best"]) if state else {}
         # states of earlier versions do not say
@@ -79,28 +74,28 @@ class Keeper(lightning.Callback):
     @property
     def time_is_over(self) -> bool:
         """Whether ``max_minutes`` have been used."""
-        limit = self._settings.max_minutes
+        limit = self.config.max_minutes
         return limit is not None and self.elapsed >= 60.0 * limit
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module = _checked(pl_module)
         module.averaged.eval()
-        if self._state is not None:
-            module.restore_optimizer(self._state)
-            self._state = None
+        if self.state is not None:
+            module.restore_optimizer(self.state)
+            self.state = None
         else:
             device = module.device
             module.interval.losses = module.interval.losses.to(device)
             module.interval.gradient_norm = module.interval.gradient_norm.to(device)
         if trainer.is_global_zero:
-            self._table = MetricsTable(self._folder.metrics, module.step, columns(self._run.losses, self._run.errors))
+            self._table = MetricsTable(self.folder.metrics, module.step, columns(self.run.losses, self.run.errors))
             self.parts.append(RunPart.starting(module.step, self._elapsed_before / 60.0, module.device))
         self._started = self._last_save = self._last_row = time.monotonic()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        limit = self._settings.max_minutes
+        limit = self.config.max_minutes
         fraction = 0.0 if limit is None else self.elapsed / (60.0 * limit)
         self._lr = _checked(pl_module).begin_step(trainer.optimizers[0], fraction)
 
@@ -110,16 +105,16 @@ class Keeper(lightning.Callback):
         module = _checked(pl_module)
         epoch_ended = module.end_step()
         out_of_time = self._out_of_time(trainer, module.step)
-        validates = module.step >= module.total_steps or out_of_time or self._run.validation_is_due(epoch_ended)
-        if validates or module.step % self._settings.log_every == 0:
+        validates = module.step >= module.total_steps or out_of_time or self.run.validation_is_due(epoch_ended)
+        if validates or module.step % self.config.log_every == 0:
             module.confirm_finite()
             self._log_interval(trainer, module)
         if validates:
             self._validate(trainer, module)
-        if self._on_step is not None:
-            self._on_step(module.step, module.total_steps, self._shown)
-        signum = self._stop_request.signum
-        due = time.monotonic() - self._last_save > 60.0 * self._settings.save_every_minutes
+        if self.on_step is not None:
+            self.on_step(module.step, module.total_steps, self._shown)
+        signum = self.stop_request.signum
+        due = time.monotonic() - self._last_save > 60.0 * self.config.save_every_minutes
         if validates or signum or due:
             self.save(trainer, module)
         if signum:
@@ -132,12 +127,12 @@ class Keeper(lightning.Callback):
         module.confirm_finite()
         if trainer.is_global_zero:
             state = module.run_state() | {"elapsed": self.elapsed, "best": self.best}
-            state |= {"config": self._settings.model_dump_json(), "parts": [part.model_dump() for part in self.parts]}
-            save_state(self._folder.state, state | self._run.facts())
+            state |= {"config": self.config.model_dump_json(), "parts": [part.model_dump() for part in self.parts]}
+            save_state(self.folder.state, state | self.run.facts())
         self._last_save = time.monotonic()
 
     def _out_of_time(self, trainer: lightning.Trainer, step: int) -> bool:
-        if trainer.world_size == 1 or self._settings.max_minutes is None:
+        if trainer.world_size == 1 or self.config.max_minutes is None:
             return self.time_is_over
         # All processes must agree; asking at every step would cost a synchronisation.
         return step % 16 == 0 and bool(trainer.strategy.reduce_boolean_decision(self.time_is_over, all=False))
@@ -153,7 +148,7 @@ class Keeper(lightning.Callback):
         self._write(trainer, module, row | {"lr": self._lr})
 
     def _validate(self, trainer: lightning.Trainer, module: SteppedModule) -> None:
-        row = self._run.validate(module.averaged.module)
+        row = self.run.validate(module.averaged.module)
         self._last_row = time.monotonic()  # frames per second count training only
         self._write(trainer, module, row)
         if not trainer.is_global_zero:
@@ -162,15 +157,15 @@ class Keeper(lightning.Callback):
         improved = not self.best or row["val_loss"] < self.best["val_loss"] or not math.isfinite(self.best["val_loss"])
         if improved:
             self.best = row | {"step": module.step, "epoch": module.epoch, "minutes": self.elapsed / 60.0}
-            about = {"kind": self._settings.kind, "best": json.dumps(self.best)}
-            save_weights(self._folder.weights, module.averaged.module, about | self._run.weights_metadata())
+            about = {"kind": self.config.kind, "best": json.dumps(self.best)}
+            save_weights(self.folder.weights, module.averaged.module, about | self.run.weights_metadata())
         logger.info(
             "epoch %d  step %d/%d  %.1f min  val %s%s",
             module.epoch,
             module.step,
             module.total_steps,
             self.elapsed / 60.0,
-            self._task.describe(row),
+            self.task.describe(row),
             "  best" if improved else "",
         )
 

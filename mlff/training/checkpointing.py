@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mlff.support.errors import ArtifactError, ConfigError
+from mlff.support.errors import ArtifactError, ConfigError, first_line
 from mlff.support.files import replacing
 
 _FORMAT = 3
@@ -33,7 +33,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         try:
             torch.save({"format": _FORMAT, **state}, temporary)
         except RuntimeError as error:  # torch's archive writer, on a full disk
-            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from error
+            raise OSError(f"{path}: cannot be written ({first_line(error)})") from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def save_weights(path: Path, module: nn.Module, metadata: dict[str, str]) -> Non
         try:
             save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:
-            raise OSError(f"{path}: cannot be written ({_first_line(error)})") from error
+            raise OSError(f"{path}: cannot be written ({first_line(error)})") from error
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -116,7 +116,3 @@ def load_matching(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[s
         for name, value in fitting.items():
             own[name].copy_(value)
     return [name for name in own if name not in fitting], [name for name in tensors if name not in fitting]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -11,21 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from mlff.support.errors import ConfigError
 from mlff.support.kinds import DEFAULT, find
 from mlff.support.renamed import former
-from mlff.support.settings import Section, read_mapping, validated
-from mlff.support.settings import dump as dump_config
+from mlff.support.settings import Section, read_mapping, validated, with_paths
 
-__all__ = [
-    "ConfigError",
-    "Fraction",
-    "OptimizerConfig",
-    "RunConfig",
-    "Section",
-    "dump_config",
-    "load_config",
-    "parse_config",
-    "read_config",
-    "validate_config",
-]
 __getattr__ = former(__name__)
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -111,23 +98,20 @@ class RunConfig(Section):
         return ()
 
     def resolved(self, base: Path) -> Self:
-        """With relative paths taken from ``base``; the data resolve their own, where they have a method for that."""
-        data = self.data.resolved(base) if hasattr(self.data, "resolved") else self.data
-        init_from = None if self.init_from is None else base / self.init_from
-        return self.model_copy(update={"data": data, "init_from": init_from, "output": base / self.output})
+        """With relative paths taken from ``base``."""
+        return with_paths(self, base.joinpath)
 
     def continuing(self, saved: Self) -> Self:
         """This configuration as that of a run to continue: what it leaves to the data is what the run found in them."""
         return self
 
     def portable(self) -> dict[str, Any]:
-        """As plain JSON values that can leave the machine: first weights by name, no run folder, no threads.
+        """As plain JSON values that can leave the machine: data and first weights by name, no run folder, no threads.
 
         :func:`parse_config` accepts the result; it then expects the files of the data beside the configuration.
         """
-        content = self.model_dump(mode="json", exclude={"output", "threads"})
-        content["init_from"] = None if self.init_from is None else self.init_from.name
-        return content
+        named = with_paths(self, lambda path: Path(path.name))
+        return named.model_dump(mode="json", exclude={"output", "threads"})
 
 
 C = TypeVar("C", bound=RunConfig)

@@ -8,14 +8,14 @@ import platform
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
+from mlff.support.settings import Section
 from mlff.support.versions import git_commit, installed_versions
 
 _PACKAGES = ("mlff-equijump", "torch", "lightning", "ase", "numpy", "vesin")
 
 
-class RunPart(BaseModel):
+class RunPart(Section):
     """A start or a resume of a run: from which step and minute on which code trained it where.
 
     Attributes:
@@ -26,8 +26,6 @@ class RunPart(BaseModel):
         threads: of torch.
         git_commit: see :func:`git_commit`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int
     minutes: float

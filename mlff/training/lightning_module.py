@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mlff.support.errors import RunError
-from mlff.training.averaging import averaged_copy
+from mlff.training.averaging import Averages
 from mlff.training.config import RunConfig
 from mlff.training.optimizers import build_optimizer
 from mlff.training.schedule import learning_rate_factor
@@ -56,7 +56,7 @@ class SteppedModule(lightning.LightningModule):
         steps_per_epoch: float = float("inf"),
     ) -> None:
         super().__init__()
-        self.averaged = averaged_copy(model, config.ema)
+        self.averaged = Averages(model, config.ema)
         self.model = model
         self.config = config
         self.total_steps = total_steps

@@ -14,10 +14,11 @@ from torch import nn
 from mlff.support.errors import ConfigError, Interrupted
 from mlff.support.files import write_json
 from mlff.support.kinds import find
+from mlff.support.settings import dump
 from mlff.support.signals import StopRequest
 from mlff.training.callbacks import Keeper, OnStep
 from mlff.training.checkpointing import load_state, load_weights
-from mlff.training.config import RunConfig, dump_config
+from mlff.training.config import RunConfig
 from mlff.training.environment import git_commit, hardware, versions
 from mlff.training.run_folder import RunFolder, check_output, check_same_run
 from mlff.training.task import Placement, Task, TrainingRun
@@ -76,7 +77,7 @@ def train(
     placement = Placement(trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
     torch.manual_seed(config.seed)
     run = task.prepare(config, state, placement, initial)
-    module, config = run.module, run.config or config
+    module, config = run.module, run.config
     keeper = Keeper(folder, config, task, run, state, stop, on_step)
     if state is not None:
         module.restore_weights(state)
@@ -85,7 +86,7 @@ def train(
         raise Interrupted(stop.signum)
     if trainer.is_global_zero:
         folder.root.mkdir(parents=True, exist_ok=True)
-        dump_config(config, folder.config)
+        dump(config, folder.config)
         if state is None:
             run.write_start(folder)
     logger.info("%d parameters; %s%d steps", _size(module.model), run.describe(), module.total_steps)

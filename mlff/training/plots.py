@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mlff.support.files import replacing
+from mlff.support.files import write_figure
 from mlff.support.ticks import log_axis
 from mlff.training.metrics_table import read_metrics
 
@@ -59,7 +57,7 @@ def learning_curve(
             line[0].legend()
     axes[-1, 0].set_xlabel(against[1])
     axes[-1, 1].set_xlabel("wall time (min)")
-    save_figure(figure, image)
+    write_figure(image, figure)
 
 
 def parity(
@@ -77,7 +75,9 @@ def parity(
     figure = Figure(figsize=(8, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.scatter(reference[shown], predicted[shown], s=5, alpha=0.5, lw=0)
-    _diagonal(left, reference, predicted)
+    ends = min(reference.min(), predicted.min()), max(reference.max(), predicted.max())
+    left.plot(ends, ends, color="black", lw=0.8)
+    left.set_aspect("equal", adjustable="datalim")
     left.set_xlabel(f"reference {quantity} ({unit})")
     left.set_ylabel(f"predicted {quantity} ({unit})")
     right.hist(factor * difference, bins=60)
@@ -86,17 +86,4 @@ def parity(
     right.set_ylabel("count")
     mae, rmse = factor * np.abs(difference).mean(), factor * np.sqrt(np.square(difference).mean())
     figure.suptitle(f"MAE {mae:.2f}, RMSE {rmse:.2f} {error_unit}; {len(reference)} values")
-    save_figure(figure, image)
-
-
-def save_figure(figure: Figure, image: Path) -> None:
-    """Write a PNG, whole or not at all."""
-    # An own canvas, so that no global matplotlib back end is chosen.
-    with replacing(image) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=130)
-
-
-def _diagonal(axis: Axes, reference: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
-    ends = min(reference.min(), predicted.min()), max(reference.max(), predicted.max())
-    axis.plot(ends, ends, color="black", lw=0.8)
-    axis.set_aspect("equal", adjustable="datalim")
+    write_figure(image, figure)

@@ -45,13 +45,13 @@ class TrainingRun(ABC):
 
     Attributes:
         module: the model in training; the engine drives it.
-        config: the configuration, complete now that the data are read; None: as it was given.
+        config: the configuration, complete now that the data are read.
         losses: columns of metrics.csv that ``module.take_interval`` gives beyond ``loss`` and ``gradient_norm``.
         errors: columns that :meth:`validate` gives beyond ``val_loss``.
     """
 
     module: SteppedModule
-    config: RunConfig | None = None
+    config: RunConfig
     losses: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 

@@ -6,13 +6,7 @@ from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
     from mlff.transports.base import Transport
-    from mlff.transports.config import (
-        EndpointConfig,
-        FollmerConfig,
-        TransportConfig,
-        TwoSidedConfig,
-        build_transport,
-    )
+    from mlff.transports.config import EndpointConfig, FollmerConfig, TransportConfig, TwoSidedConfig, build_transport
     from mlff.transports.endpoint import EndpointTransport
     from mlff.transports.follmer import FollmerTransport
     from mlff.transports.two_sided import TwoSidedTransport

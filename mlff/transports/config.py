@@ -2,18 +2,17 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mlff.support.settings import Section
 from mlff.transports.base import Transport
 from mlff.transports.endpoint import EndpointTransport
 from mlff.transports.follmer import FollmerTransport
 from mlff.transports.two_sided import TwoSidedTransport
 
 
-class BaseTransportConfig(BaseModel):
+class BaseTransportConfig(Section):
     """What all transports have; fields other than noises are arguments of the transport by the same name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     position_noise: float = Field(
         default=0.5, gt=0, description="Å, σ of channel 0, the anchors: about their rms displacement in a jump"

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from mlff.data import DataConfig, GroupSplit, IndexSplit, RandomSplit
+from mlff.support.settings import with_paths
 
 
 def test_one_file_and_defaults():
@@ -139,7 +140,7 @@ def test_relative_paths_follow_the_configuration_file(tmp_path):
         cache=Path("cache"),
         split=IndexSplit(kind="indices", train=Path("t.txt")),
     )
-    moved = config.resolved(Path("folder"))
+    moved = with_paths(config, Path("folder").joinpath)
     assert moved.paths == (Path("folder/a.xyz"), tmp_path / "b.xyz")
     assert moved.isolated_atoms == Path("folder/iso.xyz")
     assert moved.cache == Path("folder/cache")

@@ -51,7 +51,7 @@ def real_figures() -> None:
 def _figures_skipped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than training here; tests that look at figures ask for ``real_figures``."""
     if "real_figures" not in request.fixturenames:
-        monkeypatch.setattr("mlff.training.plots.save_figure", lambda figure, image: image.touch())
+        monkeypatch.setattr("mlff.training.plots.write_figure", lambda image, figure: image.touch())
 
 
 SMALL_BACKBONE = {

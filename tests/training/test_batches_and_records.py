@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlff.data import BatchSampler
-from mlff.potential.training.batches import EpochBatches, Position, StepSampler
+from mlff.potential.training.batches import Position, StepSampler
 from mlff.support.errors import ArtifactError
 from mlff.training.checkpointing import load_matching, load_state, load_weights, save_state, save_weights
 from mlff.training.metrics_table import MetricsTable, read_metrics
 
 
-def batches(max_edges: int | None = None) -> EpochBatches:
+def batches(max_edges: int | None = None) -> BatchSampler:
     counts = np.arange(1, 24) % 7 + 1
-    return EpochBatches(BatchSampler(counts, 4, seed=3, max_edges=max_edges))
+    return BatchSampler(counts, 4, seed=3, max_edges=max_edges)
 
 
 @given(st.integers(0, 30), st.sampled_from([None, 12]))

@@ -136,7 +136,7 @@ def test_ctrl_c_gives_130_and_resume_by_folder_completes(
     write_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def press_ctrl_c(console: object, describe: object) -> Iterator[Callable[..., None]]:
+    def press_ctrl_c(describe: object) -> Iterator[Callable[..., None]]:
         yield lambda step, total, metrics: os.kill(os.getpid(), signal.SIGINT) if step == 2 else None
 
     with monkeypatch.context() as patch:

@@ -8,6 +8,8 @@ import pytest
 from mlff.potential.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
 from mlff.potential.training.report import element_table, plot_learning_curve, write_evaluation
 
+NAMES = ("energy", "forces", "stress")
+
 
 def two_structures() -> Predictions:
     reference = np.zeros((3, 3))
@@ -21,7 +23,7 @@ def two_structures() -> Predictions:
 
 
 def test_errors_against_hand_numbers() -> None:
-    errors = errors_from_sums(error_sums(two_structures()))
+    errors = errors_from_sums(error_sums(two_structures(), NAMES), NAMES)
     assert errors["energy_per_atom_mae"] == pytest.approx((0.5 + 2.0) / 2)
     assert errors["energy_per_atom_rmse"] == pytest.approx(((0.25 + 4.0) / 2) ** 0.5)
     assert errors["forces_mae"] == pytest.approx(1.8 / 9)
@@ -35,7 +37,7 @@ def test_errors_by_element() -> None:
     assert oxygen["mae"] == pytest.approx(1.2 / 6)
     assert (copper["element"], copper["atoms"]) == ("Cu", 1)
     assert copper["rmse"] == pytest.approx((0.36 / 3) ** 0.5)
-    table = element_table([oxygen, copper], errors_from_sums(error_sums(two_structures())))
+    table = element_table([oxygen, copper], errors_from_sums(error_sums(two_structures(), NAMES), NAMES))
     assert "| Cu | 1 | 200.0 | 346.4 | 0.0 |" in table
     assert "| all | 3 | 200.0 |" in table
 

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 import mlff
 from mlff.cli import app
 from mlff.data import read_frames
-from mlff.data.errors import DataError
 from mlff.data.split_file import SplitFile, read_split_file, select_frames
 from mlff.equiformer import EquiformerConfig
 from mlff.potential.training.card import describe_backbone
+from mlff.support.errors import DataError
 from mlff.training import load_config
 from mlff.training.card import describe_resumes
 from mlff.training.checkpointing import load_state, save_state

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mlff.training.averaging import averaged_copy, ema_decay
+from mlff.training.averaging import Averages, ema_decay
 from mlff.training.optimizers import parameter_groups
 from mlff.training.schedule import learning_rate_factor
 
@@ -42,7 +42,7 @@ def test_schedule_rises_then_falls_and_stays_between_bounds(total: int, warmup: 
 
 def test_averages_follow_the_formula() -> None:
     module = nn.Linear(1, 1, bias=False)
-    averaged = averaged_copy(module, decay=0.3)
+    averaged = Averages(module, decay=0.3)
     values = [2.0, -1.0, 0.5, 4.0, 8.0, -3.0]
     expected = 0.0
     for n, value in enumerate(values):
@@ -57,7 +57,7 @@ def test_averages_follow_the_formula() -> None:
 
 def test_averages_are_frozen_follow_buffers_and_leave_the_module_alone() -> None:
     module = nn.BatchNorm1d(2)
-    averaged = averaged_copy(module, decay=0.9)
+    averaged = Averages(module, decay=0.9)
     assert not averaged.training
     assert not any(parameter.requires_grad for parameter in averaged.parameters())
     assert all(parameter.requires_grad for parameter in module.parameters())

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mlff.equijump.network.config import JumpNetworkConfig
 from mlff.equijump.network.context import ResidueGraph
-from mlff.equijump.network.embedding import ResidueVectors
+from mlff.equijump.network.embedding import ResidueVectors, zero_linear
 from mlff.graph.radial import GaussianBasis
 from mlff.proteins.residues import NUM_CHANNELS, NUM_TOKENS
 
@@ -39,7 +39,7 @@ class AtomEncoder(nn.Module):
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
         self.pull = nn.Linear(hidden, 1)
         # A network begins as if it knew nothing of pairs, and may begin with the weights of one that does not.
-        self.scalars = _zero(nn.Linear(hidden, config.channels))
+        self.scalars = zero_linear(hidden, config.channels)
         self.vectors = ResidueVectors(NUM_CHANNELS, config.channels, scale=0.0)
 
     def forward(self, nodes: Tensor, graph: ResidueGraph) -> AtomPairs:
@@ -75,7 +75,7 @@ class AtomDecoder(nn.Module):
         self.of_pair = nn.Linear(hidden, hidden)
         self.of_source = nn.Linear(config.channels, hidden, bias=False)
         self.of_target = nn.Linear(config.channels, hidden, bias=False)
-        last = _zero(nn.Linear(hidden, num_outputs))
+        last = zero_linear(hidden, num_outputs)
         self.output = nn.Sequential(nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
 
     def forward(self, scalars: Tensor, pairs: AtomPairs, graph: ResidueGraph) -> Tensor:
@@ -86,12 +86,6 @@ class AtomDecoder(nn.Module):
         hidden = hidden + self.of_target(scalars).index_select(0, target)
         out = _add_up(self.output(hidden), pairs, graph, self.num_channels).permute(0, 1, 3, 2)
         return torch.cat([out[..., :1], out[..., 1:] - out[..., :1]], dim=-1)
-
-
-def _zero(linear: nn.Linear) -> nn.Linear:
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
 
 
 def _add_up(weights: Tensor, pairs: AtomPairs, graph: ResidueGraph, num_channels: int) -> Tensor:

@@ -1,15 +1,15 @@
 """Typed configuration of the network."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mlff.support.settings import Section
 
 
-class JumpNetworkConfig(BaseModel):
+class JumpNetworkConfig(Section):
     """Size of the network; the defaults run on a CPU.
 
     Large networks of the paper have 128 or 256 channels (arXiv:2410.09667, section 5).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     lmax: int = Field(default=1, ge=1, le=4, description="highest degree of the features")
     channels: int = Field(default=64, ge=1, description="of node features, in each degree")

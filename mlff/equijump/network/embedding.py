@@ -8,6 +8,14 @@ from torch import Tensor, nn
 from mlff.proteins.residues import NUM_TOKENS
 
 
+def zero_linear(in_features: int, out_features: int) -> nn.Linear:
+    """A linear map that begins as zero."""
+    linear = nn.Linear(in_features, out_features)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 class TimeEmbedding(nn.Module):
     """MLP of cosines: of a latent time in [0, 1], or of the logarithm of a lag time.
 

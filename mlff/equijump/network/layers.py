@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mlff.equijump.network.config import JumpNetworkConfig
 from mlff.equijump.network.context import ResidueGraph
+from mlff.equijump.network.embedding import zero_linear
 from mlff.irreps import (
     ChannelwiseProduct,
     GateActivation,
@@ -138,9 +139,7 @@ class ModulatedNorm(nn.Module):
         self.lmax = config.lmax
         self.channels = config.channels
         self.norm = MergedLayerNorm(config.lmax, config.channels)
-        self.modulation = nn.Linear(config.time_channels, (config.lmax + 2) * config.channels)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.modulation = zero_linear(config.time_channels, (config.lmax + 2) * config.channels)
         self.register_buffer("degrees", node_degrees(config.lmax), persistent=False)
 
     def forward(self, x: Tensor, embedding: Tensor, batch: Tensor) -> Tensor:

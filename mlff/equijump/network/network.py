@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mlff.equijump.network.atoms import AtomDecoder, AtomEncoder, AtomPairs
 from mlff.equijump.network.config import JumpNetworkConfig
 from mlff.equijump.network.context import Condition, ResidueGraph, edge_geometry, residue_graph
-from mlff.equijump.network.embedding import ResidueVectors, TimeEmbedding
+from mlff.equijump.network.embedding import ResidueVectors, TimeEmbedding, zero_linear
 from mlff.equijump.network.layers import Geometry, ResidueLayer
 from mlff.graph.radial import GaussianBasis
 from mlff.irreps import EdgeFrame, MergedLayerNorm, SO3Linear
@@ -102,9 +102,7 @@ class Header(nn.Module):
         self.output = ResidueVectors(config.channels, num_outputs * NUM_CHANNELS, scale=0.1)
         self.atom_output = AtomDecoder(config, num_outputs) if config.atom_channels else None
         # the best linear guess depends on the time alone, and is all there is for a Gaussian process
-        self.skip = nn.Linear(config.time_channels, num_outputs * NUM_CHANNELS)
-        nn.init.zeros_(self.skip.weight)
-        nn.init.zeros_(self.skip.bias)
+        self.skip = zero_linear(config.time_channels, num_outputs * NUM_CHANNELS)
 
     def forward(self, state: Tensor, time: Tensor, condition: Condition) -> Tensor:
         """State [B,N,3,C] in Å at times [B] → [num_outputs,B,N,3,C], of unit size.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -28,10 +28,6 @@ class JumpDataConfig(Section):
         if min(value) <= 0 or len(set(value)) < len(value):
             raise ValueError(f"must be different positive times, got {list(value)}")
         return tuple(sorted(value))
-
-    def resolved(self, base: Path) -> JumpDataConfig:
-        """With relative folders taken from ``base``."""
-        return self.model_copy(update={"folders": tuple(base / folder for folder in self.folders)})
 
 
 class UnrollConfig(Section):
@@ -88,9 +84,3 @@ class JumpTrainingConfig(RunConfig):
     def inputs(self) -> tuple[Path, ...]:
         """The data sets."""
         return self.data.folders
-
-    def portable(self) -> dict[str, Any]:
-        """As of every run; data by name only."""
-        content = super().portable()
-        content["data"]["folders"] = [Path(folder).name for folder in content["data"]["folders"]]
-        return content

@@ -63,7 +63,7 @@ class JumpModule(SteppedModule):
         """The loss, and those of anchors and vectors [2]."""
         source, target = self._pair(batch, unrolls, generator, graph)
         source = with_input_noise(self.model, source, self.config.input_noise, generator)
-        losses = jump_losses(self.model, source, target, batch.lag, generator, graph=graph)
+        losses = jump_losses(self.model, JumpBatch(source, (target,), batch.lag), generator, graph=graph)
         return losses.mean(), losses.mean(0)
 
     def _unrolls(self, batch: JumpBatch) -> bool:
@@ -84,12 +84,13 @@ class JumpModule(SteppedModule):
         time = low + (high - low) * draws[1] * (1.0 - 1e-3)
         chosen = draws[0] < unroll.probability
         if graph is not None:  # shapes must not depend on chance: make all, take some
-            made = denoised(self.model, batch.source, first, batch.lag, time, generator, graph)
+            made = denoised(self.model, batch, time, generator, graph)
             return first.replace(coordinates=torch.where(chosen[:, None, None, None], made, first.coordinates)), second
         rows = torch.nonzero(chosen).flatten()
         if rows.numel() == 0:
             return first, second
-        made = denoised(self.model, batch.source[rows], first[rows], batch.lag[rows], time[rows], generator)
+        some = JumpBatch(batch.source[rows], (first[rows],), batch.lag[rows])
+        made = denoised(self.model, some, time[rows], generator)
         return first.replace(coordinates=first.coordinates.index_copy(0, rows, made)), second
 
 
@@ -110,53 +111,42 @@ def with_input_noise(
 
 def jump_losses(
     model: JumpModel,
-    source: TensorCloud,
-    target: TensorCloud,
-    lag: Tensor,
+    batch: JumpBatch,
     generator: torch.Generator | None,
     time: Tensor | None = None,
     graph: ResidueGraph | None = None,
 ) -> Tensor:
     """Losses [num_outputs, 2] of anchors and vectors, at random latent times or at ``time`` [B]."""
-    transport = model.transport
-    x0, x1 = source.coordinates, target.coordinates
+    transport, mask = model.transport, batch.source.atom_mask
+    x0, x1 = batch.source.coordinates, batch.target.coordinates
     time = transport.draw_times(x0, generator) if time is None else time
-    noise = transport.draw_noise(x0, source.atom_mask, generator)
-    _, outputs = _answer(model, source, target, lag, time, noise, graph)
-    return transport.loss(outputs, transport.targets(x0, x1, time, noise), source.atom_mask)
+    noise = transport.draw_noise(x0, mask, generator)
+    _, outputs = _answer(model, batch, time, noise, graph)
+    return transport.loss(outputs, transport.targets(x0, x1, time, noise), mask)
 
 
 @torch.no_grad()
 def denoised(
     model: JumpModel,
-    source: TensorCloud,
-    target: TensorCloud,
-    lag: Tensor,
+    batch: JumpBatch,
     time: Tensor,
     generator: torch.Generator | None,
     graph: ResidueGraph | None = None,
 ) -> Tensor:
-    """Coordinates of E[x1 | x_t, x0] by the model, for the x_t of a pair at times [B]; no gradient passes."""
-    transport = model.transport
-    x0 = source.coordinates
-    noise = transport.draw_noise(x0, source.atom_mask, generator)
-    state, outputs = _answer(model, source, target, lag, time, noise, graph)
-    return transport.project(transport.endpoint(x0, state, outputs, time), source.atom_mask)
+    """Coordinates of E[x1 | x_t, x0] by the model, for the x_t of pairs at times [B]; no gradient passes."""
+    transport, x0, mask = model.transport, batch.source.coordinates, batch.source.atom_mask
+    noise = transport.draw_noise(x0, mask, generator)
+    state, outputs = _answer(model, batch, time, noise, graph)
+    return transport.project(transport.endpoint(x0, state, outputs, time), mask)
 
 
 def _answer(
-    model: JumpModel,
-    source: TensorCloud,
-    target: TensorCloud,
-    lag: Tensor,
-    time: Tensor,
-    noise: Tensor,
-    graph: ResidueGraph | None,
+    model: JumpModel, batch: JumpBatch, time: Tensor, noise: Tensor, graph: ResidueGraph | None
 ) -> tuple[Tensor, Tensor]:
-    """The latent state of a pair at times [B], and what the model says about it."""
-    transport, x0 = model.transport, source.coordinates
-    state = transport.project(transport.interpolate(x0, target.coordinates, time, noise), source.atom_mask)
-    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, lag, graph)
+    """The latent states of pairs at times [B], and what the model says about them."""
+    transport, source, x0 = model.transport, batch.source, batch.source.coordinates
+    state = transport.project(transport.interpolate(x0, batch.target.coordinates, time, noise), source.atom_mask)
+    condition = model.network.condition(x0, source.residues, source.atom_mask, source.chains, batch.lag, graph)
     return state, model.outputs(state, time, condition, x0)
 
 
@@ -172,7 +162,7 @@ def validation_losses(model: JumpModel, batches: Sequence[JumpBatch], seed: int)
             # a grid of times has less scatter than random ones
             grid = (torch.arange(size, device=device, dtype=batch.lag.dtype) * 0.618034 + 0.5) % 1.0
             time = low + (high - low) * grid
-            losses = jump_losses(model, batch.source, batch.target, batch.lag, generator, time)
+            losses = jump_losses(model, batch, generator, time)
             total += size * losses.mean(0)
             count += size
     return total / max(1, count)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from mlff.artifacts.torchscript import convert_parameters
 from mlff.equijump.model import JumpConfig, JumpModel
 from mlff.equijump.training.config import JumpTrainingConfig
 from mlff.equijump.training.lightning_module import JumpModule, validation_losses
@@ -37,10 +39,11 @@ logger = logging.getLogger(__name__)
 _VALIDATION_SEED = 2_000_000
 
 
+@dataclass
 class JumpRun(TrainingRun):
     """A training run of a jump model.
 
-    Args:
+    Attributes:
         config: of the run.
         systems: the trajectories.
         data: fingerprint of these.
@@ -49,39 +52,31 @@ class JumpRun(TrainingRun):
         placement: of this process.
     """
 
+    config: JumpTrainingConfig
+    systems: tuple[SystemData, ...]
+    data: str
+    training_data: Sequence[Mapping[str, Any]]
     module: JumpModule
+    placement: Placement
+
     losses = ("loss_anchors", "loss_vectors")
     errors = ("val_anchors", "val_vectors")
 
-    def __init__(
-        self,
-        config: JumpTrainingConfig,
-        systems: tuple[SystemData, ...],
-        data: str,
-        training_data: Sequence[Mapping[str, Any]],
-        module: JumpModule,
-        placement: Placement,
-    ) -> None:
-        self.module = module
-        self._config = config
-        self._sampler = _sampler(config, systems)
-        self._validation = _validation(config, systems)
-        self._data = data
-        self._training_data = list(training_data)
-        self._placement = placement
+    def __post_init__(self) -> None:
+        self._batches = _Batches(_sampler(self.config, self.systems), self.placement.rank)
+        self._validation = _validation(self.config, self.systems)
 
     def loader(self) -> DataLoader[Any]:
-        batches = _Batches(self._sampler, self._placement.rank)
-        remaining = _Steps(self.module.step, self.module.total_steps)
-        return DataLoader(batches, sampler=remaining, batch_size=None, num_workers=self._config.workers)
+        remaining = range(self.module.step, self.module.total_steps)
+        return DataLoader(self._batches, sampler=remaining, batch_size=None, num_workers=self.config.workers)
 
     def validation_is_due(self, epoch_ended: bool) -> bool:
-        return self.module.step % self._config.validate_every == 0
+        return self.module.step % self.config.validate_every == 0
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         if not isinstance(model, JumpModel):
             raise TypeError(f"expected the averages of a JumpModel, got {type(model).__name__}")
-        device = self._placement.device
+        device = self.placement.device
         batches = [self.module.transfer_batch_to_device(batch, device, 0) for batch in self._validation]
         anchors, vectors = validation_losses(model, batches, _VALIDATION_SEED).tolist()
         return {"val_loss": 0.5 * (anchors + vectors), "val_anchors": anchors, "val_vectors": vectors}
@@ -89,18 +84,18 @@ class JumpRun(TrainingRun):
     def describe(self) -> str:
         noise = self.module.model.config.transport
         return (
-            f"{len(self._training_data)} systems to train on, {_frames(self._training_data)} frames; noise "
+            f"{len(self.training_data)} systems to train on, {_frames(self.training_data)} frames; noise "
             f"{noise.position_noise:.3f} Å (anchors), {noise.vector_noise:.3f} Å (vectors); "
         )
 
     def facts(self) -> dict[str, str]:
-        return {"model": self.module.model.config.model_dump_json(), "data": self._data}
+        return {"model": self.module.model.config.model_dump_json(), "data": self.data}
 
     def weights_metadata(self) -> dict[str, str]:
         return {
             "jump": self.module.model.config.model_dump_json(),
-            "lags": json.dumps(self._config.data.lags),
-            "training_data": json.dumps(self._training_data),
+            "lags": json.dumps(self.config.data.lags),
+            "training_data": json.dumps(self.training_data),
         }
 
     def report(self, folder: RunFolder, model: nn.Module) -> dict[str, Any]:
@@ -112,9 +107,9 @@ class JumpRun(TrainingRun):
         panels = {"loss (units of the noise)": curves}
         learning_curve(folder.metrics, folder.report / "learning_curve.png", panels, against=("step", "steps"))
         return {
-            "systems": [system["name"] for system in self._training_data],
-            "training_data": self._training_data,
-            "lags_ps": list(self._config.data.lags),
+            "systems": [system["name"] for system in self.training_data],
+            "training_data": self.training_data,
+            "lags_ps": list(self.config.data.lags),
         }
 
 
@@ -141,8 +136,7 @@ def prepare_run(
         )
     model_config = _with_noise(config, systems) if state is None else JumpConfig.model_validate_json(state["model"])
     model = JumpModel(model_config, list(config.data.lags))
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(getattr(torch, config.dtype))
+    convert_parameters(model, getattr(torch, config.dtype))
     if initial is not None:
         new, unused = load_matching(model, dict(initial))
         if new or unused:
@@ -153,28 +147,15 @@ def prepare_run(
     return JumpRun(config, systems, data, about, module, placement)
 
 
+@dataclass
 class _Batches(Dataset[JumpBatch]):
     """The batch of a step."""
 
-    def __init__(self, sampler: PairSampler, rank: int) -> None:
-        self._sampler = sampler
-        self._rank = rank
+    sampler: PairSampler
+    rank: int
 
     def __getitem__(self, step: int) -> JumpBatch:
-        return self._sampler.batch(step, self._rank)
-
-
-class _Steps(Sampler[int]):
-    """The numbers of the steps that are left."""
-
-    def __init__(self, first: int, end: int) -> None:
-        self._range = range(first, end)
-
-    def __len__(self) -> int:
-        return len(self._range)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._range)
+        return self.sampler.batch(step, self.rank)
 
 
 def _frames(training_data: Sequence[Mapping[str, Any]]) -> int:

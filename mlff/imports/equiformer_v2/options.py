@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mlff.artifacts.errors import ArtifactError
 from mlff.equiformer import EquiformerConfig
+from mlff.support.settings import Section
 
 # Constants of the public code that no configuration carries.
 _NUM_GAUSSIANS = 600
@@ -22,15 +23,13 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _OneInteger = Annotated[tuple[int, ...], Field(min_length=1, max_length=1)]
 
 
-class PublicOptions(BaseModel):
+class PublicOptions(Section):
     """Constructor arguments of the public model with their defaults; a single allowed value means no other one works.
 
     Not read, as by the public code: ``num_distance_basis`` (there are 600 Gaussians), the activations (always SiLU) and
     ``num_sphere_samples``. Of no meaning for predictions: initialisation, dropout, graphs made in advance, gradient
     checkpointing, and ``use_denoising_energy`` and ``use_denoising_stress``, which act on corrupted structures only.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_neighbors: _Size = 500
     max_radius: _Positive = 5.0

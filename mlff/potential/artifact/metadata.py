@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from ase.data import chemical_symbols
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mlff.artifacts.metadata import Metadata
-from mlff.graph import QUANTITIES, describe_neighbors, quantity
+from mlff.graph import QUANTITIES, describe_neighbors
+from mlff.graph.quantities import QuantityName
 
 UNITS: Mapping[str, str] = MappingProxyType(
     {
@@ -56,14 +57,7 @@ class ArtifactMetadata(Metadata):
     max_neighbors_strict: bool = True
     species: Annotated[tuple[int, ...], AfterValidator(_check_species)]
     conservative: bool
-    outputs: tuple[str, ...]
-
-    @field_validator("outputs")
-    @classmethod
-    def _known_outputs(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            quantity(name)
-        return names
+    outputs: tuple[QuantityName, ...]
 
     @model_validator(mode="before")
     @classmethod

@@ -29,51 +29,30 @@ class Position:
     index: int = 0
 
 
-class EpochBatches:
-    """Batches of this process by epoch, a pure function of the sampler's arguments and the epoch.
-
-    Args:
-        sampler: gives the batches of one epoch.
-    """
-
-    def __init__(self, sampler: BatchSampler) -> None:
-        self._sampler = sampler
-        self._epoch = -1
-        self._batches: list[list[int]] = []
-
-    def batches(self, epoch: int) -> list[list[int]]:
-        """Frame indices of each step of an epoch; the last epoch asked for is kept."""
-        if epoch != self._epoch:
-            self._sampler.set_epoch(epoch)
-            self._batches = list(self._sampler)
-            self._epoch = epoch
-        return self._batches
-
-
+@dataclass
 class StepSampler(Sampler[list[int]]):
     """Batch sampler that yields the frame indices of each remaining step of a run.
 
     The whole run is one pass, so that it can start at any position of any epoch.
 
-    Args:
+    Attributes:
         source: batches by epoch.
         start: where to begin.
         steps: number of steps to yield.
     """
 
-    def __init__(self, source: EpochBatches, start: Position, steps: int) -> None:
-        self._source = source
-        self._start = start
-        self._steps = steps
+    source: BatchSampler
+    start: Position
+    steps: int
 
     def __len__(self) -> int:
-        return self._steps
+        return self.steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        left = self._steps
-        epoch, index = self._start.epoch, self._start.index
+        left = self.steps
+        epoch, index = self.start.epoch, self.start.index
         while left > 0:
-            for batch in self._source.batches(epoch)[index : index + left]:
+            for batch in self.source.batches(epoch)[index : index + left]:
                 yield batch
                 left -= 1
             epoch, index = epoch + 1, 0

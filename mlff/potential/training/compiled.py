@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from mlff.potential.training.losses import LossTerms
 from mlff.potential.training.objective import Objective
 from mlff.potential.training.padding import BatchSize, pad, pad_corrupted
 from mlff.support.compiling import compile_function
+from mlff.support.errors import RunError, first_line
 from mlff.training.cuda_graphs import KnownGradients, Replay
 
 logger = logging.getLogger(__name__)
@@ -30,59 +31,56 @@ logger = logging.getLogger(__name__)
 _OF_DENS = tuple(field.name for field in fields(CorruptedGraph) if field.name != "graph")
 
 
-class CompileError(RuntimeError):
-    """The training step cannot be compiled here."""
-
-
+@dataclass
 class CompiledObjective:
     """An :class:`Objective` on full batches, compiled at the first one; others are for the caller to evaluate.
 
-    Args:
+    Attributes:
         objective: what to compile.
         size: of the padded batches.
         cutoff: Å, of the model.
     """
 
-    def __init__(self, objective: Objective, size: BatchSize, cutoff: float) -> None:
-        self._objective = objective
-        self._size = size
-        self._cutoff = cutoff
-        self._names = [name for name, _ in objective.named_parameters()]
+    objective: Objective
+    size: BatchSize
+    cutoff: float
+
+    def __post_init__(self) -> None:
         self._compiled: Any = None
 
     def takes(self, batch: AtomicGraph | CorruptedGraph) -> bool:
         """Whether the batch is of the size that the step is compiled for."""
-        return self._size.holds(batch.graph if isinstance(batch, CorruptedGraph) else batch)
+        return self.size.holds(batch.graph if isinstance(batch, CorruptedGraph) else batch)
 
     def __call__(self, batch: AtomicGraph | CorruptedGraph, noise_weight: float) -> LossTerms:
         """The loss; its backward pass hands out gradients that have been computed with it.
 
         Raises:
-            CompileError: no C++ compiler, or an operation that cannot be compiled.
+            RunError: no C++ compiler, or an operation that cannot be compiled.
         """
         if isinstance(batch, CorruptedGraph):
-            batch = pad_corrupted(batch, self._size, self._cutoff)
+            batch = pad_corrupted(batch, self.size, self.cutoff)
         else:
-            batch = pad(batch, self._size, self._cutoff)
+            batch = pad(batch, self.size, self.cutoff)
         named = _named_tensors(batch)
         weight = torch.full((), noise_weight, dtype=named["positions"].dtype, device=named["positions"].device)
         tensors = [weight, *named.values()]
-        parameters: list[Tensor] = list(self._objective.parameters())
+        parameters: list[Tensor] = list(self.objective.parameters())
         if self._compiled is None:
             self._compiled = self._compile(list(named), parameters, tensors)
         inputs = [*(parameter.detach() for parameter in parameters), *tensors]
-        names = self._objective.loss_names(batch)
+        names = self.objective.loss_names(batch)
         total, *parts = KnownGradients.apply(self._compiled, inputs, 1 + len(names), *parameters)
         return LossTerms(total, dict(zip(names, parts, strict=True)))
 
     def _compile(self, names: Sequence[str], parameters: list[Tensor], tensors: list[Tensor]) -> Any:
-        count = len(parameters)
+        count, parameter_names = len(parameters), [name for name, _ in self.objective.named_parameters()]
 
         def loss_and_gradients(*inputs: Tensor) -> list[Tensor]:
             parameters, weight, values = inputs[:count], inputs[count], inputs[count + 1 :]
             batch = _batch(dict(zip(names, values, strict=True)))
-            given = dict(zip(self._names, parameters, strict=True))
-            terms = functional_call(self._objective, given, (batch, weight, True))
+            given = dict(zip(parameter_names, parameters, strict=True))
+            terms = functional_call(self.objective, given, (batch, weight, True))
             gradients = torch.autograd.grad(terms.total, parameters, allow_unused=True, materialize_grads=True)
             return [terms.total, *terms.parts.values(), *gradients]
 
@@ -94,10 +92,9 @@ class CompiledObjective:
             if inputs[0].is_cuda:
                 compiled = Replay(compiled, inputs, fixed=count)
         except Exception as error:  # whatever compiling and recording raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise CompileError(
-                f"the training step cannot be compiled ({reason}); it takes a C++ compiler, on a GPU Triton, or set "
-                "compile: false"
+            raise RunError(
+                f"the training step cannot be compiled ({first_line(error)}); it takes a C++ compiler, "
+                "on a GPU Triton, or set compile: false"
             ) from error
         logger.info("compiled in %.0f s", time.monotonic() - start)
         return compiled

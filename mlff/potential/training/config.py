@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from mlff.data import DataConfig
-from mlff.graph import quantity
+from mlff.graph.quantities import QuantityName
 from mlff.potential.config import PotentialConfig
 from mlff.potential.dens_config import DensConfig
 from mlff.potential.training.fixed_atoms import FixedAtoms
@@ -31,7 +31,7 @@ class LossConfig(Section):
 
     kind: LossKind = "huber"
     huber_delta: float = Field(default=0.02, gt=0)
-    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=lambda: dict(_DEFAULT_WEIGHTS))
+    weights: dict[QuantityName, Annotated[float, Field(ge=0)]] = Field(default_factory=lambda: dict(_DEFAULT_WEIGHTS))
     fixed_atoms: FixedAtoms = Field(
         default="auto",
         description="forces on atoms under constraints, in the loss and in errors; auto: left out where a frame stores "
@@ -52,9 +52,7 @@ class LossConfig(Section):
 
     @field_validator("weights")
     @classmethod
-    def _known_quantities(cls, weights: dict[str, float]) -> dict[str, float]:
-        for name in weights:
-            quantity(name)
+    def _some_weight(cls, weights: dict[str, float]) -> dict[str, float]:
         if not any(weights.values()):
             raise ValueError(f"at least one weight must be positive, of {', '.join(weights)}")
         return weights
@@ -125,18 +123,10 @@ class TrainingConfig(RunConfig):
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files of structures."""
-        return (*self.data.paths, *self.data.train, *self.data.val, *self.data.test)
+        return self.data.files
 
     def portable(self) -> dict[str, Any]:
-        """As of every run; files by name only, without the folder of the cache."""
+        """As of every run; without the folder of the cache."""
         content = super().portable()
-        data = content["data"]
-        data["cache"] = None
-        for name in ("paths", "train", "val", "test"):
-            data[name] = [Path(path).name for path in data[name]]
-        if data["isolated_atoms"] is not None:
-            data["isolated_atoms"] = Path(data["isolated_atoms"]).name
-        for name, value in (data["split"] or {}).items():
-            if name in ("train", "val", "test") and isinstance(value, str):
-                data["split"][name] = Path(value).name
+        content["data"]["cache"] = None
         return content

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from mlff.artifacts import load
-from mlff.artifacts.loading import find_device
+from mlff.artifacts.devices import find_device
 from mlff.data import DataKeys, DataUnits, GraphDataset, read_frames
 from mlff.data.split_file import select_frames
 from mlff.graph import AtomicGraph

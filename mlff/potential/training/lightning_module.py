@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mlff.data import BatchSampler
 from mlff.graph import AtomicGraph
 from mlff.irreps import SO2Linear, SO3Linear
 from mlff.potential import CorruptedGraph, DensPotential, Potential, corrupt
-from mlff.potential.training.batches import EpochBatches, Position
-from mlff.potential.training.compiled import CompiledObjective, CompileError
+from mlff.potential.training.batches import Position
+from mlff.potential.training.compiled import CompiledObjective
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.losses import LossTerms
 from mlff.potential.training.metrics import Predict
 from mlff.potential.training.objective import Objective, evaluate_potential
 from mlff.potential.training.padding import BatchSize
-from mlff.support.errors import RunError
 from mlff.training.lightning_module import SteppedModule
 from mlff.training.schedule import linear_decay
 
@@ -46,7 +46,7 @@ class PotentialModule(SteppedModule):
         self,
         potential: Potential,
         config: TrainingConfig,
-        source: EpochBatches,
+        source: BatchSampler,
         total_steps: int,
         frame_name: Callable[[int], str] = str,
         dens: DensPotential | None = None,
@@ -102,10 +102,7 @@ class PotentialModule(SteppedModule):
         if self._compiled is None or not self._compiled.takes(batch):
             terms: LossTerms = self.objective(batch, self.dens_weight)
             return terms
-        try:
-            return self._compiled(batch, self.dens_weight)
-        except CompileError as error:
-            raise RunError(str(error)) from error
+        return self._compiled(batch, self.dens_weight)
 
     def begin_step(self, optimizer: torch.optim.Optimizer, time_fraction: float) -> float:
         """Set learning rate, weight of the noise and random numbers of the coming step; returns the learning rate."""

@@ -79,24 +79,25 @@ def predict(
     return Predictions(np.concatenate(sizes), np.concatenate(numbers), values, np.concatenate(masks))
 
 
-def error_sums(predictions: Predictions) -> dict[str, tuple[float, float, int]]:
-    """Sum of |d|, sum of d² and count by ``error_key`` of each quantity; these add up over processes."""
-    sums = {}
-    for name in predictions.values:
-        reference, predicted = predictions.compared(name)
-        if reference.size:
+def error_sums(predictions: Predictions, names: Sequence[str]) -> Tensor:
+    """Sum of |d|, sum of d² and count of quantities, float64 [Q, 3]; these add up over processes."""
+    total = torch.zeros(len(names), 3, dtype=torch.float64)
+    for row, name in enumerate(names):
+        if name in predictions.values:
+            reference, predicted = predictions.compared(name)
             difference = predicted - reference
-            total = float(np.abs(difference).sum()), float(np.square(difference).sum())
-            sums[quantity(name).error_key] = (*total, int(difference.size))
-    return sums
+            sums = np.abs(difference).sum(), np.square(difference).sum(), difference.size
+            total[row] = torch.tensor(sums, dtype=torch.float64)
+    return total
 
 
-def errors_from_sums(sums: dict[str, tuple[float, float, int]]) -> dict[str, float]:
-    """``<quantity>_mae`` and ``<quantity>_rmse`` in the unit of each quantity, per component."""
+def errors_from_sums(sums: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """``<quantity>_mae`` and ``<quantity>_rmse`` in the unit of each quantity, per component; of those with values."""
     errors = {}
-    for name, (absolute, squared, count) in sums.items():
-        errors[f"{name}_mae"] = absolute / max(1, count)
-        errors[f"{name}_rmse"] = (squared / max(1, count)) ** 0.5
+    for name, (absolute, squared, count) in zip(names, sums.tolist(), strict=True):
+        if count:
+            errors[f"{quantity(name).error_key}_mae"] = absolute / count
+            errors[f"{quantity(name).error_key}_rmse"] = (squared / count) ** 0.5
     return errors
 
 

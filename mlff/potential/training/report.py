@@ -25,13 +25,14 @@ def write_evaluation(folder: Path, predictions: Predictions) -> dict[str, Any]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = errors_by_element(predictions)
-    compared = [quantity(name) for name in predictions.values]
+    names = list(predictions.values)
+    compared = [quantity(name) for name in names]
     content: dict[str, Any] = {
         "structures": len(predictions.num_atoms),
         "atoms": len(predictions.numbers),
         "fixed_atoms_left_out": int((~predictions.counted).sum()),
         "units": {row.error_key: row.compared_unit for row in compared},
-        "errors": errors_from_sums(error_sums(predictions)),
+        "errors": errors_from_sums(error_sums(predictions, names), names),
         "by_element": rows,
     }
     write_text(folder / "elements.md", element_table(rows, content["errors"]))

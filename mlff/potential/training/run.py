@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from mlff.data import (
 )
 from mlff.graph import AtomicGraph, quantity
 from mlff.potential.potential import Potential
-from mlff.potential.training.batches import EpochBatches, StepSampler, graph_batches
+from mlff.potential.training.batches import StepSampler, graph_batches
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.lightning_module import PotentialModule, potential_predictor
 from mlff.potential.training.metrics import error_sums, errors_from_sums, predict
@@ -43,10 +44,11 @@ from mlff.training.run_folder import RunFolder
 from mlff.training.task import Placement, TrainingRun
 
 
+@dataclass
 class PotentialRun(TrainingRun):
     """A training run of a potential.
 
-    Args:
+    Attributes:
         config: of the run.
         splits: frames of each part.
         graphs: ``train``, ``val`` and ``test``.
@@ -56,35 +58,24 @@ class PotentialRun(TrainingRun):
         placement: of this process.
     """
 
-    module: PotentialModule
     config: TrainingConfig
+    splits: DataSplits
+    graphs: Mapping[str, GraphDataset]
+    source: BatchSampler
+    module: PotentialModule
+    statistics: DatasetStatistics | None
+    placement: Placement
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        splits: DataSplits,
-        graphs: Mapping[str, GraphDataset],
-        source: EpochBatches,
-        module: PotentialModule,
-        statistics: DatasetStatistics | None,
-        placement: Placement,
-    ) -> None:
-        self.module = module
-        self.losses = (*(f"loss_{name}" for name in config.compared), "loss_dens", "dens_weight")
-        self._rows = [quantity(name) for name in config.compared]
+    def __post_init__(self) -> None:
+        self.losses = (*(f"loss_{name}" for name in self.config.compared), "loss_dens", "dens_weight")
+        self._rows = [quantity(name) for name in self.config.compared]
         self.errors = tuple(f"val_{row.error_key}_{error}" for row in self._rows for error in ("mae", "rmse"))
-        self.config = config
-        self._splits = splits
-        self._graphs = graphs
-        self._source = source
-        self._statistics = statistics
-        self._placement = placement
 
     def loader(self) -> DataLoader[Any]:
         module = self.module
         return DataLoader(
-            self._graphs["train"],
-            batch_sampler=StepSampler(self._source, module.position, module.total_steps - module.step),
+            self.graphs["train"],
+            batch_sampler=StepSampler(self.source, module.position, module.total_steps - module.step),
             collate_fn=collate,
             generator=torch.Generator().manual_seed(self.config.seed),
         )
@@ -93,9 +84,7 @@ class PotentialRun(TrainingRun):
         return epoch_ended and self.module.epoch % self.config.validate_every == 0
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        sums = self._placement.sum(self._validation_sums(model))
-        known = {row.error_key: total for row, total in zip(self._rows, sums.tolist(), strict=True) if total[2]}
-        errors = errors_from_sums({name: (total[0], total[1], int(total[2])) for name, total in known.items()})
+        errors = errors_from_sums(self.placement.sum(self._validation_sums(model)), self.config.compared)
         weight = self.config.loss.weight
         score = sum(weight(row.name) * errors.get(f"{row.error_key}_mae", 0.0) for row in self._rows)
         return {"val_loss": score} | {f"val_{name}": value for name, value in errors.items()}
@@ -104,15 +93,15 @@ class PotentialRun(TrainingRun):
         return {"model": self.config.model.model_dump_json()}
 
     def describe(self) -> str:
-        sizes = f"{len(self._splits.train)}/{len(self._splits.val)}/{len(self._splits.test)}"
+        sizes = f"{len(self.splits.train)}/{len(self.splits.val)}/{len(self.splits.test)}"
         return f"{sizes} training/validation/test frames; "
 
     def write_start(self, folder: RunFolder) -> None:
         """Write which frames each part holds, the hashes of the files and the statistics of the training part."""
-        if self._statistics is None:
+        if self.statistics is None:
             return
         folder.report.mkdir(parents=True, exist_ok=True)
-        splits = self._splits
+        splits = self.splits
         parts = {"train": splits.train, "val": splits.val, "test": splits.test}
         content = {
             "files": splits.fingerprint.to_dict(),
@@ -120,7 +109,7 @@ class PotentialRun(TrainingRun):
                 name: [{"file": f.source.name, "index": int(f.index)} for f in frames] for name, frames in parts.items()
             },
             "left_out_for_large_forces": splits.left_out,
-            "statistics": self._statistics.model_dump(mode="json"),
+            "statistics": self.statistics.model_dump(mode="json"),
         }
         write_json(folder.data_record, content)
 
@@ -128,10 +117,10 @@ class PotentialRun(TrainingRun):
         """Errors on the test part, figures; without test frames the learning curve only."""
         trained = [row.name for row in self._rows if self.config.loss.weight(row.name) > 0]
         plot_learning_curve(folder.metrics, folder.report / "learning_curve.png", trained)
-        test, config = self._graphs["test"], self.config
+        test, config = self.graphs["test"], self.config
         if len(test) == 0:
             return {"part": "test"}
-        graphs = graph_batches(test, range(len(test)), config.batch_size, self._placement.device)
+        graphs = graph_batches(test, range(len(test)), config.batch_size, self.placement.device)
         predictions = predict(graphs, potential_predictor(model), self._compared, config.loss.fixed_atoms)
         return {"part": "test", **write_evaluation(folder.report, predictions)}
 
@@ -142,16 +131,13 @@ class PotentialRun(TrainingRun):
 
     def _validation_sums(self, model: nn.Module) -> torch.Tensor:
         """[Q, 3] of each quantity: sum of |d|, sum of d², count; this process's part."""
-        total = torch.zeros(len(self._rows), 3, dtype=torch.float64)
-        graphs, config = self._graphs["val"], self.config
-        own = range(self._placement.rank, len(graphs), self._placement.processes)
-        if len(own) > 0:
-            batches = graph_batches(graphs, own, config.batch_size, self._placement.device)
-            sums = error_sums(predict(batches, potential_predictor(model), self._compared, config.loss.fixed_atoms))
-            for index, row in enumerate(self._rows):
-                if row.error_key in sums:
-                    total[index] = torch.tensor(sums[row.error_key], dtype=torch.float64)
-        return total
+        graphs, config = self.graphs["val"], self.config
+        own = range(self.placement.rank, len(graphs), self.placement.processes)
+        if len(own) == 0:
+            return torch.zeros(len(config.compared), 3, dtype=torch.float64)
+        batches = graph_batches(graphs, own, config.batch_size, self.placement.device)
+        predictions = predict(batches, potential_predictor(model), self._compared, config.loss.fixed_atoms)
+        return error_sums(predictions, config.compared)
 
 
 def prepare_run(
@@ -176,7 +162,7 @@ def prepare_run(
     statistics = None
     if state is None:
         statistics = _start(potential, config, splits, graphs["train"], initial, placement)
-    sampler = BatchSampler(
+    source = BatchSampler(
         graphs["train"].edge_counts,
         config.batch_size,
         seed=config.seed,
@@ -184,7 +170,6 @@ def prepare_run(
         rank=placement.rank,
         world_size=placement.processes,
     )
-    source = EpochBatches(sampler)
     total = config.epochs * len(source.batches(0))
     total = total if config.max_steps is None else min(total, config.max_steps)
     frames = splits.train

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from torch import nn
 
+from mlff.artifacts.torchscript import convert_parameters
 from mlff.data import DatasetStatistics, Frame, GraphDataset, fit_reference_energies
 from mlff.graph import quantity
 from mlff.potential import DensPotential, Potential, PotentialConfig, completed, scalar_part
@@ -36,7 +36,7 @@ def build_potential(config: TrainingConfig) -> Potential:
         potential = Potential(config.model)
     except ValueError as error:
         raise ConfigError(f"model: {error}") from error
-    _set_dtype(potential, config)
+    convert_parameters(potential, getattr(torch, config.dtype))
     return potential
 
 
@@ -78,14 +78,8 @@ def add_dens(potential: Potential, config: TrainingConfig) -> DensPotential | No
         return None
     with torch.random.fork_rng(devices=[]):
         dens = DensPotential(potential, config.dens.encode_forces)
-    _set_dtype(dens, config)
+    convert_parameters(dens, getattr(torch, config.dtype))
     return dens
-
-
-def _set_dtype(module: nn.Module, config: TrainingConfig) -> None:
-    dtype = getattr(torch, config.dtype)
-    for parameter in module.parameters():
-        parameter.data = parameter.data.to(dtype)
 
 
 def set_start(potential: Potential, statistics: DatasetStatistics, initial: InitialWeights | None) -> None:

@@ -13,31 +13,20 @@ from mlff.potential.training.about import about_trained
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.evaluation import evaluate_files
 from mlff.potential.training.publication import collect
-from mlff.potential.training.run import PotentialRun, prepare_run
-from mlff.potential.training.trained import InitialWeights, load_trained, read_initial_weights
+from mlff.potential.training.run import prepare_run
+from mlff.potential.training.trained import load_trained, read_initial_weights
 from mlff.support.errors import ConfigError
-from mlff.training.task import Placement, Publication
 
 
 class PotentialTask:
     """Labelled structures; methods as of :class:`mlff.training.Task`."""
 
     config = TrainingConfig
-
-    def prepare(
-        self,
-        config: TrainingConfig,
-        state: Mapping[str, Any] | None,
-        placement: Placement,
-        initial: InitialWeights | None,
-    ) -> PotentialRun:
-        return prepare_run(config, state, placement, initial)
-
-    def read_initial(self, source: Path) -> InitialWeights:
-        return read_initial_weights(source)
-
-    def load_trained(self, source: Path) -> tuple[Potential, dict[str, Any]]:
-        return load_trained(source)
+    prepare = staticmethod(prepare_run)
+    read_initial = staticmethod(read_initial_weights)
+    load_trained = staticmethod(load_trained)
+    evaluate = staticmethod(evaluate_files)
+    publication = staticmethod(collect)
 
     def describe(self, errors: Mapping[str, float]) -> str:
         return ", ".join(errors_in_words({key.removeprefix("val_"): value for key, value in errors.items()}))
@@ -58,12 +47,6 @@ class PotentialTask:
         if changes:
             raise ConfigError(f"--set {next(iter(changes))}: all of a potential depends on its training")
         return load_trained(source)[0], about_trained(source, self_test, data)
-
-    def evaluate(self, model: str, files: Sequence[Path], output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-        return evaluate_files(model, files, output, options)
-
-    def publication(self, run: Path, notes: Path, name: str | None, folder: str, self_test: int) -> Publication:
-        return collect(run, notes, name, folder, self_test)
 
 
 TASK = PotentialTask()

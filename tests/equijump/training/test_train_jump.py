@@ -119,7 +119,7 @@ def test_unrolled_sources_are_near_the_frames_they_replace(springs: Path, tmp_pa
     generator = torch.Generator().manual_seed(0)
     errors = []
     for time in (0.5, 0.9, 0.999):
-        made = denoised(model, batch.source, batch.target, batch.lag, torch.full_like(batch.lag, time), generator)
+        made = denoised(model, batch, torch.full_like(batch.lag, time), generator)
         errors.append(float((made - batch.target.coordinates).square().mean().sqrt().detach()))
         assert (made[~batch.source.atom_mask.unsqueeze(-2).expand_as(made)] == 0).all()
     assert errors[0] > errors[1] > errors[2]
@@ -148,11 +148,11 @@ def test_the_loss_is_that_of_the_noise_where_the_model_says_nothing(springs: Pat
     systems = load_dataset(springs)
     batch = make_batch(systems, fixed_pairs(systems, "train", [4.0], 400)[0])
     time = torch.full_like(batch.lag, 1e-6)
-    losses = jump_losses(model, batch.source, batch.target, batch.lag, torch.Generator().manual_seed(0), time)
+    losses = jump_losses(model, batch, torch.Generator().manual_seed(0), time)
     assert losses.abs().max() < 1e-4  # at t = 0 the drift of a Föllmer process is 0
     # at t = 1 it is 2 (x1 - x0) - σ z, in units of σ = rms(x1 - x0): 3 rows of variance 4 + 1
     time = torch.ones_like(batch.lag)
-    losses = jump_losses(model, batch.source, batch.target, batch.lag, torch.Generator().manual_seed(0), time)
+    losses = jump_losses(model, batch, torch.Generator().manual_seed(0), time)
     assert float(losses[0, 1].detach()) == pytest.approx(15.0, rel=0.15)
 
 
