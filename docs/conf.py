@@ -13,7 +13,14 @@ import mlff.data  # noqa: E402, F401  # autodoc would import it with TYPE_CHECKI
 project = "mlff"
 author = "The mlff developers"
 project_copyright = author
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "mathml", "repository_links"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "mathml",
+    "repository_links",
+]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_extensions"]
 

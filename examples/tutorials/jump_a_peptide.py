@@ -19,11 +19,11 @@ def main() -> None:
     # The reference: AMBER14 in implicit water. Many copies in compiled PyTorch; compiling only pays for a long run.
     compiled = LENGTH >= 1
     config = GenerationConfig(
-        trajectories=64 if compiled else 8,
-        copies=64 if compiled else 8,
+        trajectories=64 if compiled else 4,
+        copies=64 if compiled else 4,
         platform="torch" if compiled else "CPU",
-        length=0.4 * LENGTH,  # ns
-        equilibration=20.0,  # ps
+        length=max(0.08, 0.4 * LENGTH),  # ns
+        equilibration=20.0 * LENGTH,  # ps
         chunk=20.0,
     )
     generate(config, Path("md"))
@@ -32,12 +32,14 @@ def main() -> None:
 
     # The same time in jumps: 64 replicas, each from the start of the reference.
     settings = RolloutSettings(lag=10.0, replicas=config.trajectories, seed=0)
-    result = rollout("md/ala2/start.pdb", "equijump-ala2", "rollout", steps=max(4, int(40 * LENGTH)), settings=settings)
+    result = rollout(
+        "md/ala2/start.pdb", "equijump-ala2", "rollout", steps=max(8, int(40 * LENGTH)), settings=settings
+    )
     print(f"{result.frames} jumps, {100 * result.valid:.1f} % valid frames, {result.speed:.2g} ns/s")
 
     # What differs, in units of what dynamics differ from themselves.
     generated = read_trajectories(Path("rollout"), None, "equijump-ala2")
-    analysis = analyse(reference, generated, AnalysisSettings(compare="all", clusters=20))
+    analysis = analyse(reference, generated, AnalysisSettings(compare="all", clusters=20, lags=(10.0, 20.0, 30.0)))
     write_report(analysis, Path("report"))
     for metric in analysis.metrics:
         if metric.name.startswith(("phi", "psi", "φ", "ψ", "TIC")):

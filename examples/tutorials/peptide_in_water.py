@@ -36,13 +36,19 @@ print(f"{peptide.topology.getNumAtoms()} atoms of the peptide, {box.topology.get
 
 # The model drives the peptide, AMBER14 and TIP3P the rest and what passes between them. 1 fs, NVT.
 settings = SimulationSettings(
-    ensemble="nvt", time_step=1.0, friction=10.0, ml_atoms="protein", report_interval=10, minimize=False
+    ensemble="nvt",
+    time_step=1.0,
+    friction=10.0,
+    ml_atoms="protein",
+    report_interval=10,
+    minimize=False,
+    trajectory_format="xtc",
 )
 result = simulate("box.pdb", "peptides", "out", steps=int(1000 * LENGTH), settings=settings)
 print(f"{result.time:g} ps at {result.temperature:.0f} K, broken bonds: {len(result.broken_bonds)}")
 
 # Water at the peptide: oxygens of water within 3.5 Å of each of its N and O atoms.
-trajectory = mdtraj.load("out/trajectory.dcd", top="out/topology.pdb")
+trajectory = mdtraj.load("out/trajectory.xtc", top="out/topology.pdb")
 polar = trajectory.topology.select("protein and (element N or element O)")
 water = trajectory.topology.select("water and element O")
 time = settings.report_interval * settings.time_step * 1e-3 * np.arange(1, len(trajectory) + 1)  # ps

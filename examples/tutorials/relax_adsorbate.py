@@ -30,7 +30,13 @@ start = slab + formate
 
 # Both lower layers stay where they are; BFGS until no force exceeds 0.03 eV/Å.
 (result,) = relax(
-    {"formate": start}, "formate-cu110", fix="layers:2", optimizer="BFGS", fmax=0.03, steps=int(200 * LENGTH), output="out"
+    {"formate": start},
+    "formate-cu110",
+    fix="layers:2",
+    optimizer="BFGS",
+    fmax=0.03,
+    steps=int(200 * LENGTH),
+    output="out",
 )
 print(f"{'converged' if result.converged else 'not converged'} after {result.steps} steps")
 print(f"energy {result.energies[0]:.3f} -> {result.energy:.3f} eV, largest force {result.fmax:.3f} eV/Å")
