@@ -31,7 +31,7 @@ export MPLBACKEND ?= Agg
 
 SOURCES := pyproject.toml README.md LICENSE $(shell find mlff md_drivers checkpoints -type f -not -name '*.pyc')
 
-.PHONY: help demo test test-torchforce lint install dev bench-speed peers clean distclean
+.PHONY: help demo test test-torchforce lint docs install dev bench-speed peers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -59,6 +59,11 @@ test-torchforce: $(TORCHFORCE)/.installed ## the tests of TorchForce, in an envi
 lint: dev ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+docs: dev ## run the tutorials and build the site, build/docs/html (no network but for the installation)
+	$(PY) docs/run_tutorials.py -o build/docs/tutorials
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs/html
+	@echo "open build/docs/html/index.html"
 
 install: $(VENV)/.installed ## create the environment and install the project into it
 
@@ -108,7 +113,7 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.torch
 
 $(VENV)/.dev: $(SOURCES) $(VENV)/.torch
 	@echo "installing the project, its dependencies and the tools for development (a few minutes the first time)"
-	$(PIP) install '.[dev,peptides,openmm,equijump]'
+	$(PIP) install '.[dev,docs,peptides,openmm,equijump]'
 	@touch $(VENV)/.installed $@
 
 $(PEERS)/.installed: benchmarks/peers/requirements.txt

@@ -25,7 +25,7 @@ from mlff.training.config import read_config
 from mlff.trajectories import read_record
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = {
     "mlff": get_command(mlff.cli.app),
     "md-drivers": get_command(md_drivers.cli.app),
@@ -55,8 +55,9 @@ class Snippet:
 
 def fenced(page: Path) -> list[Snippet]:
     text = page.read_text(encoding="utf-8")
-    blocks = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Snippet(page, text.count("\n", 0, block.start()) + 1, block[1], block[2]) for block in blocks]
+    blocks = re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    snippets = [Snippet(page, text.count("\n", 0, block.start()) + 1, block[1], block[2]) for block in blocks]
+    return [snippet for snippet in snippets if not snippet.language.startswith("{")]  # a directive of the site
 
 
 def inline(page: Path) -> list[Snippet]:
@@ -152,6 +153,10 @@ def test_readme_opens_with_the_two_commands() -> None:
     assert [words[:2] for words in command_lines(first)] == [["make", "demo"], ["make", "test"]]
 
 
+def test_readme_is_short() -> None:
+    assert PAGES[0].stat().st_size <= 8192
+
+
 @pytest.mark.parametrize("snippet", PYTHON, ids=str)
 def test_python_runs(snippet: Snippet, tmp_path: Path) -> None:
     for folder in (ROOT / "checkpoints").glob("*/"):
@@ -168,7 +173,7 @@ def test_python_runs(snippet: Snippet, tmp_path: Path) -> None:
 
 def test_calculator_is_the_example() -> None:
     example = (ROOT / "examples" / "calculator.py").read_text(encoding="utf-8")
-    assert example.partition('"""\n\n')[2] == PYTHON[0].text
+    assert example.partition('"""\n\n')[2] in [snippet.text for snippet in PYTHON]
 
 
 @pytest.mark.parametrize("snippet", CONFIGS, ids=str)
@@ -218,8 +223,9 @@ def test_a_wrong_command_would_be_noticed(line: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
-    assert missing == []
+    # What the tutorials draw is made with the site, whose build misses it if it is not there.
+    here = [target for target in targets if "://" not in target and "build/docs/" not in target]
+    assert [target for target in here if not (page.parent / target).exists()] == []
 
 
 def test_examples_are_all_tested() -> None:

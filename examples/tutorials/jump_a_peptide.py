@@ -9,43 +9,25 @@ import os
 from pathlib import Path
 
 from md_drivers.jumps import RolloutSettings, rollout
-from mlff.analysis import AnalysisSettings, analyse, read_reference, read_trajectories, write_report
-from mlff.sampling.trajectories import GenerationConfig, generate
+from mlff.analysis import AnalysisSettings, analyse, read_trajectories, write_report
 
 LENGTH = float(os.environ.get("TUTORIAL_LENGTH", "1"))
+REFERENCE = Path(__file__).with_name("ala2_md")  # topology.pdb and trajectories, a frame every 10 ps
 
+# As many replicas as the reference has trajectories, and as long.
+reference = read_trajectories(REFERENCE, None, "MD")
+settings = RolloutSettings(lag=10.0, replicas=32, seed=0)
+result = rollout(
+    REFERENCE / "topology.pdb", "equijump-ala2", "rollout", steps=max(8, int(50 * LENGTH)), settings=settings
+)
+print(f"{result.frames} jumps, {100 * result.valid:.1f} % valid frames, {result.speed:.2g} ns/s")
 
-def main() -> None:
-    # The reference: AMBER14 in implicit water. Many copies in compiled PyTorch; compiling only pays for a long run.
-    compiled = LENGTH >= 1
-    config = GenerationConfig(
-        trajectories=64 if compiled else 4,
-        copies=64 if compiled else 4,
-        platform="torch" if compiled else "CPU",
-        length=max(0.08, 0.4 * LENGTH),  # ns
-        equilibration=20.0 * LENGTH,  # ps
-        chunk=20.0,
-    )
-    generate(config, Path("md"))
-    reference = read_reference(Path("md"), None)
-    print(reference)
-
-    # The same time in jumps: 64 replicas, each from the start of the reference.
-    settings = RolloutSettings(lag=10.0, replicas=config.trajectories, seed=0)
-    result = rollout(
-        "md/ala2/start.pdb", "equijump-ala2", "rollout", steps=max(8, int(40 * LENGTH)), settings=settings
-    )
-    print(f"{result.frames} jumps, {100 * result.valid:.1f} % valid frames, {result.speed:.2g} ns/s")
-
-    # What differs, in units of what dynamics differ from themselves.
-    generated = read_trajectories(Path("rollout"), None, "equijump-ala2")
-    analysis = analyse(reference, generated, AnalysisSettings(compare="all", clusters=20, lags=(10.0, 20.0, 30.0)))
-    write_report(analysis, Path("report"))
-    for metric in analysis.metrics:
-        if metric.name.startswith(("phi", "psi", "φ", "ψ", "TIC")):
-            print(f"{metric.name}: {metric.value:.4f}, noise floor {metric.floor:.4f}")
-    print("report/index.html")
-
-
-if __name__ == "__main__":  # the dynamics run in processes of their own, which import this file
-    main()
+# What differs, and what dynamics differ from themselves.
+generated = read_trajectories(Path("rollout"), None, "jumps")
+analysis = analyse(reference, generated, AnalysisSettings(clusters=20, lags=(10.0, 20.0, 30.0)))
+write_report(analysis, Path("report"))
+print("metric                  value   noise floor")
+for name in ("phi ALA 2", "psi ALA 2", "TIC1", "width of bond lengths"):
+    metric = analysis.metric(name)
+    print(f"{name:22}  {metric.value:.3f}   {metric.floor.median:.3f} {metric.unit}")
+print("report: report/index.html")
