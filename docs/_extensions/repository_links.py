@@ -1,7 +1,7 @@
 """Links between files of the repository lead to the pages of the site that hold them.
 
-The Markdown is read where it is: README, model cards and the change log come in by ``include``. Their links are relative to
-their own folders, as GitHub wants it.
+The Markdown is read where it is: README, model cards and the change log come in by ``include``. Their links are
+relative to their own folders, as GitHub wants it.
 """
 
 from __future__ import annotations
