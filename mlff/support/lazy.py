@@ -15,7 +15,8 @@ def lazy(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package.
 
     The names and their modules are those that its file imports below ``if TYPE_CHECKING:``, so that type checkers and
-    this function read the same table; ``as`` tells type checkers that a name is public. Other names may be former ones, see :mod:`mlff.support.renamed`.
+    this function read the same table; ``as`` tells type checkers that a name is public. Other names may be former ones,
+    see :mod:`mlff.support.renamed`.
     """
     shown = [node for node in ast.parse(Path(file).read_text(encoding="utf-8")).body if isinstance(node, ast.If)]
     imports = [node for block in shown for node in block.body if isinstance(node, ast.ImportFrom)]
