@@ -8,23 +8,14 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from md_drivers.jumps.driver import rollout
-    from md_drivers.jumps.dynamics import JumpDynamics
-    from md_drivers.jumps.errors import JumpFailed, OutOfMemory
-    from md_drivers.jumps.openmm_bridge import JumpRecord, OpenMMJumper
-    from md_drivers.jumps.results import RolloutProgress, RolloutResult
-    from md_drivers.jumps.settings import RolloutSettings
+    from md_drivers.jumps.driver import rollout as rollout
+    from md_drivers.jumps.dynamics import JumpDynamics as JumpDynamics
+    from md_drivers.jumps.errors import JumpFailed as JumpFailed
+    from md_drivers.jumps.errors import OutOfMemory as OutOfMemory
+    from md_drivers.jumps.openmm_bridge import JumpRecord as JumpRecord
+    from md_drivers.jumps.openmm_bridge import OpenMMJumper as OpenMMJumper
+    from md_drivers.jumps.results import RolloutProgress as RolloutProgress
+    from md_drivers.jumps.results import RolloutResult as RolloutResult
+    from md_drivers.jumps.settings import RolloutSettings as RolloutSettings
 
-__all__ = [
-    "JumpDynamics",
-    "JumpFailed",
-    "JumpRecord",
-    "OpenMMJumper",
-    "OutOfMemory",
-    "RolloutProgress",
-    "RolloutResult",
-    "RolloutSettings",
-    "rollout",
-]
-
-__getattr__, __dir__ = lazy(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

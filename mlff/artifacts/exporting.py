@@ -57,22 +57,13 @@ def export(
             folder to write to.
         ValueError: a dtype other than float32 and float64.
     """
-    target = Path(path)
-    name = getattr(model, "kind", kinds.DEFAULT)
-    kind: ModelKind = kinds.find(name).model_kind
+    target, payload = Path(path), TorchScriptPayload()
+    kind: ModelKind = kinds.find(_kind_of(model)).model_kind
     model = copy.deepcopy(model).to(device="cpu").eval().requires_grad_(False)
     stored = parameter_dtype(model) if dtype is None else find_dtype(dtype)
     convert_parameters(model, stored)
-    payload = TorchScriptPayload()
-    facts = {
-        **kind.facts(model),
-        "kind": name,
-        "payload": payload.name,
-        "dtype": str(stored).removeprefix("torch."),
-        "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
-    }
+    facts = {**kind.facts(model), **_facts(model, stored), "payload": payload.name}
     about = build_metadata(kind.metadata, metadata, facts, kind.of_data)
-
     eager = {d: in_dtype(model, d) for d in AGREEMENT}
     test = kind.make_self_test(eager[torch.float64], about, self_test_frames or [])
     test = with_float32_tolerance(test, eager[torch.float32], about)
@@ -88,6 +79,15 @@ def export(
                 raise ArtifactError("the metadata does not survive writing and reading; report this as a bug")
             check_agreement("reloaded", reloaded.module, reference, d, cases)
     return target
+
+
+def _kind_of(model: nn.Module) -> str:
+    return getattr(model, "kind", kinds.DEFAULT)
+
+
+def _facts(model: nn.Module, dtype: torch.dtype) -> dict[str, Any]:
+    size = sum(parameter.numel() for parameter in model.parameters())
+    return {"kind": _kind_of(model), "dtype": str(dtype).removeprefix("torch."), "num_parameters": size}
 
 
 def parameter_dtype(model: nn.Module) -> torch.dtype:

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from mlff.artifacts.errors import ArtifactError
 from mlff.support import kinds
 from mlff.support.errors import ConfigError
+from mlff.support.settings import describe
 from mlff.support.versions import installed_versions
 
 SCHEMA_VERSION = 1
@@ -94,15 +95,6 @@ class Metadata(BaseModel):
 
 
 M = TypeVar("M", bound=Metadata)
-
-
-def describe(problem: ValidationError) -> str:
-    """A validation error on one line, every fault with the name of its field."""
-    faults = []
-    for error in problem.errors():
-        field = ".".join(str(part) for part in error["loc"])
-        faults.append(f"{field}: {error['msg']}" if field else error["msg"])
-    return "; ".join(faults)
 
 
 def build_metadata(

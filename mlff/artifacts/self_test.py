@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 
 from mlff.artifacts.errors import ArtifactError
-from mlff.artifacts.metadata import Metadata, describe
+from mlff.artifacts.metadata import Metadata
 from mlff.artifacts.torchscript import plain_execution
+from mlff.support.settings import describe
 
 _log = logging.getLogger(__name__)
 

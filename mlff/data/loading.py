@@ -39,6 +39,11 @@ class DataSplits:
     left_out: int = 0
 
     @property
+    def parts(self) -> dict[str, list[Frame]]:
+        """The frames by name of the part."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
     def species(self) -> tuple[int, ...]:
         """Atomic numbers present in any part, ascending."""
         frames = self.train + self.val + self.test

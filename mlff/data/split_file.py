@@ -12,7 +12,7 @@ from mlff.data.frame import Frame
 from mlff.data.provenance import dataset_fingerprint
 from mlff.data.splits import PARTS, read_indices
 from mlff.support.errors import DataError
-from mlff.support.settings import Section
+from mlff.support.settings import Section, describe
 
 
 class SplitFile(Section):
@@ -77,10 +77,8 @@ def read_split_file(path: Path) -> SplitFile:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read ({error})", file=path) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(item) for item in first["loc"])
-        reason = f"{field}: {first['msg']}" if field else str(first["msg"])
-        raise DataError(f"not a split file ({reason})", file=path, hint="`mlff publish` writes these") from error
+        hint = "`mlff publish` writes these"
+        raise DataError(f"not a split file ({describe(error)})", file=path, hint=hint) from error
 
 
 def select_frames(frames: Sequence[Frame], selection: str) -> list[Frame]:

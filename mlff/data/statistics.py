@@ -71,25 +71,10 @@ def compute_statistics(
     Raises:
         DataError: no graphs, graphs without energy or forces, or an element that `isolated_atoms` lacks.
     """
-    compositions: list[np.ndarray] = []
-    energies: list[np.ndarray] = []
-    forces: list[np.ndarray] = []
-    edges: list[np.ndarray] = []
-    for graph in graphs:
-        if graph.energy is None or graph.forces is None:
-            raise DataError("a training graph has no energy or no forces", hint="build graphs from labelled frames")
-        atoms, numbers = graph.batch.numpy(), graph.numbers.numpy()
-        counts = np.zeros((graph.num_graphs, len(chemical_symbols)), dtype=np.int64)
-        np.add.at(counts, (atoms, numbers), 1)
-        compositions.append(counts)
-        energies.append(graph.energy.double().numpy())
-        free = np.ones(len(numbers), dtype=bool) if graph.fixed is None else ~graph.fixed.numpy()
-        forces.append(graph.forces.double().numpy()[free])
-        edges.append(np.bincount(atoms[graph.edge_index[1].numpy()], minlength=graph.num_graphs))
-    if not compositions:
+    parts = [_counted(graph) for graph in graphs]
+    if not parts:
         raise DataError("no training graphs", hint="check the split")
-    composition, energy = np.concatenate(compositions), np.concatenate(energies)
-    force, per_frame = np.concatenate(forces), np.concatenate(edges)
+    composition, energy, force, per_frame = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     present = np.flatnonzero(composition.sum(axis=0))
     rank = composition_rank(composition[:, present])
     if isolated_atoms is not None:
@@ -121,6 +106,18 @@ def compute_statistics(
         force_norm_quantiles={f"{q:g}": float(np.quantile(norms, q)) for q in _QUANTILES},
         edges_per_frame=(int(per_frame.min()), float(np.median(per_frame)), int(per_frame.max())),
     )
+
+
+def _counted(graph: AtomicGraph) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of each structure atoms by atomic number [B,119], energy [B] and edges [B] (last); forces [F,3] of free atoms."""
+    if graph.energy is None or graph.forces is None:
+        raise DataError("a training graph has no energy or no forces", hint="build graphs from labelled frames")
+    atoms, numbers = graph.batch.numpy(), graph.numbers.numpy()
+    composition = np.zeros((graph.num_graphs, len(chemical_symbols)), dtype=np.int64)
+    np.add.at(composition, (atoms, numbers), 1)
+    free = np.ones(len(numbers), dtype=bool) if graph.fixed is None else ~graph.fixed.numpy()
+    edges = np.bincount(atoms[graph.edge_index[1].numpy()], minlength=graph.num_graphs)
+    return composition, graph.energy.double().numpy(), graph.forces.double().numpy()[free], edges
 
 
 def fit_reference_energies(composition: np.ndarray, energies: np.ndarray) -> np.ndarray:

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from mlff.equiformer.backbone import Equiformer
-    from mlff.equiformer.config import PRESETS, EquiformerConfig
-    from mlff.equiformer.context import GraphContext
+    from mlff.equiformer.backbone import Equiformer as Equiformer
+    from mlff.equiformer.config import PRESETS as PRESETS
+    from mlff.equiformer.config import EquiformerConfig as EquiformerConfig
+    from mlff.equiformer.context import GraphContext as GraphContext
 
-__all__ = ["PRESETS", "Equiformer", "EquiformerConfig", "GraphContext"]
-
-__getattr__, __dir__ = lazy(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

@@ -5,31 +5,20 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from mlff.graph._structure import check_structure, spans_volume
-    from mlff.graph.envelope import PolynomialEnvelope
-    from mlff.graph.graph import AtomicGraph, GraphInput, graph_from_atoms
-    from mlff.graph.neighbors import describe_neighbors, neighbor_list
-    from mlff.graph.quantities import QUANTITIES, Quantity, quantity
-    from mlff.graph.radial import BesselBasis, GaussianBasis
-    from mlff.graph.skin import SkinNeighborList
-    from mlff.graph.torch_neighbors import torch_neighbor_list
+    from mlff.graph._structure import check_structure as check_structure
+    from mlff.graph._structure import spans_volume as spans_volume
+    from mlff.graph.envelope import PolynomialEnvelope as PolynomialEnvelope
+    from mlff.graph.graph import AtomicGraph as AtomicGraph
+    from mlff.graph.graph import GraphInput as GraphInput
+    from mlff.graph.graph import graph_from_atoms as graph_from_atoms
+    from mlff.graph.neighbors import describe_neighbors as describe_neighbors
+    from mlff.graph.neighbors import neighbor_list as neighbor_list
+    from mlff.graph.quantities import QUANTITIES as QUANTITIES
+    from mlff.graph.quantities import Quantity as Quantity
+    from mlff.graph.quantities import quantity as quantity
+    from mlff.graph.radial import BesselBasis as BesselBasis
+    from mlff.graph.radial import GaussianBasis as GaussianBasis
+    from mlff.graph.skin import SkinNeighborList as SkinNeighborList
+    from mlff.graph.torch_neighbors import torch_neighbor_list as torch_neighbor_list
 
-__all__ = [
-    "QUANTITIES",
-    "AtomicGraph",
-    "BesselBasis",
-    "GaussianBasis",
-    "GraphInput",
-    "PolynomialEnvelope",
-    "Quantity",
-    "SkinNeighborList",
-    "check_structure",
-    "describe_neighbors",
-    "graph_from_atoms",
-    "neighbor_list",
-    "quantity",
-    "spans_volume",
-    "torch_neighbor_list",
-]
-
-__getattr__, __dir__ = lazy(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ase
 import numpy as np
@@ -200,22 +200,13 @@ class AtomicGraph:
         edge_batch = self.batch[self.edge_index[1]]
         parts, start = [], 0
         for b, count in enumerate(counts):
-            atoms = slice(start, start + count)
-            edges = edge_batch == b
-            rows = {name: atoms if quantity(name).per == "atom" else slice(b, b + 1) for name in self.labels}
-            parts.append(
-                AtomicGraph(
-                    positions=self.positions[atoms],
-                    numbers=self.numbers[atoms],
-                    cell=self.cell[b : b + 1],
-                    pbc=self.pbc[b : b + 1],
-                    edge_index=self.edge_index[:, edges] - start,
-                    shifts=self.shifts[edges],
-                    batch=torch.zeros_like(self.batch[atoms]),
-                    labels={name: value[rows[name]] for name, value in self.labels.items()},
-                    fixed=None if self.fixed is None else self.fixed[atoms],
-                )
-            )
+            atoms, structure, edges = slice(start, start + count), slice(b, b + 1), edge_batch == b
+            rows: dict[str, Any] = {"cell": structure, "pbc": structure, "shifts": edges}
+            rows |= dict.fromkeys(("positions", "numbers", "batch", "fixed"), atoms)
+            rows |= {name: atoms if quantity(name).per == "atom" else structure for name in self.labels}
+            part = {name: value[rows[name]] for name, value in self.tensors().items() if name in rows}
+            part |= {"edge_index": self.edge_index[:, edges] - start, "batch": torch.zeros_like(part["batch"])}
+            parts.append(self.from_tensors(part))
             start += count
         return parts
 

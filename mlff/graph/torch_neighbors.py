@@ -27,51 +27,25 @@ def torch_neighbor_list(positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: fl
         ValueError: wrong shapes, non-finite positions, a cutoff that is not positive, periodic lattice vectors
             that span no volume.
     """
-    if positions.dim() != 2 or positions.size(1) != 3:
-        raise ValueError("positions must have shape [N, 3]")
-    if cell.dim() != 2 or cell.size(0) != 3 or cell.size(1) != 3:
-        raise ValueError("cell must have shape [3, 3] with lattice vectors as rows")
-    if pbc.dim() != 1 or pbc.size(0) != 3:
-        raise ValueError("pbc must have shape [3]")
-    if not (cutoff > 0.0 and cutoff < 1.0e9):
-        raise ValueError("cutoff must be a positive, finite distance in A")
+    _check(positions, cell, pbc, cutoff)
     r = positions.detach().to(torch.float64)
-    h = cell.detach().to(device=r.device, dtype=torch.float64)
-    if not bool(torch.isfinite(r).all()):
-        raise ValueError("positions must be finite")
     axes = torch.nonzero(pbc.to(r.device)).flatten()
-    lattice = h.index_select(0, axes)  # [k, 3]
+    lattice = cell.detach().to(device=r.device, dtype=torch.float64).index_select(0, axes)  # [k, 3]
     inverse = _inverse(lattice)  # [3, k]
 
     # Wrap along the periodic axes; then the image that is a neighbour is at most ceil(cutoff / height) cells away.
     wraps = torch.floor(r @ inverse)
     wrapped = r - wraps @ lattice
-    fractional = wrapped @ inverse
-    reach = cutoff * torch.linalg.vector_norm(inverse, dim=0)
-    counts = _image_counts(reach)  # [M, k]
-    margin = reach + 1e-6
-    low = fractional.amin(0) - margin if r.size(0) > 0 else margin
-    high = fractional.amax(0) + margin if r.size(0) > 0 else margin
-
-    # Images of an atom that lie within reach of the wrapped atoms.
-    moved = fractional.unsqueeze(0) + counts.unsqueeze(1)  # [M, N, k]
-    images = torch.nonzero(((moved >= low) & (moved <= high)).all(dim=2))
-    count = counts.index_select(0, images[:, 0])
-    atom = images[:, 1]
+    atom, count = _images(wrapped @ inverse, cutoff * torch.linalg.vector_norm(inverse, dim=0))
     points = wrapped.index_select(0, atom) + count @ lattice
 
     # All images against a block of targets at a time.
     block = max(1, 2_000_000 // max(1, points.size(0)))
-    limit = (cutoff + 1e-6) * (cutoff + 1e-6)
-    sources: List[Tensor] = []
-    targets: List[Tensor] = []
-    shifts: List[Tensor] = []
+    sources: List[Tensor] = [torch.zeros(0, dtype=torch.int64, device=r.device)]
+    targets: List[Tensor] = [sources[0]]
+    shifts: List[Tensor] = [torch.zeros(0, axes.size(0), dtype=torch.float64, device=r.device)]
     for start in range(0, r.size(0), block):
-        centers = wrapped[start : start + block]
-        squared = torch.zeros(centers.size(0), points.size(0), dtype=torch.float64, device=r.device)
-        for x in range(3):
-            squared += (centers[:, x].unsqueeze(1) - points[:, x].unsqueeze(0)).square()
-        pairs = torch.nonzero(squared < limit)
+        pairs = _close(wrapped[start : start + block], points, cutoff + 1e-6)
         i = pairs[:, 0] + start
         j = atom.index_select(0, pairs[:, 1])
         # r_j - r_i + s @ cell with the coordinates as given: undo both wraps.
@@ -83,18 +57,45 @@ def torch_neighbor_list(positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: fl
         sources.append(j.index_select(0, keep))
         targets.append(i.index_select(0, keep))
         shifts.append(s.index_select(0, keep))
-    if len(sources) == 0:
-        return (
-            torch.zeros(2, 0, dtype=torch.int64, device=r.device),
-            torch.zeros(0, 3, dtype=positions.dtype, device=r.device),
-        )
-    source = torch.cat(sources)
-    target = torch.cat(targets)
+    source, target = torch.cat(sources), torch.cat(targets)
     full = torch.zeros(source.size(0), 3, dtype=torch.float64, device=r.device)
     full[:, axes] = torch.cat(shifts)
     order = _order(target, source, full)
     edge_index = torch.stack([source.index_select(0, order), target.index_select(0, order)])
     return edge_index, full.index_select(0, order).to(positions.dtype)
+
+
+def _check(positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: float) -> None:
+    if positions.dim() != 2 or positions.size(1) != 3:
+        raise ValueError("positions must have shape [N, 3]")
+    if cell.dim() != 2 or cell.size(0) != 3 or cell.size(1) != 3:
+        raise ValueError("cell must have shape [3, 3] with lattice vectors as rows")
+    if pbc.dim() != 1 or pbc.size(0) != 3:
+        raise ValueError("pbc must have shape [3]")
+    if not (cutoff > 0.0 and cutoff < 1.0e9):
+        raise ValueError("cutoff must be a positive, finite distance in A")
+    if not bool(torch.isfinite(positions).all()):
+        raise ValueError("positions must be finite")
+
+
+def _images(fractional: Tensor, reach: Tensor) -> Tuple[Tensor, Tensor]:
+    """Atom [I] and lattice vectors [I, k] of the images of atoms [N, k] that lie within ``reach`` [k] of any atom."""
+    counts = _image_counts(reach)  # [M, k]
+    if fractional.size(0) == 0:
+        return torch.zeros(0, dtype=torch.int64, device=reach.device), counts[:0]
+    margin = reach + 1e-6
+    moved = fractional.unsqueeze(0) + counts.unsqueeze(1)  # [M, N, k]
+    near = (moved >= fractional.amin(0) - margin) & (moved <= fractional.amax(0) + margin)
+    images = torch.nonzero(near.all(dim=2))
+    return images[:, 1], counts.index_select(0, images[:, 0])
+
+
+def _close(centers: Tensor, points: Tensor, limit: float) -> Tensor:
+    """Pairs [P, 2] of centers [n, 3] and points [m, 3] closer than ``limit``."""
+    squared = torch.zeros(centers.size(0), points.size(0), dtype=torch.float64, device=centers.device)
+    for x in range(3):
+        squared += (centers[:, x].unsqueeze(1) - points[:, x].unsqueeze(0)).square()
+    return torch.nonzero(squared < limit * limit)
 
 
 def _inverse(lattice: Tensor) -> Tensor:
@@ -122,13 +123,8 @@ def _image_counts(reach: Tensor) -> Tensor:
     for a in range(reach.size(0)):
         n = int(torch.ceil(reach[a]).item())
         steps = torch.arange(-n, n + 1, dtype=reach.dtype, device=reach.device)
-        counts = torch.cat(
-            [
-                counts.repeat_interleave(steps.size(0), dim=0),
-                steps.repeat(counts.size(0)).unsqueeze(1),
-            ],
-            dim=1,
-        )
+        kept = counts.repeat_interleave(steps.size(0), dim=0)
+        counts = torch.cat([kept, steps.repeat(counts.size(0)).unsqueeze(1)], dim=1)
     return counts
 
 

@@ -32,11 +32,6 @@ def minimal_resolution(lmax: int, mmax: Optional[int] = None) -> Tuple[int, int]
     return 2 * lmax + 2, 2 * mmax + 1
 
 
-def _gauss_legendre(latitudes: int) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
-    cosine, weight = np.polynomial.legendre.leggauss(latitudes)
-    return cosine, weight
-
-
 def _equiangular(latitudes: int) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Latitudes π(j + ½)/n with the weights of Fejér's first rule, as in e3nn's S² grids."""
     angle = math.pi * (np.arange(latitudes) + 0.5) / latitudes
@@ -93,7 +88,7 @@ class SphereGrid(nn.Module):
     ) -> None:
         super().__init__()
         latitudes, longitudes = exact_resolution(lmax, mmax) if resolution is None else resolution
-        cosine, weight = _gauss_legendre(latitudes) if resolution is None else _equiangular(latitudes)
+        cosine, weight = np.polynomial.legendre.leggauss(latitudes) if resolution is None else _equiangular(latitudes)
         to_grid, from_grid = _matrices(lmax, cosine, weight, longitudes)
         if mmax is not None:
             rows = m_major_rows(lmax, mmax)

@@ -80,6 +80,15 @@ def validation_message(problem: ValidationError, source: str, kind: type[BaseMod
     return "\n".join(lines)
 
 
+def describe(problem: ValidationError) -> str:
+    """A validation error on one line, every fault with the name of its field."""
+    faults = []
+    for error in problem.errors():
+        field = ".".join(str(part) for part in error["loc"])
+        faults.append(f"{field}: {error['msg']}" if field else error["msg"])
+    return "; ".join(faults)
+
+
 def with_paths(section: M, change: Callable[[Path], Path]) -> M:
     """A copy in which every path is changed, also in tuples and in the sections below."""
 

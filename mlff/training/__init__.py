@@ -8,37 +8,23 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from mlff.support.errors import ArtifactError as StateError
-    from mlff.support.errors import ConfigError
-    from mlff.support.errors import Interrupted as TrainingInterrupted
-    from mlff.support.errors import RunError as TrainingError
-    from mlff.support.settings import dump as dump_config
-    from mlff.training.config import OptimizerConfig, RunConfig, load_config, parse_config
-    from mlff.training.lightning_module import SteppedModule
-    from mlff.training.loop import RunResult, train
-    from mlff.training.process import set_up_process
-    from mlff.training.run_folder import RunFolder
-    from mlff.training.task import Placement, Publication, Task, TrainingRun
+    from mlff.support.errors import ArtifactError as StateError  # noqa: F401
+    from mlff.support.errors import ConfigError as ConfigError
+    from mlff.support.errors import Interrupted as TrainingInterrupted  # noqa: F401
+    from mlff.support.errors import RunError as TrainingError  # noqa: F401
+    from mlff.support.settings import dump as dump_config  # noqa: F401
+    from mlff.training.config import OptimizerConfig as OptimizerConfig
+    from mlff.training.config import RunConfig as RunConfig
+    from mlff.training.config import load_config as load_config
+    from mlff.training.config import parse_config as parse_config
+    from mlff.training.lightning_module import SteppedModule as SteppedModule
+    from mlff.training.loop import RunResult as RunResult
+    from mlff.training.loop import train as train
+    from mlff.training.process import set_up_process as set_up_process
+    from mlff.training.run_folder import RunFolder as RunFolder
+    from mlff.training.task import Placement as Placement
+    from mlff.training.task import Publication as Publication
+    from mlff.training.task import Task as Task
+    from mlff.training.task import TrainingRun as TrainingRun
 
-__all__ = [
-    "ConfigError",
-    "OptimizerConfig",
-    "Placement",
-    "Publication",
-    "RunConfig",
-    "RunFolder",
-    "RunResult",
-    "StateError",
-    "SteppedModule",
-    "Task",
-    "TrainingError",
-    "TrainingInterrupted",
-    "TrainingRun",
-    "dump_config",
-    "load_config",
-    "parse_config",
-    "set_up_process",
-    "train",
-]
-
-__getattr__, __dir__ = lazy(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

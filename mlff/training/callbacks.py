@@ -159,15 +159,9 @@ class Keeper(lightning.Callback):
             self.best = row | {"step": module.step, "epoch": module.epoch, "minutes": self.elapsed / 60.0}
             about = {"kind": self.config.kind, "best": json.dumps(self.best)}
             save_weights(self.folder.weights, module.averaged.module, about | self.run.weights_metadata())
-        logger.info(
-            "epoch %d  step %d/%d  %.1f min  val %s%s",
-            module.epoch,
-            module.step,
-            module.total_steps,
-            self.elapsed / 60.0,
-            self.task.describe(row),
-            "  best" if improved else "",
-        )
+        where = module.epoch, module.step, module.total_steps, self.elapsed / 60.0
+        errors = self.task.describe(row) + ("  best" if improved else "")
+        logger.info("epoch %d  step %d/%d  %.1f min  val %s", *where, errors)
 
     def _write(self, trainer: lightning.Trainer, module: SteppedModule, row: dict[str, float]) -> None:
         self._shown |= row

@@ -95,8 +95,7 @@ class Task(Protocol):
         config: class of the configurations; its field ``kind`` is a literal, the name of the kind.
     """
 
-    @property
-    def config(self) -> type[Any]: ...
+    config: type[Any]
 
     def prepare(self, config: Any, state: Mapping[str, Any] | None, placement: Placement, initial: Any) -> TrainingRun:
         """Read the data and build the model.

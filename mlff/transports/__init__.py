@@ -5,22 +5,14 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from mlff.transports.base import Transport
-    from mlff.transports.config import EndpointConfig, FollmerConfig, TransportConfig, TwoSidedConfig, build_transport
-    from mlff.transports.endpoint import EndpointTransport
-    from mlff.transports.follmer import FollmerTransport
-    from mlff.transports.two_sided import TwoSidedTransport
+    from mlff.transports.base import Transport as Transport
+    from mlff.transports.config import EndpointConfig as EndpointConfig
+    from mlff.transports.config import FollmerConfig as FollmerConfig
+    from mlff.transports.config import TransportConfig as TransportConfig
+    from mlff.transports.config import TwoSidedConfig as TwoSidedConfig
+    from mlff.transports.config import build_transport as build_transport
+    from mlff.transports.endpoint import EndpointTransport as EndpointTransport
+    from mlff.transports.follmer import FollmerTransport as FollmerTransport
+    from mlff.transports.two_sided import TwoSidedTransport as TwoSidedTransport
 
-__all__ = [
-    "EndpointConfig",
-    "EndpointTransport",
-    "FollmerConfig",
-    "FollmerTransport",
-    "Transport",
-    "TransportConfig",
-    "TwoSidedConfig",
-    "TwoSidedTransport",
-    "build_transport",
-]
-
-__getattr__, __dir__ = lazy(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

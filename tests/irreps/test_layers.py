@@ -1,5 +1,6 @@
 """Equivariance and exactness of the building blocks, in float64."""
 
+import numpy as np
 import pytest
 import torch
 from support.rotations import random_rotation, rotation_about_y, wigner_matrix
@@ -147,10 +148,10 @@ def projection_of_product(grid: SphereGrid, x: torch.Tensor, y: torch.Tensor) ->
 
 
 def grid_of(lmax: int, latitudes: int, longitudes: int) -> SphereGrid:
-    from mlff.irreps.grid import _gauss_legendre, _matrices
+    from mlff.irreps.grid import _matrices
 
     grid = SphereGrid(lmax)
-    grid.to_matrix, grid.from_matrix = _matrices(lmax, *_gauss_legendre(latitudes), longitudes)
+    grid.to_matrix, grid.from_matrix = _matrices(lmax, *np.polynomial.legendre.leggauss(latitudes), longitudes)
     return grid
 
 

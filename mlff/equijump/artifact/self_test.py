@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Annotated, Any
 
 import torch
@@ -100,17 +101,9 @@ def make_jump_self_test(model: Jump, given: Sequence[Given]) -> JumpSelfTest:
     """
     cases = []
     for name, cloud, lag, noise, steps in given:
-        content: dict[str, Any] = {
-            "name": name,
-            "coordinates": cloud.coordinates.tolist(),
-            "residues": cloud.residues.tolist(),
-            "atom_mask": cloud.atom_mask.tolist(),
-            "chains": cloud.chains.tolist(),
-            "lag": lag,
-            "steps": steps,
-            "noise": noise.tolist(),
-        }
-        case = JumpCase(**content, outcome=content["coordinates"])
+        content = {field.name: getattr(cloud, field.name).tolist() for field in fields(cloud)}
+        content |= {"noise": noise.tolist(), "outcome": content["coordinates"]}
+        case = JumpCase(name=name, lag=lag, steps=steps, **content)
         outcome = case.run(model, torch.float64)[OUTPUT]
         if not bool(torch.isfinite(outcome).all()):
             raise ArtifactError(f"self-test {name!r}: the model gives coordinates that are not finite")

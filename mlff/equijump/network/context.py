@@ -52,18 +52,12 @@ def residue_graph(
     mask = atom_mask[..., 0]
     num_molecules, size = residues.shape[0], residues.shape[1]
     device = residues.device
-    distance = torch.cdist(positions, positions)
     pair = mask.unsqueeze(2) & mask.unsqueeze(1) & ~torch.eye(size, dtype=torch.bool, device=device)
-    distance = distance.masked_fill(~pair, float("inf"))
-    near = torch.zeros_like(pair)
-    nearest = distance.topk(min(num_neighbors, size), dim=2, largest=False).indices
-    near.scatter_(2, nearest, torch.ones_like(nearest, dtype=torch.bool))
-
+    near = _near(positions, pair, min(num_neighbors, size))
     place = torch.arange(size, device=device)
     offset = (place.unsqueeze(1) - place).expand(num_molecules, size, size)  # j - i, with edges j → i as [b, j, i]
     same_chain = chains.unsqueeze(2) == chains.unsqueeze(1)
     close = same_chain & (offset.abs() <= sequence_range)
-    # near is [b, i, j]: the neighbours of i
     edges = pair & (near.transpose(1, 2) | close)
     place_in_chain = torch.where(close, offset + sequence_range, torch.full_like(offset, 2 * sequence_range + 1))
 
@@ -93,6 +87,13 @@ def residue_graph(
         atom_target=atom_target,
         atom_offset=atom_offset,
     )
+
+
+def _near(positions: Tensor, pair: Tensor, count: int) -> Tensor:
+    """[B,i,j]: whether residue j is one of so many nearest ones of i, of the possible pairs."""
+    distance = torch.cdist(positions, positions).masked_fill(~pair, float("inf"))
+    nearest = distance.topk(count, dim=2, largest=False).indices
+    return torch.zeros_like(pair).scatter_(2, nearest, torch.ones_like(nearest, dtype=torch.bool))
 
 
 def _atom_pairs(

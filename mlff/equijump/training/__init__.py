@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from mlff.equijump.training.config import JumpDataConfig, JumpTrainingConfig, UnrollConfig
-    from mlff.equijump.training.task import TASK
-    from mlff.equijump.training.trained import load_trained_jump
+    from mlff.equijump.training.config import JumpDataConfig as JumpDataConfig
+    from mlff.equijump.training.config import JumpTrainingConfig as JumpTrainingConfig
+    from mlff.equijump.training.config import UnrollConfig as UnrollConfig
+    from mlff.equijump.training.task import TASK as TASK
+    from mlff.equijump.training.trained import load_trained_jump as load_trained_jump
 
-__all__ = ["TASK", "JumpDataConfig", "JumpTrainingConfig", "UnrollConfig", "load_trained_jump"]
-
-__getattr__, __dir__ = lazy(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 
 from mlff.artifacts.errors import ArtifactError
-from mlff.artifacts.metadata import describe
 from mlff.artifacts.self_test import Outputs, Program, SelfTest
 from mlff.artifacts.self_test import strided as spread_out
 from mlff.graph import AtomicGraph, quantity
 from mlff.potential.artifact.evaluation import deviations, has_stress, make_graph, run_model
 from mlff.potential.artifact.metadata import ArtifactMetadata
+from mlff.support.settings import describe
 
 Row = tuple[float, float, float]
 _FORMER = ("energy", "energies", "forces", "stress")  # of files before outputs were a mapping, stress possibly null
@@ -128,23 +128,16 @@ def make_self_test(
     done = []
     for name, atoms in frames:
         try:
-            graph = make_graph(atoms, metadata, torch.float64)
-            outputs = run_model(model, graph, stress=has_stress(atoms, metadata))
-            wanted = [output for output in metadata.outputs if output != "stress" or has_stress(atoms, metadata)]
-            results = {output: outputs[output] for output in wanted}
-            done.append(
-                SelfTestFrame(
-                    name=name,
-                    numbers=atoms.numbers.tolist(),
-                    positions=atoms.positions.tolist(),
-                    cell=atoms.cell.array.tolist(),
-                    pbc=atoms.pbc.tolist(),
-                    results={
-                        output: (value if quantity(output).per == "atom" else value[0]).tolist()
-                        for output, value in results.items()
-                    },
-                )
-            )
+            stress = has_stress(atoms, metadata)
+            outputs = run_model(model, make_graph(atoms, metadata, torch.float64), stress=stress)
+            results = {output: outputs[output] for output in metadata.outputs if output != "stress" or stress}
+            structure = {"numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell, "pbc": atoms.pbc}
+            content = {key: np.asarray(value).tolist() for key, value in structure.items()}
+            content["results"] = {
+                output: (value if quantity(output).per == "atom" else value[0]).tolist()
+                for output, value in results.items()
+            }
+            done.append(SelfTestFrame(name=name, **content))
         except RuntimeError as error:
             raise ArtifactError(f"self-test frame {name!r}: the model cannot compute it: {error}") from error
         except KeyError as error:

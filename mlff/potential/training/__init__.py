@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from mlff.potential.training.config import LossConfig, TrainingConfig
-    from mlff.potential.training.task import TASK
-    from mlff.potential.training.trained import InitialWeights, load_trained
+    from mlff.potential.training.config import LossConfig as LossConfig
+    from mlff.potential.training.config import TrainingConfig as TrainingConfig
+    from mlff.potential.training.task import TASK as TASK
+    from mlff.potential.training.trained import InitialWeights as InitialWeights
+    from mlff.potential.training.trained import load_trained as load_trained
 
-__all__ = ["TASK", "InitialWeights", "LossConfig", "TrainingConfig", "load_trained"]
-
-__getattr__, __dir__ = lazy(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

@@ -69,10 +69,7 @@ def compute_loss(
         ValueError: a label with a non-zero weight is missing from the batch.
     """
     structures = _structures(graph, padded)
-    counted = {"structure": structures, "atom": structures.index_select(0, graph.batch)}
-    masks = {name: counted[quantity(name).per] for name in config.weights}
-    masks["forces"] = _force_atoms(graph, structures, config)
-    parts = _label_losses(output, graph, config, masks)
+    parts = _label_losses(output, graph, config, _masks(graph, structures, structures, config))
     total = _weighted(parts, config.weights)
     return LossTerms(total, {name: value.detach() for name, value in parts.items()})
 
@@ -105,11 +102,9 @@ def compute_dens_loss(
     """
     graph = batch.graph
     structures = _structures(graph, padded)
-    clean = structures & ~batch.corrupted_graphs
-    counted = {"structure": clean, "atom": clean.index_select(0, graph.batch)}
-    masks = {name: counted[quantity(name).per] for name in config.weights}
+    masks = _masks(graph, structures & ~batch.corrupted_graphs, structures, config)
     masks["energy"] = structures
-    masks["forces"] = _force_atoms(graph, structures, config) & ~batch.corrupted
+    masks["forces"] = masks["forces"] & ~batch.corrupted
     parts = _label_losses(output, graph, config, masks)
     noise = deviation(output["noise"] - batch.noise, config.kind, config.huber_delta, batch.corrupted)
     weights: dict[str, float | Tensor] = dict(config.weights)
@@ -126,11 +121,14 @@ def _structures(graph: AtomicGraph, padded: bool) -> Tensor:
     return torch.arange(graph.num_graphs, device=graph.batch.device) < graph.num_graphs - int(padded)
 
 
-def _force_atoms(graph: AtomicGraph, structures: Tensor, config: LossConfig) -> Tensor:
-    """[N] bool, atoms whose forces count."""
-    atoms = structures.index_select(0, graph.batch)
-    counted = force_atoms(graph, config.fixed_atoms)
-    return atoms if counted is None else atoms & counted
+def _masks(graph: AtomicGraph, counted: Tensor, structures: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """What of each quantity counts: [B] or [N] bool, of structures ``counted``; the forces of all ``structures``."""
+    each = {"structure": counted, "atom": counted.index_select(0, graph.batch)}
+    masks = {name: each[quantity(name).per] for name in config.weights}
+    masks["forces"], free = structures.index_select(0, graph.batch), force_atoms(graph, config.fixed_atoms)
+    if free is not None:
+        masks["forces"] = masks["forces"] & free
+    return masks
 
 
 def _label_losses(

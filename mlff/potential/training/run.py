@@ -101,14 +101,14 @@ class PotentialRun(TrainingRun):
         if self.statistics is None:
             return
         folder.report.mkdir(parents=True, exist_ok=True)
-        splits = self.splits
-        parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+        places = {
+            part: [{"file": frame.source.name, "index": int(frame.index)} for frame in frames]
+            for part, frames in self.splits.parts.items()
+        }
         content = {
-            "files": splits.fingerprint.to_dict(),
-            "split": {
-                name: [{"file": f.source.name, "index": int(f.index)} for f in frames] for name, frames in parts.items()
-            },
-            "left_out_for_large_forces": splits.left_out,
+            "files": self.splits.fingerprint.to_dict(),
+            "split": places,
+            "left_out_for_large_forces": self.splits.left_out,
             "statistics": self.statistics.model_dump(mode="json"),
         }
         write_json(folder.data_record, content)
@@ -190,7 +190,7 @@ def _graphs(config: TrainingConfig, splits: DataSplits) -> dict[str, GraphDatase
     limits, strict = (model.cutoff, model.max_neighbors), model.max_neighbors_strict
     graphs = {
         name: GraphDataset(frames, *limits, config.data.cache, max_neighbors_strict=strict, dtype=dtype)
-        for name, frames in (("train", splits.train), ("val", splits.val), ("test", splits.test))
+        for name, frames in splits.parts.items()
     }
     if not graphs["train"].edge_counts.any():
         raise DataError(
