@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from md_drivers.common.neighbors import NeighborStatistics
     from md_drivers.openmm.force import openmm_force
     from md_drivers.openmm.simulation.driver import simulate
-    from md_drivers.openmm.simulation.errors import SimulationFailed
-    from md_drivers.openmm.simulation.results import SimulationResult
+    from md_drivers.openmm.simulation.results import SimulationFailed, SimulationResult
     from md_drivers.openmm.simulation.settings import SimulationSettings
 
 __all__ = [

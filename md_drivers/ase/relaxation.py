@@ -25,7 +25,7 @@ from md_drivers.ase.structures import Structures, collect_structures
 from md_drivers.common.checks import formerly, ignore, never
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Model
-from md_drivers.common.run_record import RunRecord
+from md_drivers.common.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 
@@ -140,8 +140,8 @@ def _all(jobs: list[Job], calculator: MLFFCalculator, request: Request) -> list[
     finally:
         if request.output is not None and (results or failures):
             asked = {**request.settings.as_dict(), "steps": request.steps}
-            record = RunRecord(request.output / "summary.json", "relaxation", asked, calculator.model)
-            write_summary(request.output, record, status, results, failures)
+            folder = RunFolder(request.output, "summary.json", "relaxation", asked, calculator.model)
+            write_summary(folder, status, results, failures)
     if failures:
         raise RelaxFailed(results, failures)
     return results

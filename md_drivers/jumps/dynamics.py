@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from mdtraj import Topology
 
 _NAMES = ("atomtypes", "atomnames")  # ASE's PDB reader calls names types
-_log = logging.getLogger(__name__)
 
 
 class JumpDynamics(Dynamics):
@@ -74,8 +72,6 @@ class JumpDynamics(Dynamics):
             raise StructureError("the atoms have constraints, which jumps do not keep; remove them")
         self.model = loaded
         self.jumper = MoleculeJumper(loaded, topology_of(atoms), atoms.get_positions(), lag, seed, latent_steps)
-        if self.jumper.untrained:
-            _log.warning("the model was not trained on %s", ", ".join(self.jumper.untrained))
 
     def todict(self) -> dict[str, Any]:
         """What the trajectory says of how it was made."""
@@ -119,9 +115,7 @@ class JumpDynamics(Dynamics):
 
     def run(self, steps: int = 50) -> bool:  # type: ignore[override]
         """Jump so many times."""
-        done = False
-        for done in self.irun(steps):  # noqa: B007
-            pass
+        *_, done = self.irun(steps)
         return done
 
 
