@@ -38,6 +38,7 @@ class Request:
     output: Path | None
     resume: bool
     figure: bool
+    progress: bool
     on_progress: StepCallback
     should_stop: Callable[[], bool]
 

@@ -17,10 +17,10 @@ from ase.constraints import FixAtoms, FixCartesian
 from ase.data.colors import jmol_colors
 from ase.visualize.plot import plot_atoms
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from md_drivers.ase.results import RelaxResult
-from md_drivers.common.figures import new_figure
 from md_drivers.common.run_folder import RunFolder
 from mlff.support import files
 from mlff.support.ticks import log_axis
@@ -85,7 +85,7 @@ def _fits(atoms: Atoms) -> bool:
 
 def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     """Draw the structure before and after from the side and from above, and energy and largest force against steps."""
-    figure = new_figure(11, 7)
+    figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": [1, 1, 1.15]})
     side = _side_view(result.atoms)
     for column, (label, atoms) in enumerate((("before", result.initial), ("after", result.atoms))):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from md_drivers.common.engine import import_mdtraj
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
     from mdtraj import Topology
 
 _BINS = 72  # of 5 degrees
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of this size in inches, apart from pyplot and its global state."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def draw_ramachandran(path: Path, topology: Topology, frames: Iterable[np.ndarray]) -> None:
@@ -52,7 +44,7 @@ def draw_ramachandran(path: Path, topology: Topology, frames: Iterable[np.ndarra
         first, second = np.split(angles, 2, axis=1)
         counts += np.histogram2d(first.ravel(), second.ravel(), bins=[edges, edges])[0]
         total += len(part)
-    figure = new_figure(5, 4.4)
+    figure = Figure(figsize=(5, 4.4), layout="constrained")
     axes = figure.subplots()
     image = axes.pcolormesh(edges, edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis", vmin=0)
     figure.colorbar(image, ax=axes, label="frames × residues")

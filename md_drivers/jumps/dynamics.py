@@ -61,11 +61,7 @@ class JumpDynamics(Dynamics):
         loginterval: int = 1,
     ) -> None:
         super().__init__(
-            atoms,
-            logfile=logfile,
-            trajectory=trajectory,
-            append_trajectory=append_trajectory,
-            loginterval=loginterval,
+            atoms, logfile=logfile, trajectory=trajectory, append_trajectory=append_trajectory, loginterval=loginterval
         )
         loaded = open_jump_model(model, device, dtype)
         if atoms.constraints:

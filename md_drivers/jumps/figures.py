@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from md_drivers.common.figures import draw_ramachandran, new_figure
+from md_drivers.common.figures import draw_ramachandran
 from md_drivers.common.trajectory_files import read_table
 from md_drivers.jumps.folder import RolloutFolder
 from mlff.support.files import write_figure
@@ -26,7 +27,7 @@ def draw_figures(folder: RolloutFolder) -> None:
 
 def _draw_course(path: Path, table: dict[str, np.ndarray]) -> None:
     """Share of valid frames and radius of gyration against time."""
-    figure = new_figure(7, 5)
+    figure = Figure(figsize=(7, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     time = 1e-3 * table["time_ps"]
     edges = np.linspace(0.0, time.max(), min(_POINTS, int(table["step"].max())) + 1)

@@ -6,10 +6,11 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from openmm import app
 
 from md_drivers.common.engine import import_mdtraj
-from md_drivers.common.figures import draw_ramachandran, new_figure
+from md_drivers.common.figures import draw_ramachandran
 from md_drivers.common.trajectory_files import read_frames
 from mlff.support.files import write_figure
 
@@ -18,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
     """Energies for each atom, relative to the first sample, and temperature against time."""
-    figure = new_figure(7, 5)
+    figure = Figure(figsize=(7, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     time = table["time_ps"]
     for name, colour in (("potential", "tab:blue"), ("kinetic", "tab:orange"), ("total", "black")):

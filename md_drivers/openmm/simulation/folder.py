@@ -53,18 +53,15 @@ class Folder(RunFolder):
                 its files are damaged.
         """
         record = self.previous(resume)
-        if record is None:
-            return None
-        try:
-            broken = {str(bond): int(step) for bond, step in record.get("broken_bonds", {}).items()}
-            speed = float(record.get("ns_per_day", 0.0))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise self.damaged(error) from error
-        if not self.checkpoint.exists():
+        if record is None or not self.checkpoint.exists():
             return None
         checkpoint = Checkpoint.read(self.checkpoint)
         self.check_steps(checkpoint.step, steps)
-        self.speed = speed
+        try:
+            self.speed = float(record.get("ns_per_day", 0.0))
+            broken = {str(bond): int(step) for bond, step in record.get("broken_bonds", {}).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self.damaged(error) from error
         self.broken = {bond: step for bond, step in broken.items() if step <= checkpoint.step}
         return checkpoint
 
