@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from md_drivers.common.neighbors import NeighborStatistics as NeighborStatistics
     from md_drivers.openmm.force import openmm_force as openmm_force
     from md_drivers.openmm.simulation.driver import simulate as simulate
-    from md_drivers.openmm.simulation.errors import SimulationFailed as SimulationFailed
+    from md_drivers.openmm.simulation.results import SimulationFailed as SimulationFailed
     from md_drivers.openmm.simulation.results import SimulationResult as SimulationResult
     from md_drivers.openmm.simulation.settings import SimulationSettings as SimulationSettings
 

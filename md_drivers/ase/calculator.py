@@ -15,7 +15,7 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from md_drivers.ase.contacts import check_separate
-from md_drivers.common.checks import check_skin
+from md_drivers.common.checks import check_skin, first_few
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
@@ -114,7 +114,7 @@ class MLFFCalculator(Calculator):
             raise StructureError("the structure has no atoms")
         bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
         if bad.size:
-            raise StructureError(f"positions are not finite (NaN or infinity) for atom(s) {_shorten(bad)}")
+            raise StructureError(f"positions are not finite (NaN or infinity) for atom(s) {first_few(bad.tolist(), 5)}")
         _check_cell(atoms)
         known = set(self._model.metadata.species)
         unknown = Counter(int(z) for z in atoms.numbers if int(z) not in known)
@@ -219,8 +219,3 @@ def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity]) -
 
 def _to_numpy(values: torch.Tensor) -> np.ndarray:
     return np.array(values.detach().to("cpu", torch.float64).numpy())
-
-
-def _shorten(indices: np.ndarray, limit: int = 5) -> str:
-    text = ", ".join(str(int(k)) for k in indices[:limit])
-    return text if len(indices) <= limit else f"{text}, … ({len(indices)} in all)"

@@ -57,12 +57,6 @@ def close_contacts(atoms: Atoms) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def contacts_text(contacts: tuple[str, ...], limit: int = 3) -> str:
-    """The first few of ``close_contacts`` for a message."""
-    text = ", ".join(contacts[:limit])
-    return text if len(contacts) <= limit else f"{text}, … ({len(contacts)} in all)"
-
-
 def _distances(atoms: Atoms, edge_index: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     source, target = edge_index
     vectors = atoms.positions[source] - atoms.positions[target] + shifts @ atoms.cell.array

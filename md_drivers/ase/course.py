@@ -15,11 +15,12 @@ from ase.optimize import BFGS, FIRE, LBFGS
 from ase.optimize.optimize import Optimizer
 
 from md_drivers.ase.calculator import MLFFCalculator
-from md_drivers.ase.contacts import close_contacts, contacts_text
+from md_drivers.ase.contacts import close_contacts
 from md_drivers.ase.jobs import Job, Request
 from md_drivers.ase.results import RelaxResult, RelaxStep
 from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.trajectory import append_frame
+from md_drivers.common.checks import first_few
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"FIRE": FIRE, "BFGS": BFGS, "LBFGS": LBFGS}
 CELL_FILTERS: dict[str, Callable[..., UnitCellFilter]] = {
@@ -93,7 +94,7 @@ def _final(name: str, atoms: Atoms, calculator: MLFFCalculator) -> tuple[tuple[s
         _log.warning(
             "structure %r ended with atoms too close for any bond, the result is not trustworthy: %s",
             name,
-            contacts_text(contacts),
+            first_few(contacts, 3),
         )
     return contacts, final
 

@@ -13,14 +13,14 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixAtoms
 
 from md_drivers.ase.calculator import MLFFCalculator
-from md_drivers.ase.contacts import check_separate, close_contacts, contacts_text
+from md_drivers.ase.contacts import check_separate, close_contacts
 from md_drivers.ase.results import StepCallback
 from md_drivers.ase.selection import select_atoms
 from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.trajectory import end_frames
-from md_drivers.common.checks import check_count
+from md_drivers.common.checks import check_count, first_few
 from md_drivers.common.errors import StructureError
-from md_drivers.common.run_record import check_steps
+from md_drivers.common.run_folder import check_steps
 from mlff.graph import neighbor_list
 
 SAME_STRUCTURE = 1e-3  # A, rounding of structure files
@@ -38,6 +38,7 @@ class Request:
     output: Path | None
     resume: bool
     figure: bool
+    progress: bool
     on_progress: StepCallback
     should_stop: Callable[[], bool]
 
@@ -95,7 +96,7 @@ def prepare(name: str, atoms: Atoms, calculator: MLFFCalculator, request: Reques
         _log.warning(
             "structure %r starts with atoms too close for any bond, the model knows nothing about these: %s",
             name,
-            contacts_text(contacts),
+            first_few(contacts, 3),
         )
     return job
 

@@ -25,7 +25,7 @@ from md_drivers.ase.structures import Structures, collect_structures
 from md_drivers.common.checks import formerly, ignore, never
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Model
-from md_drivers.common.run_record import RunRecord
+from md_drivers.common.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +57,9 @@ def relax(
 ) -> list[RelaxResult]:
     """Relax one or several structures, one after the other, until all forces are small.
 
-    Constraints are kept, the given atoms are not changed, and all input is checked before the first step. A structure
-    that fails does not stop the others. Atoms closer than half the sum of their covalent radii are warned about at the
-    start (log ``md_drivers``), and a structure that ends with such a pair does not count as converged. A figure or
-    structure that cannot be written is a warning too.
+    Constraints are kept, the given atoms are not changed; all input is checked first. A structure that fails does not
+    stop the others, a figure or structure that cannot be written is a warning. Atoms closer than half the sum of their
+    covalent radii are warned about (log ``md_drivers``); a structure that ends with such a pair is not converged.
 
     Args:
         structures: atoms, file names with optional ASE selection (``slab.traj@0:3``), a list or a mapping from names.
@@ -70,8 +69,7 @@ def relax(
         steps: largest number of optimizer steps for each structure, those before a resumption included.
         settings: threshold, optimizer and all else; arguments from ``fmax`` to ``skin`` replace single ones of them.
         device: of the model; ``None`` takes a GPU if there is one.
-        resume: go on from the last frames in ``output``, which must begin with the structures as given and be made by
-            the same model file; the optimizer's memory starts anew. Structures without frames start.
+        resume: go on from trajectories in ``output``, of the same structures and model; the optimizer starts anew.
         figure, progress: draw ``relax.png``; show a line per step and a progress bar on the terminal.
         on_progress: called with a ``RelaxStep`` at the start and after every step. Its exceptions end the run.
         should_stop: asked between steps; when true, RelaxInterrupted is raised, and ``resume`` goes on.
@@ -79,8 +77,7 @@ def relax(
 
     Raises:
         ValueError: an option has no meaning; as StructureError a structure or selection; the message names it.
-        RelaxFailed: after all structures, if the calculation of some failed; ``results`` has the others.
-        RelaxInterrupted: Ctrl-C (a KeyboardInterrupt); trajectories are intact, finished results are in ``results``.
+        RelaxFailed, RelaxInterrupted: after all structures, if some failed; Ctrl-C. ``results`` has the finished ones.
     """
     resume = formerly("restart", restart, "resume", resume, ", and steps counts from the very start")
     on_progress = formerly("callback", callback, "on_progress", on_progress)
@@ -88,31 +85,25 @@ def relax(
     settings = (settings or RelaxSettings()).changed(values)
     steps = int(steps) if isinstance(steps, np.integer) else steps
     folder = None if output is None else Path(output)
-    request = Request(settings, steps, folder, resume, figure, on_progress or ignore, should_stop or never)
-    return _relax(collect_structures(structures), model, device, request, progress)
-
-
-def _relax(
-    named: list[tuple[str, Atoms]],
-    model: Model | MLFFCalculator,
-    device: str | torch.device | None,
-    request: Request,
-    progress: bool,
-) -> list[RelaxResult]:
-    settings = request.settings
+    request = Request(settings, steps, folder, resume, figure, progress, on_progress or ignore, should_stop or never)
+    named = collect_structures(structures)
     if not isinstance(model, MLFFCalculator):
         model = MLFFCalculator(model, device, settings.dtype, settings.skin)
-    jobs = [prepare(name, atoms, model, request) for name, atoms in named]
+    return _relax(named, model, request)
+
+
+def _relax(named: list[tuple[str, Atoms]], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:
+    jobs = [prepare(name, atoms, calculator, request) for name, atoms in named]
     if request.output is not None:
         request.output.mkdir(parents=True, exist_ok=True)
-    if not progress:
-        return _all(jobs, model, request)
+    if not request.progress:
+        return _all(jobs, calculator, request)
     from md_drivers.ase.progress import StepReporter
 
     with StepReporter(
-        structures=len(jobs), steps=request.steps, fmax=settings.fmax, callback=request.on_progress
+        structures=len(jobs), steps=request.steps, fmax=request.settings.fmax, callback=request.on_progress
     ) as reporter:
-        return _all(jobs, model, replace(request, on_progress=reporter))
+        return _all(jobs, calculator, replace(request, on_progress=reporter))
 
 
 def _all(jobs: list[Job], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:
@@ -140,8 +131,8 @@ def _all(jobs: list[Job], calculator: MLFFCalculator, request: Request) -> list[
     finally:
         if request.output is not None and (results or failures):
             asked = {**request.settings.as_dict(), "steps": request.steps}
-            record = RunRecord(request.output / "summary.json", "relaxation", asked, calculator.model)
-            write_summary(request.output, record, status, results, failures)
+            folder = RunFolder(request.output, "summary.json", "relaxation", asked, calculator.model)
+            write_summary(folder, status, results, failures)
     if failures:
         raise RelaxFailed(results, failures)
     return results

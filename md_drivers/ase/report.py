@@ -17,17 +17,16 @@ from ase.constraints import FixAtoms, FixCartesian
 from ase.data.colors import jmol_colors
 from ase.visualize.plot import plot_atoms
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from md_drivers.ase.results import RelaxResult
-from md_drivers.common.figures import new_figure
-from md_drivers.common.run_record import RunRecord
+from md_drivers.common.run_folder import RunFolder
 from mlff.support import files
 from mlff.support.ticks import log_axis
 
 # Labels of the input would clash with the results.
-_DROPPED_INFO = ("energy", "free_energy", "stress")
-_DROPPED_ARRAYS = ("energies", "forces")
+_DROPPED = ("energy", "free_energy", "stress", "energies", "forces")
 _OWN_ARRAYS = ("numbers", "positions")
 
 _log = logging.getLogger(__name__)
@@ -40,9 +39,8 @@ def write_structure(path: Path, result: RelaxResult) -> None:
     that, hence with those ASE's ``.traj`` is written alongside.
     """
     atoms = result.atoms.copy()
-    for key in _DROPPED_INFO:
+    for key in _DROPPED:
         atoms.info.pop(key, None)
-    for key in _DROPPED_ARRAYS:
         atoms.arrays.pop(key, None)
     dropped = [key for key, value in atoms.info.items() if not _fits(Atoms("H", info={key: value}))]
     for key in dropped:
@@ -87,7 +85,7 @@ def _fits(atoms: Atoms) -> bool:
 
 def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     """Draw the structure before and after from the side and from above, and energy and largest force against steps."""
-    figure = new_figure(11, 7)
+    figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": [1, 1, 1.15]})
     side = _side_view(result.atoms)
     for column, (label, atoms) in enumerate((("before", result.initial), ("after", result.atoms))):
@@ -128,22 +126,19 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     files.write_figure(path, figure)
 
 
-def write_summary(
-    folder: Path, record: RunRecord, status: str, results: Sequence[RelaxResult], failures: Mapping[str, str]
-) -> None:
+def write_summary(folder: RunFolder, status: str, results: Sequence[RelaxResult], failures: Mapping[str, str]) -> None:
     """Write ``summary.json``, the record, and ``summary.csv``; file names in them are relative to the folder.
 
     Args:
         folder: the output folder.
-        record: of the run.
         status: how it ended.
         results: the structures that finished, at least one unless something failed.
         failures: messages of those that failed, by name.
     """
-    rows = [_row(result, folder) for result in results]
+    rows = [_row(result, folder.path) for result in results]
     failed = [{"name": name, "converged": False, "error": message} for name, message in failures.items()]
-    record.content["model"]["model"] = record.content["model"]["name"]  # the former key
-    record.update(status=status, structures=rows, failed=failed)
+    folder.content["model"]["model"] = folder.content["model"]["name"]  # the former key
+    folder.update(status=status, structures=rows, failed=failed)
     # Columns that only some rows have (enthalpy, error) come last.
     columns = dict.fromkeys(key for row in (*rows, *failed) for key in row)
     table = StringIO()
@@ -151,7 +146,7 @@ def write_summary(
     writer.writeheader()
     writer.writerows({**row, "close_contacts": "; ".join(row["close_contacts"])} for row in rows)
     writer.writerows(failed)
-    files.write_text(folder / "summary.csv", table.getvalue())
+    files.write_text(folder.path / "summary.csv", table.getvalue())
 
 
 def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:

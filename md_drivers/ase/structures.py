@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -60,40 +61,34 @@ def collect_structures(structures: Structures) -> list[tuple[str, Atoms]]:
     Raises:
         StructureError: nothing was given, an item is of another type, or a file cannot be read.
     """
-    named: list[tuple[str, Atoms]] = []
-    folders: list[Path | None] = []
     if isinstance(structures, Mapping):
         items: Sequence[object] = list(structures.values())
         labels = [_checked_name(name) for name in structures]
     else:
         items = [structures] if isinstance(structures, (Atoms, str, Path)) else list(structures)
         labels = [f"structure-{k}" for k in range(len(items))] if len(items) > 1 else ["structure"]
+    found: list[tuple[str, Atoms, Path | None]] = []  # with the folder of a file
     for label, item in zip(labels, items, strict=False):
         if isinstance(item, Atoms):
-            named.append((label, item))
-            folders.append(None)
+            found.append((label, item, None))
         elif isinstance(item, (str, Path)) and not isinstance(structures, Mapping):
-            frames = read_structures(item)
-            named.extend(frames)
-            folders.extend([_folder(item)] * len(frames))
+            found += [(name, atoms, _folder(item)) for name, atoms in read_structures(item)]
         else:
             raise StructureError(f"{label!r} is a {type(item).__name__}, not ase.Atoms or a file name")
-    if not named:
+    if not found:
         raise StructureError("no structures were given")
-    homes: dict[str, set[Path | None]] = {}
-    for (name, _), folder in zip(named, folders, strict=True):
-        homes.setdefault(name, set()).add(folder)
-    names: set[str] = set()
-    unique = []
-    for (name, atoms), folder in zip(named, folders, strict=True):
+    homes = defaultdict[str, set[Path | None]](set)
+    for name, _, folder in found:
+        homes[name].add(folder)
+    unique: dict[str, Atoms] = {}
+    for name, atoms, folder in found:
         if folder is not None and folder.name and len(homes[name]) > 1:
             name = f"{folder.name}-{name}"
         candidate, number = name, 2
-        while candidate in names:
+        while candidate in unique:
             candidate, number = f"{name}-{number}", number + 1
-        names.add(candidate)
-        unique.append((candidate, atoms.copy()))
-    return unique
+        unique[candidate] = atoms.copy()
+    return list(unique.items())
 
 
 def _checked_name(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,6 +45,12 @@ def missing_structure(text: str) -> str | None:
     """What to say of a structure file, with ASE's selection behind an @ or without, that is not there."""
     name = text if Path(text).exists() else text.rpartition("@")[0] or text
     return None if Path(name).exists() else f"structure file {name!r} does not exist"
+
+
+def first_few(things: Sequence[object], limit: int) -> str:
+    """The first few of many for a message."""
+    text = ", ".join(map(str, things[:limit]))
+    return text if len(things) <= limit else f"{text}, … ({len(things)} in all)"
 
 
 def formerly(old: str, given: _T | None, new: str, value: _T, also: str = "") -> _T:

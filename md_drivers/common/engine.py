@@ -1,10 +1,12 @@
-"""Packages that not everybody has, and the units at the border of OpenMM."""
+"""Packages that not everybody has; units and seeds at the border of OpenMM."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+import numpy as np
 from ase import units
 
 #: One nm in A.
@@ -32,6 +34,11 @@ def import_openmm() -> ModuleType:
         version = getattr(openmm, "__version__", "unknown")
         raise ImportError(f"OpenMM 8.6 or newer is needed, this is {version}; {_INSTALL}")
     return openmm
+
+
+def openmm_seeds(entropy: Sequence[int], count: int) -> list[int]:
+    """Seeds for OpenMM, from 1, because 0 lets OpenMM choose."""
+    return [1 + int(word) % (2**31 - 2) for word in np.random.SeedSequence(entropy).generate_state(count)]
 
 
 def import_mdtraj(what: str = "", module: str = "mdtraj") -> ModuleType:

@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from md_drivers.common.engine import import_mdtraj
 from mlff.support.files import write_figure
+
+if TYPE_CHECKING:
+    from mdtraj import Topology
 
 _BINS = 72  # of 5 degrees
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of this size in inches, apart from pyplot and its global state."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+def draw_ramachandran(path: Path, topology: Topology, frames: Iterable[np.ndarray]) -> None:
+    """Write a histogram of phi and psi as PNG, of all frames and residues that have both; nothing where none has.
 
+    Args:
+        path: of the figure.
+        topology: of MDTraj, N atoms.
+        frames: parts of a trajectory, [F, N, 3] each.
 
-def dihedral_counts(phi: np.ndarray, psi: np.ndarray) -> np.ndarray:
-    """Histogram [phi, psi] of pairs of angles in degrees, -180 to 180; both arguments of any, equal shape."""
-    edges = _edges()
-    counts: np.ndarray = np.histogram2d(phi.ravel(), psi.ravel(), bins=[edges, edges])[0]
-    return counts
-
-
-def draw_ramachandran(path: Path, counts: np.ndarray, title: str = "") -> None:
-    """Write the figure of a histogram of :func:`dihedral_counts` as PNG."""
-    figure = new_figure(5, 4.4)
+    Raises:
+        ImportError: MDTraj is not installed.
+    """
+    mdtraj = import_mdtraj(f" for {path.name}")
+    finders = mdtraj.geometry.dihedral.indices_phi, mdtraj.geometry.dihedral.indices_psi
+    phi, psi = (np.asarray(find(topology), dtype=np.int64).reshape(-1, 4) for find in finders)
+    # A residue is known by its nitrogen: the second atom of phi, the first of psi.
+    residues, with_phi, with_psi = np.intersect1d(phi[:, 1], psi[:, 0], return_indices=True)
+    if not len(residues):
+        return
+    atoms = np.concatenate([phi[with_phi], psi[with_psi]])
+    edges = np.linspace(-180.0, 180.0, _BINS + 1)
+    counts, total = np.zeros((_BINS, _BINS)), 0
+    for part in frames:
+        angles = np.degrees(mdtraj.compute_dihedrals(mdtraj.Trajectory(part, topology), atoms, periodic=False))
+        first, second = np.split(angles, 2, axis=1)
+        counts += np.histogram2d(first.ravel(), second.ravel(), bins=[edges, edges])[0]
+        total += len(part)
+    figure = Figure(figsize=(5, 4.4), layout="constrained")
     axes = figure.subplots()
-    edges = _edges()
     image = axes.pcolormesh(edges, edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis", vmin=0)
     figure.colorbar(image, ax=axes, label="frames × residues")
     ticks = range(-180, 181, 60)
     axes.set(xlabel="φ (°)", ylabel="ψ (°)", xticks=ticks, yticks=ticks, aspect="equal")
-    if title:
-        axes.set_title(title, fontsize=10)
+    axes.set_title(f"{total} frames, {len(residues)} residue{'s' if len(residues) > 1 else ''}", fontsize=10)
     axes.grid(alpha=0.3)
     write_figure(path, figure)
-
-
-def _edges() -> np.ndarray:
-    return np.linspace(-180.0, 180.0, _BINS + 1)

@@ -1,4 +1,4 @@
-"""DCD and XTC trajectories that grow by appending and can be cut back to where a state was saved."""
+"""Trajectories (DCD, XTC) and tables that grow by appending and can be cut back to where a state was saved."""
 
 from __future__ import annotations
 
@@ -23,16 +23,13 @@ _DCD_RECORDS = 3
 _DCD_LONGEST_HEADER = 4096  # bytes; what OpenMM and MDTraj write has 276
 
 
-def read_frames(
-    path: Path, num_atoms: int, *, boxes: bool = False, atoms: np.ndarray | None = None
-) -> Iterator[np.ndarray]:
-    """Frames [F, M, 3] in A, float32, of a trajectory, a part of the file at a time.
+def read_frames(path: Path, num_atoms: int, *, boxes: bool = False) -> Iterator[np.ndarray]:
+    """Frames [F, N, 3] in A, float32, of a trajectory, a part of the file at a time.
 
     Args:
         path: ``.xtc``, or a ``.dcd`` as OpenMM and MDTraj write it.
         num_atoms: N, of a frame.
         boxes: the frames of a DCD file have a box.
-        atoms: [M], which atoms; ``None`` for all.
 
     Raises:
         ImportError: an XTC file, and MDTraj is not installed.
@@ -42,17 +39,16 @@ def read_frames(
     if path.suffix == ".xtc":
         formats = import_mdtraj(f" to read {path.name}", "mdtraj.formats")
         with formats.XTCTrajectoryFile(str(path)) as file:
-            while len(xyz := file.read(count, atom_indices=atoms)[0]):
+            while len(xyz := file.read(count)[0]):
                 yield ANGSTROM_PER_NM * xyz
         return
     # MDTraj's reader of DCD files talks on standard output.
     axis = np.dtype([("begin", "<i4"), ("values", "<f4", num_atoms), ("end", "<i4")])
     frame = np.dtype([*([("box", "V56")] if boxes else []), ("x", axis), ("y", axis), ("z", axis)])
-    chosen = slice(None) if atoms is None else atoms
     with open(path, "rb") as file:
         file.seek(dcd_header_size(file.read(_DCD_LONGEST_HEADER)))
         while len(frames := np.fromfile(file, frame, count)):
-            yield np.stack([frames[name]["values"][:, chosen] for name in "xyz"], axis=-1)
+            yield np.stack([frames[name]["values"] for name in "xyz"], axis=-1)
 
 
 def dcd_header_size(data: bytes) -> int:
@@ -103,3 +99,11 @@ def cut_files(folder: Path, sizes: Mapping[str, int], saved: str) -> None:
             )
     for name, size in sizes.items():
         os.truncate(folder / name, size)
+
+
+def read_table(path: Path) -> dict[str, np.ndarray]:
+    """Columns of a CSV file of numbers, by name."""
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    names = header.split(",")
+    values = np.loadtxt(rows, delimiter=",", ndmin=2) if rows else np.empty((0, len(names)))
+    return dict(zip(names, values.T, strict=True))

@@ -13,10 +13,7 @@ from md_drivers.jumps.errors import OutOfMemory, is_out_of_memory
 from md_drivers.jumps.folder import RolloutFolder
 from md_drivers.jumps.noise import ReplicaNoise
 from md_drivers.jumps.results import RolloutProgress, RolloutResult
-from md_drivers.jumps.settings import RolloutSettings
-from md_drivers.jumps.start import Start
 from md_drivers.jumps.state import COUNTS, State
-from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import TensorCloud
 from mlff.proteins.validity import GeometryCheck
 
@@ -27,36 +24,47 @@ _log = logging.getLogger(__name__)
 
 
 class Course:
-    """A rollout on its way."""
+    """A rollout on its way: ``check`` judges its frames, ``state`` is where it begins or goes on."""
 
-    def __init__(
-        self,
-        folder: RolloutFolder,
-        model: LoadedJump,
-        start: Start,
-        check: GeometryCheck,
-        settings: RolloutSettings,
-        state: State,
-    ) -> None:
+    def __init__(self, folder: RolloutFolder, check: GeometryCheck, state: State) -> None:
         self.state = state
-        self._folder, self._model, self._layout = folder, model, start.layout
-        self._check, self._settings = check, settings
-        self._cloud = start.clouds[0]  # on the CPU, as all coordinates are between jumps
-        self._noise = ReplicaNoise(settings.seed, start.layout.atom_mask, model.num_noises(settings.latent_steps))
+        self._folder, self._model, self._settings, self._check = folder, folder.model, folder.settings, check
+        self._layout = folder.start.layout
+        self._cloud = folder.start.clouds[0]  # on the CPU, as all coordinates are between jumps
+        noises = folder.model.num_noises(folder.settings.latent_steps)
+        self._noise = ReplicaNoise(folder.settings.seed, self._layout.atom_mask, noises)
         self._pending: list[tuple[np.ndarray, np.ndarray]] = []  # replicas [R'] and their atoms [R',M,3] of each step
         self._begun = self._saved = time.perf_counter()
         self._before = state.seconds
         self._first_frames = int(state.frames.sum())
 
-    def go(self, steps: int, on_progress: Callable[[RolloutProgress], None], should_stop: Callable[[], bool]) -> None:
+    def go(
+        self, steps: int, on_progress: Callable[[RolloutProgress], None], should_stop: Callable[[], bool]
+    ) -> RolloutResult:
         """To the last step, or until asked to stop, or until no replica is left."""
         state = self.state
-        while state.step < steps and len(state.running) and not should_stop():
-            self._jump()
-            waiting = sum(atoms.shape[0] * atoms.shape[1] for _, atoms in self._pending)
-            if waiting >= _BUFFER or time.perf_counter() - self._saved > _SAVE_EVERY:
-                self.save()
-            on_progress(RolloutProgress(state.step, steps, self.speed, self.valid))
+        try:
+            while state.step < steps and len(state.running) and not should_stop():
+                self._jump()
+                waiting = sum(atoms.shape[0] * atoms.shape[1] for _, atoms in self._pending)
+                if waiting >= _BUFFER or time.perf_counter() - self._saved > _SAVE_EVERY:
+                    self._save()
+                on_progress(RolloutProgress(state.step, steps, self.speed, self.valid))
+            self._save()
+        except BaseException:
+            self._folder.update(status="interrupted")  # what was saved last is what a resumption goes on from
+            raise
+        self._folder.update(**self._summary(steps))
+        return RolloutResult(
+            folder=self._folder.path,
+            steps=state.step,
+            time=state.step * self._settings.lag,
+            frames=state.counts["frames"],
+            valid=self.valid,
+            speed=self.speed,
+            failed=self._failed,
+            stopped=state.step < steps and len(state.running) > 0,
+        )
 
     def _jump(self) -> None:
         """One jump of all replicas that go on, some of which may end there."""
@@ -101,7 +109,7 @@ class Course:
         labels = (cloud.residues, cloud.atom_mask, cloud.chains)
         return TensorCloud(coordinates, *(x.expand(count, *x.shape) for x in labels))
 
-    def save(self) -> None:
+    def _save(self) -> None:
         """Judge and write the frames that wait, then the state."""
         state, files = self.state, self._folder.frames
         counts = [len(replicas) for replicas, _ in self._pending]
@@ -140,7 +148,7 @@ class Course:
         stopped = self.state.stopped
         return {int(r): int(stopped[r]) for r in np.flatnonzero(stopped >= 0)}
 
-    def summary(self, steps: int) -> dict[str, object]:
+    def _summary(self, steps: int) -> dict[str, object]:
         """For the record."""
         state, counts = self.state, self.state.counts
         bonds, angles = len(self._check.terms.bonds), len(self._check.terms.angles)
@@ -161,20 +169,6 @@ class Course:
             "wall_seconds": state.seconds,
             "ns_per_second": self.speed,
         }
-
-    def result(self, steps: int) -> RolloutResult:
-        """For the caller."""
-        state = self.state
-        return RolloutResult(
-            folder=self._folder.path,
-            steps=state.step,
-            time=state.step * self._settings.lag,
-            frames=state.counts["frames"],
-            valid=self.valid,
-            speed=self.speed,
-            failed=self._failed,
-            stopped=state.step < steps and len(state.running) > 0,
-        )
 
 
 def _gyration(atoms: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from md_drivers.common.checks import check_count
+from md_drivers.common.checks import check_count, ignore, never
 from md_drivers.common.models import Model, open_jump_model
 from md_drivers.jumps.course import Course
 from md_drivers.jumps.folder import RolloutFolder
@@ -35,21 +35,18 @@ def rollout(
     """Trajectories of heavy atoms by repeated jumps from a structure.
 
     Writes into ``output``: ``topology.pdb`` (the start), ``replica_000.xtc`` and so on with one frame for each jump,
-    ``frames.csv`` with the geometry of every frame, ``rollout.json``, ``state.npz`` (to resume from), ``rollout.png``
-    and, for peptides, ``ramachandran.png``. No frame is filtered, repaired or left out; a replica whose coordinates
-    explode ends before that jump, and the result says so. A replica does not depend on how many others run, but for
-    rounding errors.
+    ``frames.csv`` with their geometry, ``rollout.json``, ``state.npz`` (to resume from), ``rollout.png`` and
+    ``ramachandran.png``. No frame is filtered, repaired or left out; a replica whose coordinates explode ends before
+    that jump, and the result says so. A replica does not depend on how many others run, but for rounding errors.
 
     Args:
-        structure: PDB or mmCIF file of proteins or peptides, with hydrogens or without. Of several models in it,
-            replicas begin with one after the other.
+        structure: PDB or mmCIF file of proteins or peptides; replicas begin with one of its models after the other.
         model: name of a pretrained model, path of an exported file, or a loaded model.
         output: folder, new or empty unless ``resume``.
         steps: jumps since the start, those before a resumption included.
         settings: lag, replicas and all else that defines the rollout.
         device: of the model; ``None`` takes a GPU if there is one.
-        resume: go on from the state in ``output``; exactly on a CPU, to rounding errors on a GPU or with another
-            ``batch_size``, which may change.
+        resume: go on from the state in ``output``; to rounding errors on a GPU or with another ``batch_size``.
         strict: refuse residues that the model was not trained on, instead of a warning.
         on_progress: called after each jump.
         should_stop: asked between jumps; when true, the state is saved and the rollout ends.
@@ -59,8 +56,7 @@ def rollout(
         FileExistsError: ``output`` has files and ``resume`` is off.
         FileNotFoundError: no such structure or model, or nothing to resume.
         ValueError: a setting without meaning, a lag that the model was not trained for, a model of another kind; as
-            :class:`md_drivers.StructureError`, a structure or state that cannot be used, or other settings than those
-            of the rollout to resume.
+            StructureError, a structure or state that cannot be used, or other settings than those to resume with.
         OutOfMemory: so many replicas do not fit at once; go on with ``resume`` and a smaller ``batch_size``.
     """
     check_count("steps", steps)
@@ -69,28 +65,20 @@ def rollout(
     start = read_start(Path(structure))
     untrained = check_residues(loaded, start, strict)
     check, borrowed = geometry_check(loaded, start)
-
     folder = RolloutFolder(Path(output), start, loaded, settings)
     first = _first_state(start, settings.replicas)
     state = folder.opened(resume, first.coordinates.shape, steps)
-    folder.begin({"untrained_residues": untrained, "terms_judged_by_the_start": borrowed})
+    folder.begin(untrained_residues=untrained, terms_judged_by_the_start=borrowed)
+    folder.write_topology()
     if state is None:
-        state = first
         folder.frames.create()
     else:
         folder.frames.cut_back(state.sizes, state.frames)
-    course = Course(folder, loaded, start, check, settings, state)
-    try:
-        course.go(steps, on_progress or (lambda progress: None), should_stop or (lambda: False))
-        course.save()
-    except BaseException:
-        folder.update(status="interrupted")  # what was saved last is what a resumption goes on from
-        raise
-    folder.update(**course.summary(steps))
+    result = Course(folder, check, state or first).go(steps, on_progress or ignore, should_stop or never)
     from md_drivers.jumps.figures import draw_figures  # matplotlib takes its time to import
 
-    draw_figures(folder, start.layout.topology)
-    return course.result(steps)
+    draw_figures(folder)
+    return result
 
 
 def _first_state(start: Start, replicas: int) -> State:

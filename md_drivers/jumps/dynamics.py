@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from mdtraj import Topology
 
 _NAMES = ("atomtypes", "atomnames")  # ASE's PDB reader calls names types
-_log = logging.getLogger(__name__)
 
 
 class JumpDynamics(Dynamics):
@@ -63,19 +61,13 @@ class JumpDynamics(Dynamics):
         loginterval: int = 1,
     ) -> None:
         super().__init__(
-            atoms,
-            logfile=logfile,
-            trajectory=trajectory,
-            append_trajectory=append_trajectory,
-            loginterval=loginterval,
+            atoms, logfile=logfile, trajectory=trajectory, append_trajectory=append_trajectory, loginterval=loginterval
         )
         loaded = open_jump_model(model, device, dtype)
         if atoms.constraints:
             raise StructureError("the atoms have constraints, which jumps do not keep; remove them")
         self.model = loaded
         self.jumper = MoleculeJumper(loaded, topology_of(atoms), atoms.get_positions(), lag, seed, latent_steps)
-        if self.jumper.untrained:
-            _log.warning("the model was not trained on %s", ", ".join(self.jumper.untrained))
 
     def todict(self) -> dict[str, Any]:
         """What the trajectory says of how it was made."""
@@ -119,9 +111,7 @@ class JumpDynamics(Dynamics):
 
     def run(self, steps: int = 50) -> bool:  # type: ignore[override]
         """Jump so many times."""
-        done = False
-        for done in self.irun(steps):  # noqa: B007
-            pass
+        *_, done = self.irun(steps)
         return done
 
 

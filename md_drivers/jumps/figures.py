@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from md_drivers.common.figures import dihedral_counts, draw_ramachandran, new_figure
+from md_drivers.common.figures import draw_ramachandran
+from md_drivers.common.trajectory_files import read_table
 from md_drivers.jumps.folder import RolloutFolder
-from md_drivers.jumps.frames import COLUMNS, FrameFiles
 from mlff.support.files import write_figure
-from mlff.support.units import ANGSTROM_PER_NM
-
-if TYPE_CHECKING:
-    from mdtraj import Topology
 
 _POINTS = 200  # in time
 _MOST_LINES = 10
 
 
-def draw_figures(folder: RolloutFolder, topology: Topology) -> None:
+def draw_figures(folder: RolloutFolder) -> None:
     """Write ``rollout.png`` and, where there are backbone dihedrals, ``ramachandran.png``; nothing without frames."""
     table = read_table(folder.frames.table)
     if not len(table["step"]):
         return
     _draw_course(folder.path / "rollout.png", table)
-    counts = _dihedral_counts(folder.frames, topology)
-    if counts is not None:
-        draw_ramachandran(folder.path / "ramachandran.png", counts)
-
-
-def read_table(path: Path) -> dict[str, np.ndarray]:
-    """Columns of ``frames.csv`` by name, without their units."""
-    values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-    return dict(zip(COLUMNS, values.T if values.size else np.empty((len(COLUMNS), 0)), strict=True))
+    draw_ramachandran(folder.path / "ramachandran.png", folder.start.layout.topology, folder.frames.read())
 
 
 def _draw_course(path: Path, table: dict[str, np.ndarray]) -> None:
     """Share of valid frames and radius of gyration against time."""
-    figure = new_figure(7, 5)
+    figure = Figure(figsize=(7, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     time = 1e-3 * table["time_ps"]
     edges = np.linspace(0.0, time.max(), min(_POINTS, int(table["step"].max())) + 1)
@@ -54,25 +42,7 @@ def _draw_course(path: Path, table: dict[str, np.ndarray]) -> None:
     for replica in numbers[:_MOST_LINES]:
         own = table["replica"] == replica
         stride = max(1, int(own.sum()) // (5 * _POINTS))
-        lower.plot(time[own][::stride], table["gyration"][own][::stride], linewidth=0.5, alpha=0.7)
+        lower.plot(time[own][::stride], table["gyration_A"][own][::stride], linewidth=0.5, alpha=0.7)
     shown = f" (first {_MOST_LINES} replicas)" if len(numbers) > _MOST_LINES else ""
     lower.set(xlabel=f"time (ns){shown}", ylabel="radius of gyration (Å)")
     write_figure(path, figure)
-
-
-def _dihedral_counts(files: FrameFiles, topology: Topology) -> np.ndarray | None:
-    """[phi, psi] histogram over all frames and residues that have both; ``None`` where none has."""
-    import mdtraj
-
-    counts = None
-    for path in files.trajectories:
-        for frames in files.read(path) if path.exists() else ():
-            part = mdtraj.Trajectory(frames / ANGSTROM_PER_NM, topology)
-            (phi_atoms, phi), (psi_atoms, psi) = mdtraj.compute_phi(part), mdtraj.compute_psi(part)
-            # A residue is known by its nitrogen: the second atom of phi, the first of psi.
-            _, first, second = np.intersect1d(phi_atoms[:, 1], psi_atoms[:, 0], return_indices=True)
-            if not len(first):
-                return None
-            found = dihedral_counts(np.degrees(phi[:, first]), np.degrees(psi[:, second]))
-            counts = found if counts is None else counts + found
-    return counts

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from md_drivers.common.run_record import RunRecord
+from md_drivers.common.run_folder import RunFolder
 from md_drivers.jumps.frames import FrameFiles
 from md_drivers.jumps.settings import RolloutSettings
 from md_drivers.jumps.start import Start
@@ -15,30 +14,26 @@ from mlff.proteins import trajectory_from_cloud
 from mlff.support.files import replacing
 
 
-class RolloutFolder:
+class RolloutFolder(RunFolder):
     """Files of one rollout.
 
     Args:
-        path: of the folder, which :meth:`begin` makes.
+        path: of the folder.
         start, model, settings: what is rolled out; together they must be the same on resuming, but for the batch size.
     """
 
     def __init__(self, path: Path, start: Start, model: LoadedJump, settings: RolloutSettings) -> None:
-        self.path = path
-        self.frames = FrameFiles(
-            path, start.layout.topology, settings.trajectory_format, settings.lag, settings.replicas
-        )
+        self.start, self.model, self.settings = start, model, settings
+        self.frames = FrameFiles(path, start.layout.topology.n_atoms, settings)
         self.state = path / "state.npz"
-        self._start = start
         asked = {
             **settings.as_dict(),
             "latent_steps": settings.latent_steps or model.metadata.steps,
             "structure_sha256": start.sha256,
         }
-        self._record = RunRecord(path / "rollout.json", "rollout", asked, model, ("mdtraj",), free=("batch_size",))
-        content = self._record.content
-        content |= {"structure": str(start.path), "models_in_structure": len(start.clouds.residues)}
-        content["model"]["conditions"] = list(model.metadata.conditions)
+        super().__init__(path, "rollout.json", "rollout", asked, model, ("mdtraj",), free=("batch_size",))
+        self.content |= {"structure": str(start.path), "models_in_structure": len(start.clouds.residues)}
+        self.content["model"]["conditions"] = list(model.metadata.conditions)
 
     def opened(self, resume: bool, shape: tuple[int, ...], steps: int) -> State | None:
         """The saved state to resume from; ``None`` for a new rollout, or one that ended before there was a state.
@@ -49,20 +44,14 @@ class RolloutFolder:
             StructureError: it was one with other settings (all are named), had more steps than ``steps`` already, or
                 its files are damaged.
         """
-        if self._record.opened(resume) is None or not self.state.exists():
+        if self.previous(resume) is None or not self.state.exists():
             return None
         state = State.read(self.state, shape)
-        self._record.check_steps(state.step, steps)
+        self.check_steps(state.step, steps)
         return state
 
-    def begin(self, about: dict[str, Any]) -> None:
-        """Make the folder, write ``topology.pdb`` (the start, heavy atoms) and the record."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        start = trajectory_from_cloud(self._start.clouds[0], self._start.layout)
+    def write_topology(self) -> None:
+        """Write ``topology.pdb``: the start, heavy atoms."""
+        start = trajectory_from_cloud(self.start.clouds[0], self.start.layout)
         with replacing(self.path / "topology.pdb") as temporary:
             start.save_pdb(str(temporary))
-        self.update(**about, status="running")
-
-    def update(self, **about: Any) -> None:
-        """Write the record, with what is now known."""
-        self._record.update(**about)

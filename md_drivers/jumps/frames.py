@@ -6,30 +6,26 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from md_drivers.common.trajectory_files import (
-    TrajectoryFormat,
     cut_files,
     dcd_header_size,
     read_frames,
     set_dcd_frames,
     synced_sizes,
 )
+from md_drivers.jumps.settings import RolloutSettings
 from mlff.proteins.validity import FrameGeometry
 from mlff.support.units import ANGSTROM_PER_NM
-
-if TYPE_CHECKING:
-    from mdtraj import Topology
 
 TABLE = "frames.csv"
 _UNITS = {"bond_error": "A", "angle_error": "deg", "overlap": "A", "gyration": "A"}
 _GEOMETRY = tuple(field.name for field in fields(FrameGeometry) if field.name != "valid")
-#: Columns of the table; ``FrameGeometry`` explains those of the geometry.
-COLUMNS = ("replica", "step", "time_ps", "valid", *_GEOMETRY, "gyration")
-HEADER = ",".join(f"{name}_{_UNITS[name]}" if name in _UNITS else name for name in COLUMNS)
+# ``FrameGeometry`` explains the columns of the geometry.
+_COLUMNS = ("replica", "step", "time_ps", "valid", *_GEOMETRY, "gyration")
+_HEADER = ",".join(f"{name}_{_UNITS[name]}" if name in _UNITS else name for name in _COLUMNS)
 
 
 class FrameFiles:
@@ -37,25 +33,21 @@ class FrameFiles:
 
     Args:
         folder: with the files.
-        topology: of the heavy atoms.
-        trajectory_format: of the trajectories.
-        lag: ps between steps.
-        replicas: how many.
+        atoms: of a frame.
+        settings: of the rollout.
     """
 
-    def __init__(
-        self, folder: Path, topology: Topology, trajectory_format: TrajectoryFormat, lag: float, replicas: int
-    ) -> None:
-        self._folder, self._topology, self._format, self._lag = folder, topology, trajectory_format, lag
-        digits = max(3, len(str(replicas - 1)))
-        self.trajectories = [folder / f"replica_{r:0{digits}d}.{trajectory_format}" for r in range(replicas)]
+    def __init__(self, folder: Path, atoms: int, settings: RolloutSettings) -> None:
+        self._folder, self._atoms, self._format, self._lag = folder, atoms, settings.trajectory_format, settings.lag
+        digits = max(3, len(str(settings.replicas - 1)))
+        self.trajectories = [folder / f"replica_{r:0{digits}d}.{self._format}" for r in range(settings.replicas)]
         self.table = folder / TABLE
 
     def create(self) -> None:
         """Begin all files anew; a trajectory appears with its first frame."""
         for path in self.trajectories:
             path.unlink(missing_ok=True)
-        self.table.write_text(HEADER + "\n", encoding="utf-8")
+        self.table.write_text(_HEADER + "\n", encoding="utf-8")
 
     def add(self, replica: int, steps: np.ndarray, atoms: np.ndarray) -> None:
         """Append frames [F,M,3] in Å of consecutive steps [F], counted from 1, to the trajectory of a replica."""
@@ -73,10 +65,9 @@ class FrameFiles:
         """Append rows of the table, all arguments [rows]."""
         columns = [replicas, steps, steps * self._lag, geometry.valid.astype(int)]
         columns += [getattr(geometry, name) for name in _GEOMETRY] + [gyration]
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        lines = [",".join(f"{x:.6g}" if isinstance(x, float) else str(x) for x in row) for row in rows]
-        with open(self.table, "a", encoding="utf-8") as file:
-            file.write("".join(line + "\n" for line in lines))
+        formats = ["%.6g" if column.dtype.kind == "f" else "%d" for column in columns]
+        with open(self.table, "ab") as file:
+            np.savetxt(file, np.column_stack(columns), fmt=formats, delimiter=",")
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the files by name, brought to the disk first, so that no saved state is ahead of them."""
@@ -95,9 +86,11 @@ class FrameFiles:
             elif self._format == "dcd":
                 set_dcd_frames(path, count, count)
 
-    def read(self, path: Path) -> Iterator[np.ndarray]:
-        """Frames [F,M,3] in Å, float32, of one of the trajectories, a part of the file at a time."""
-        return read_frames(path, self._topology.n_atoms)
+    def read(self) -> Iterator[np.ndarray]:
+        """Frames [F,M,3] in Å, float32, of all trajectories, a part of a file at a time."""
+        for path in self.trajectories:
+            if path.exists():
+                yield from read_frames(path, self._atoms)
 
     def _encoded(self, steps: np.ndarray, atoms: np.ndarray) -> bytes:
         """The frames as a file of their own; frames of XTC files simply follow each other."""

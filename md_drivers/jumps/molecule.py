@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ from mlff.proteins import StructureError as CloudError
 
 if TYPE_CHECKING:
     from mdtraj import Topology
+
+_log = logging.getLogger(__name__)
 
 
 class MoleculeJumper:
@@ -56,9 +59,11 @@ class MoleculeJumper:
         try:
             self.layout = CloudLayout.of(topology)
             self.heavy = self.layout.heavy_atoms.numpy()
-            self.untrained = model.untrained_residues(self._cloud(positions))
+            untrained = model.untrained_residues(self._cloud(positions))
         except CloudError as error:
             raise StructureError(str(error)) from error
+        if untrained:
+            _log.warning("the model was not trained on %s", ", ".join(untrained))
         self.hydrogens = np.setdiff1d(np.arange(topology.n_atoms), self.heavy)
         self._riding = RidingHydrogens(self.layout, positions[self.heavy], positions[self.hydrogens])
         self._noise = ReplicaNoise(seed, self.layout.atom_mask, model.num_noises(latent_steps))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from md_drivers.common.checks import check_count
-from md_drivers.common.engine import KJ_MOL, NM, import_mdtraj
+from md_drivers.common.engine import KJ_MOL, NM, import_mdtraj, openmm_seeds
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Model, open_jump_model
 from md_drivers.jumps.errors import JumpFailed
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _KJ_MOL_NM2 = KJ_MOL / NM**2  # eV/Å²
 _TOLERANCE = 10.0  # kJ/mol/nm, at which the minimiser may end earlier; OpenMM's default
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,6 @@ class OpenMMJumper:
         self.jumper = MoleculeJumper(loaded, topology, self.positions(), lag, seed, latent_steps)
         if not len(self.jumper.hydrogens):
             raise StructureError("the simulation has no hydrogens; add them first (OpenMM's Modeller.addHydrogens)")
-        if self.jumper.untrained:
-            _log.warning("the model was not trained on %s", ", ".join(self.jumper.untrained))
         self._minimizer = _Minimizer(simulation, self.jumper.heavy, restraint) if minimize_iterations else None
         self._time = 0.0
 
@@ -144,7 +140,7 @@ class OpenMMJumper:
             raise JumpFailed(f"jump {self.jumper.jumps} ends with an energy of {minimized} eV")
         heavy = self.jumper.heavy
         moved = float(np.sqrt(np.square(final[heavy] - new[heavy]).sum(-1).mean()))
-        context.setVelocitiesToTemperature(self.temperature, _velocity_seed(self._seed, self.jumper.jumps))
+        context.setVelocitiesToTemperature(self.temperature, *openmm_seeds([self._seed, self.jumper.jumps], 1))
         self._time += self.jumper.lag
         if self._md_steps:
             self.simulation.step(self._md_steps)
@@ -211,11 +207,6 @@ def _temperature(simulation: Simulation, temperature: float | None) -> float:
     if not 0.0 < temperature < float("inf"):
         raise ValueError(f"temperature must be positive, in K, got {temperature!r}")
     return temperature
-
-
-def _velocity_seed(seed: int, jump: int) -> int:
-    """From 1, because 0 lets OpenMM choose."""
-    return 1 + int(np.random.SeedSequence([seed, jump]).generate_state(1)[0]) % (2**31 - 2)
 
 
 def _positions(context: Context) -> np.ndarray:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -98,16 +96,10 @@ def geometry_check(model: LoadedJump, start: Start) -> tuple[GeometryCheck, list
     try:
         own = GeometryReference.of([(start.layout, start.atoms)])
         known = model.metadata.geometry or GeometryReference(bonds={}, angles={}, centres={})
-        terms = GeometryTerms.of(start.layout)
-        bonds = {n: own.bonds[n] for n in _unknown(known.bond_lengths, terms, "bond_names")}
-        angles = {n: own.angles[n] for n in _unknown(known.angle_values, terms, "angle_names")}
-        merged = GeometryReference(
-            bonds=known.bonds | bonds, angles=known.angles | angles, centres=own.centres | known.centres
-        )
-        check = GeometryCheck(start.layout, merged)
+        reference, borrowed = known.filled(own, GeometryTerms.of(start.layout))
+        check = GeometryCheck(start.layout, reference)
     except CloudError as error:
         raise StructureError(f"{start.path}: {error}") from error
-    borrowed = sorted([*bonds, *angles])
     if borrowed:
         _log.warning(
             "%s: %d bonds and angles were not in the training data of the model; frames are judged by their values in "
@@ -116,14 +108,3 @@ def geometry_check(model: LoadedJump, start: Start) -> tuple[GeometryCheck, list
             len(borrowed),
         )
     return check, borrowed
-
-
-def _unknown(look_up: Callable[[GeometryTerms], object], terms: GeometryTerms, field: str) -> list[str]:
-    """Names of the terms that a reference does not know."""
-    names = []
-    for name in getattr(terms, field):
-        try:
-            look_up(replace(terms, **dict[str, Any]({field: (name,)})))
-        except CloudError:
-            names.append(name)
-    return names

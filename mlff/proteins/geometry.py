@@ -166,6 +166,14 @@ class GeometryReference(Section):
         """
         return _looked_up(self.angles, terms.angle_names, "angle")
 
+    def filled(self, other: GeometryReference, terms: GeometryTerms) -> tuple[GeometryReference, list[str]]:
+        """With the values of another for those of these terms that this does not know, and the names of these."""
+        bonds = {name: other.bonds[name] for name in terms.bond_names if _find(self.bonds, name) is None}
+        angles = {name: other.angles[name] for name in terms.angle_names if _find(self.angles, name) is None}
+        centres = other.centres | self.centres
+        filled = GeometryReference(bonds=self.bonds | bonds, angles=self.angles | angles, centres=centres)
+        return filled, sorted([*bonds, *angles])
+
     def handedness(self, terms: GeometryTerms) -> Integers:
         """[S], +1 or -1 for these terms, and 0 for a planar or unknown centre."""
         return np.array([self.centres.get(name, 0) for name in terms.centre_names], dtype=np.int64)
@@ -190,13 +198,17 @@ class _Means:
 
 
 def _looked_up(table: dict[str, float], names: tuple[str, ...], kind: str) -> Floats:
-    values = [table.get(name, table.get(_without_residues(name))) for name in names]
+    values = [_find(table, name) for name in names]
     for name, value in zip(names, values, strict=True):
         if value is None:
             raise DataError(
                 f"the reference geometry knows no {kind} {name}", hint="no such residue was simulated for it"
             )
     return np.array(values, dtype=np.float64)
+
+
+def _find(table: dict[str, float], name: str) -> float | None:
+    return table.get(name, table.get(_without_residues(name)))
 
 
 def _without_residues(name: str) -> str:

@@ -11,6 +11,8 @@ from ase import Atoms, units
 from openmm import app
 from openmm.unit import angstrom
 
+from md_drivers.common.trajectory_files import read_frames
+
 ROOT = Path(__file__).parents[2]
 EV = units.kJ / units.mol  # one kJ/mol in eV
 EV_A = EV / units.nm  # one kJ/mol/nm in eV/A
@@ -72,3 +74,10 @@ def positions_of(context: openmm.Context) -> np.ndarray:
 def box_of(context: openmm.Context) -> np.ndarray:
     """In A."""
     return np.array(context.getState().getPeriodicBoxVectors(asNumpy=True).value_in_unit(angstrom))
+
+
+def read_positions(path: Path, topology: app.Topology) -> np.ndarray:
+    """[T, N, 3] in A, float32, of all frames of a trajectory of `md-drivers simulate`."""
+    num_atoms, boxes = topology.getNumAtoms(), topology.getPeriodicBoxVectors() is not None
+    none = np.empty((0, num_atoms, 3), dtype=np.float32)
+    return np.concatenate([none, *read_frames(path, num_atoms, boxes=boxes)])

@@ -57,14 +57,8 @@ class Checkpoint:
         Raises:
             OSError: it cannot be written; the old file stays.
         """
-        place = {
-            "step": self.step,
-            "frames": self.frames,
-            "sizes": self.sizes,
-            "platform": self.platform,
-            "openmm": openmm.version.version,
-        }
-
+        place = {name: getattr(self, name) for name in ("step", "frames", "sizes", "platform")}
+        place["openmm"] = openmm.version.version
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(_PLACE, json.dumps(place, indent=2))
             archive.writestr(_STATE, self.state)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from md_drivers.common.checks import check_count
+from md_drivers.common.checks import ignore, never
 from md_drivers.common.engine import import_openmm
 from md_drivers.common.models import Model, open_potential
 from md_drivers.openmm.simulation.results import Progress, SimulationResult
@@ -59,13 +59,10 @@ def simulate(
         SimulationFailed: the simulation exploded or a force failed.
     """
     import_openmm()
-    from md_drivers.openmm.simulation.run import Control, run
+    from md_drivers.openmm.simulation.run import Request, run
 
-    check_count("steps", steps)
-    check_count("checkpoint_interval", checkpoint_interval)
     settings = settings or SimulationSettings()
+    on_progress, should_stop = on_progress or ignore, should_stop or never
+    request = Request(settings, steps, resume, platform, checkpoint_interval, on_progress, should_stop)
     potential = open_potential(model, device, settings.dtype, user="a simulation")
-    control = Control(
-        steps, checkpoint_interval, on_progress or (lambda progress: None), should_stop or (lambda: False)
-    )
-    return run(Path(structure), potential, Path(output), settings, platform, resume, control)
+    return run(Path(structure), potential, Path(output), request)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from openmm import app, unit
 
 from md_drivers.common.engine import NM
-from md_drivers.common.run_record import RunRecord
+from md_drivers.common.run_folder import RunFolder
+from md_drivers.common.trajectory_files import read_table
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
-from md_drivers.openmm.simulation.figures import draw_dihedrals, draw_state, read_table
+from md_drivers.openmm.simulation.figures import draw_dihedrals, draw_state
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Structure
 from md_drivers.openmm.simulation.trajectory import Recorder
@@ -19,11 +19,11 @@ from mlff.potential.artifact import LoadedModel
 from mlff.support.files import replacing
 
 
-class Folder:
+class Folder(RunFolder):
     """Files of one simulation.
 
     Args:
-        path: of the folder, which :meth:`begin` makes.
+        path: of the folder.
         structure, model, settings: what is simulated; together they must be the same on resuming.
 
     Attributes:
@@ -32,17 +32,16 @@ class Folder:
     """
 
     def __init__(self, path: Path, structure: Structure, model: LoadedModel, settings: SimulationSettings) -> None:
-        self.path, self.settings = path, settings
+        self.settings, self.structure = settings, structure
         self.checkpoint, self.failure = path / "checkpoint.zip", path / "failure.extxyz"
         self._table = path / "state.csv"
         self._trajectory = path / f"trajectory.{settings.trajectory_format}"
         self.broken: dict[str, int] = {}
         self.speed = 0.0
-        self._structure = structure
         asked = {**settings.as_dict(), "structure_sha256": structure.sha256}
         packages = ("openmm", "openmmml", "mdtraj")
-        self._record = RunRecord(path / "simulation.json", "simulation", asked, model, packages)
-        self._record.content["structure"] = str(structure.path)
+        super().__init__(path, "simulation.json", "simulation", asked, model, packages)
+        self.content["structure"] = str(structure.path)
 
     def opened(self, resume: bool, steps: int) -> Checkpoint | None:
         """The checkpoint to resume from; ``None`` for a new simulation, or one that ended before it had any.
@@ -53,35 +52,27 @@ class Folder:
             StructureError: it was one with other settings (all are named), had more steps than ``steps`` already, or
                 its files are damaged.
         """
-        record = self._record.opened(resume)
-        if record is None:
-            return None
-        try:
-            broken = {str(bond): int(step) for bond, step in record.get("broken_bonds", {}).items()}
-            speed = float(record.get("ns_per_day", 0.0))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise self._record.damaged(error) from error
-        if not self.checkpoint.exists():
+        record = self.previous(resume)
+        if record is None or not self.checkpoint.exists():
             return None
         checkpoint = Checkpoint.read(self.checkpoint)
-        self._record.check_steps(checkpoint.step, steps)
-        self.speed = speed
+        self.check_steps(checkpoint.step, steps)
+        try:
+            self.speed = float(record.get("ns_per_day", 0.0))
+            broken = {str(bond): int(step) for bond, step in record.get("broken_bonds", {}).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self.damaged(error) from error
         self.broken = {bond: step for bond, step in broken.items() if step <= checkpoint.step}
         return checkpoint
-
-    def begin(self, about: dict[str, Any]) -> None:
-        """Make the folder and write the record, with what is known ``about`` the system."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._record.update(**about, status="running")
 
     def write_topology(self, positions: np.ndarray) -> None:
         """Write ``topology.pdb``, the topology of the trajectory at positions [N, 3] in A."""
         with replacing(self.path / "topology.pdb") as temporary, temporary.open("w", encoding="utf-8") as file:
-            app.PDBFile.writeFile(self._structure.topology, positions / NM * unit.nanometer, file, keepIds=True)
+            app.PDBFile.writeFile(self.structure.topology, positions / NM * unit.nanometer, file, keepIds=True)
 
     def recorder(self, frames: int | None = None) -> Recorder:
         """Trajectory and table, anew or after so many frames."""
-        return Recorder(self._trajectory, self._table, self._structure.topology, self.settings, frames)
+        return Recorder(self._trajectory, self._table, self.structure.topology, self.settings, frames)
 
     def mean_temperature(self) -> float | None:
         """Over all frames, K; ``None`` without frames."""
@@ -91,7 +82,7 @@ class Folder:
     def end(self, status: str, message: str, steps: int) -> None:
         """Write the outcome into the record, and draw the figures."""
         temperature = self.mean_temperature()
-        self._record.update(
+        self.update(
             status=status,
             message=message,
             steps=steps,
@@ -101,5 +92,6 @@ class Folder:
             broken_bonds=self.broken,
         )
         if temperature is not None:
-            draw_state(self.path / "simulation.png", read_table(self._table), self._structure.topology.getNumAtoms())
-            draw_dihedrals(self.path / "ramachandran.png", self._trajectory, self._structure.topology)
+            topology = self.structure.topology
+            draw_state(self.path / "simulation.png", read_table(self._table), topology.getNumAtoms())
+            draw_dihedrals(self.path / "ramachandran.png", self._trajectory, topology)

@@ -11,7 +11,7 @@ from ase import units
 from openmm import unit
 
 from md_drivers.common.engine import KJ_MOL, NM
-from md_drivers.openmm.simulation.errors import SimulationFailed
+from md_drivers.openmm.simulation.results import SimulationFailed
 
 # No peptide survives this many kelvins, and nothing is equilibrated at ten times the temperature asked for.
 _HOTTEST = 5000.0
@@ -54,6 +54,7 @@ class Observer:
 
     Attributes:
         mass: of the System, amu.
+        periodic: samples have a box.
         target: temperature of the ensemble, K.
     """
 

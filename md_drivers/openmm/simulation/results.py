@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from md_drivers.common.errors import CalculationError
+
 if TYPE_CHECKING:
     from md_drivers.openmm.simulation.observables import Sample
 
@@ -49,3 +51,7 @@ class SimulationResult:
     speed: float
     broken_bonds: dict[str, int] = field(default_factory=dict)
     exact: bool = True
+
+
+class SimulationFailed(CalculationError):
+    """A simulation that cannot go on; what it wrote before stays."""

@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import openmm
-from openmm import unit
 
-from md_drivers.common.engine import NM
+from md_drivers.common.checks import check_count
+from md_drivers.common.engine import NM, openmm_seeds
 from md_drivers.common.errors import StructureError
 from md_drivers.openmm.computation import INTERRUPTED
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
-from md_drivers.openmm.simulation.errors import SimulationFailed
 from md_drivers.openmm.simulation.folder import Folder
 from md_drivers.openmm.simulation.observables import Observer
-from md_drivers.openmm.simulation.results import Progress, SimulationResult
+from md_drivers.openmm.simulation.results import Progress, SimulationFailed, SimulationResult
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Bonds, Structure, read_structure
-from md_drivers.openmm.simulation.system import Assembly, assemble, find_platform, make_integrator
+from md_drivers.openmm.simulation.system import Assembly, assemble, find_platform, make_integrator, masses_of
 from md_drivers.openmm.simulation.trajectory import Recorder, cut_back
 from mlff.potential.artifact import LoadedModel
 
@@ -33,50 +32,48 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Control:
-    """How a simulation is watched: see :func:`md_drivers.simulate`."""
+class Request:
+    """What to do and how it is watched: see :func:`md_drivers.simulate`."""
 
+    settings: SimulationSettings
     steps: int
+    resume: bool
+    platform: str | None
     checkpoint_interval: int
     on_progress: Callable[[Progress], None]
     should_stop: Callable[[], bool]
 
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps)
+        check_count("checkpoint_interval", self.checkpoint_interval)
 
-def run(
-    structure_file: Path,
-    model: LoadedModel,
-    output: Path,
-    settings: SimulationSettings,
-    platform: str | None,
-    resume: bool,
-    control: Control,
-) -> SimulationResult:
-    """Run or resume a simulation; arguments and errors as of :func:`md_drivers.simulate`."""
+
+def run(structure_file: Path, model: LoadedModel, output: Path, request: Request) -> SimulationResult:
+    """Run or resume a simulation; errors as of :func:`md_drivers.simulate`."""
+    settings = request.settings
     structure = read_structure(structure_file, settings.periodic)
     folder = Folder(output, structure, model, settings)
-    checkpoint = folder.opened(resume, control.steps)
+    checkpoint = folder.opened(request.resume, request.steps)
     first = 0 if checkpoint is None else checkpoint.step
     # Of every resumption its own, for where OpenMM cannot go on with the random numbers of before.
-    seeds = [1 + int(word) % (2**31 - 2) for word in np.random.SeedSequence([settings.seed, first]).generate_state(3)]
+    seeds = openmm_seeds([settings.seed, first], 3)
     assembly = assemble(structure, model, settings, folder.failure, seeds[0])
-    context = _context(assembly, structure, make_integrator(settings, seeds[1]), find_platform(platform, settings))
-    course = _Course(folder, context, _observer(assembly, structure, settings), Bonds.of(structure.topology), control)
+    platform = find_platform(request.platform, settings)
+    context = _context(assembly, structure, make_integrator(settings, seeds[1]), platform)
+    atoms, freedom = structure.topology.getNumAtoms(), assembly.degrees_of_freedom
+    mass = float(masses_of(assembly.system).sum())
+    observer = Observer(atoms, freedom, mass, structure.box is not None, settings.temperature)
+    course = _Course(folder, context, observer, Bonds.of(structure.topology), request)
     if checkpoint is not None:
         course.resume(checkpoint)
-    folder.begin(
-        {
-            "platform": context.getPlatform().getName(),
-            "atoms": structure.topology.getNumAtoms(),
-            "ml_atoms": assembly.ml_atoms,
-            "degrees_of_freedom": assembly.degrees_of_freedom,
-        }
-    )
+    name = context.getPlatform().getName()
+    folder.begin(platform=name, atoms=atoms, ml_atoms=assembly.ml_atoms, degrees_of_freedom=freedom)
     status, message = "failed", ""
     try:
         recorder = course.start(seeds[2]) if checkpoint is None else folder.recorder(checkpoint.frames)
         if recorder is not None:
             course.go(recorder)
-        status = "completed" if course.step >= control.steps else "stopped"
+        status = "completed" if course.step >= request.steps else "stopped"
     except KeyboardInterrupt:
         status = "stopped"
         raise
@@ -108,7 +105,7 @@ class _Course:
     context: openmm.Context
     observer: Observer
     bonds: Bonds
-    control: Control
+    request: Request
     exact: bool = True
     _first: int = 0
     _begun: float = field(default_factory=time.perf_counter)
@@ -122,8 +119,8 @@ class _Course:
         """Minimise, draw velocities, write the first files; ``None`` if asked to stop meanwhile."""
         settings = self.folder.settings
         if settings.minimize:
-            _minimize(self.context, self.control.should_stop)
-        if self.control.should_stop():
+            _minimize(self.context, self.request.should_stop)
+        if self.request.should_stop():
             return None
         self.context.setVelocitiesToTemperature(settings.temperature, seed)
         _stop_centre_of_mass(self.context)
@@ -147,11 +144,11 @@ class _Course:
 
     def go(self, recorder: Recorder) -> None:
         """To the last step, or until asked to stop; there is a checkpoint at the end."""
-        control, interval, burst = self.control, self.folder.settings.report_interval, 1
-        while self.step < control.steps and not control.should_stop():
+        request, interval, burst = self.request, self.folder.settings.report_interval, 1
+        while self.step < request.steps and not request.should_stop():
             begun = time.perf_counter()
             step = self.step
-            events = (_next(step, interval), _next(step, control.checkpoint_interval), control.steps, step + burst)
+            events = (_next(step, interval), _next(step, request.checkpoint_interval), request.steps, step + burst)
             self.context.getIntegrator().step(min(events) - step)
             # As many steps as fit into the patience, from what the last took; at most twice as many as before.
             seconds = (time.perf_counter() - begun) / (self.step - step)
@@ -161,11 +158,11 @@ class _Course:
                 sample = self.observer.sample(self.context)
                 recorder.add(sample)
                 self._watch(sample.positions, sample.box)
-            if self.step % control.checkpoint_interval == 0:
+            if self.step % request.checkpoint_interval == 0:
                 self._checkpoint(recorder)
             picoseconds = (self.step - self._first) * self.folder.settings.picoseconds
             self.folder.speed = 86.4 * picoseconds / (time.perf_counter() - self._begun)  # ns/day
-            control.on_progress(Progress(self.step, control.steps, self.folder.speed, sample))
+            request.on_progress(Progress(self.step, request.steps, self.folder.speed, sample))
         self._checkpoint(recorder)
 
     def _checkpoint(self, recorder: Recorder) -> None:
@@ -212,7 +209,7 @@ def _context(
     try:
         context = openmm.Context(assembly.system, integrator, *platform)
         caps = assembly.system.getNumParticles() - len(structure.positions)
-        context.setPositions(np.vstack([structure.positions / NM, np.zeros((caps, 3))]) * unit.nanometer)
+        context.setPositions(np.vstack([structure.positions / NM, np.zeros((caps, 3))]))
         context.applyConstraints(1e-6)
         context.computeVirtualSites()
     except openmm.OpenMMException as error:
@@ -222,21 +219,9 @@ def _context(
     return context
 
 
-def _observer(assembly: Assembly, structure: Structure, settings: SimulationSettings) -> Observer:
-    masses = [assembly.system.getParticleMass(k)._value for k in range(assembly.system.getNumParticles())]
-    return Observer(
-        atoms=structure.topology.getNumAtoms(),
-        degrees_of_freedom=assembly.degrees_of_freedom,
-        mass=sum(masses),
-        periodic=structure.box is not None,
-        target=settings.temperature,
-    )
-
-
 def _stop_centre_of_mass(context: openmm.Context) -> None:
     """Take the motion of the whole from the velocities."""
-    system = context.getSystem()
-    masses = np.array([system.getParticleMass(k)._value for k in range(system.getNumParticles())])
+    masses = masses_of(context.getSystem())
     velocities = context.getState(velocities=True).getVelocities(asNumpy=True)._value
     mean = masses @ velocities / masses.sum()
     context.setVelocities(velocities - np.where(masses[:, None] > 0.0, mean, 0.0))

@@ -139,20 +139,6 @@ class Bonds:
         return [(self.labels[k], float(lengths[k])) for k in np.flatnonzero(lengths > self.limits)]
 
 
-def backbone(topology: app.Topology) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms of the dihedrals phi and psi of all residues that have both, [R, 4] each, by names and bonds."""
-    names = [{atom.name: atom.index for atom in residue.atoms()} for residue in topology.residues()]
-    bonded = {tuple(sorted((bond[0].index, bond[1].index))) for bond in topology.bonds()}
-    phi, psi = [], []
-    for before, here, after in zip(names, names[1:], names[2:], strict=False):
-        if "C" in before and {"N", "CA", "C"} <= set(here) and "N" in after:
-            joints = ((before["C"], here["N"]), (here["C"], after["N"]))
-            if all(tuple(sorted(joint)) in bonded for joint in joints):
-                phi.append([before["C"], here["N"], here["CA"], here["C"]])
-                psi.append([here["N"], here["CA"], here["C"], after["N"]])
-    return np.array(phi, dtype=np.int64).reshape(-1, 4), np.array(psi, dtype=np.int64).reshape(-1, 4)
-
-
 def _check_hydrogens(path: Path, topology: app.Topology) -> None:
     for residue in topology.residues():
         atoms = {atom.name: atom.element for atom in residue.atoms()}

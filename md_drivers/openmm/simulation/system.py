@@ -76,6 +76,11 @@ def assemble(
     return Assembly(system, ml_atoms, _degrees_of_freedom(system), parameters)
 
 
+def masses_of(system: openmm.System) -> np.ndarray:
+    """[P] in amu, of all particles; 0 for virtual sites."""
+    return np.array([system.getParticleMass(k)._value for k in range(system.getNumParticles())])
+
+
 def make_integrator(settings: SimulationSettings, seed: int) -> openmm.Integrator:
     """Leapfrog Verlet for ``nve``, the middle scheme of Langevin dynamics otherwise."""
     if settings.ensemble == "nve":
@@ -148,5 +153,4 @@ def _molecules(topology: app.Topology) -> openmm.Force:
 
 
 def _degrees_of_freedom(system: openmm.System) -> int:
-    moving = sum(system.getParticleMass(k)._value > 0.0 for k in range(system.getNumParticles()))
-    return max(1, 3 * moving - system.getNumConstraints() - 3)
+    return max(1, 3 * int(np.count_nonzero(masses_of(system))) - system.getNumConstraints() - 3)

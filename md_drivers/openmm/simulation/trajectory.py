@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import openmm
 from openmm import app
 
 from md_drivers.common.engine import NM
-from md_drivers.common.trajectory_files import cut_files, read_frames, set_dcd_frames, synced_sizes
+from md_drivers.common.trajectory_files import cut_files, set_dcd_frames, synced_sizes
 from md_drivers.openmm.simulation.observables import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
 
@@ -76,18 +75,6 @@ class Recorder:
     def sizes(self) -> dict[str, int]:
         """Bytes of the files by name, brought to the disk first, so that no checkpoint is ahead of them."""
         return synced_sizes((self.trajectory, self.table))
-
-
-def read_positions(path: Path, topology: app.Topology, atoms: np.ndarray | None = None) -> np.ndarray:
-    """Positions [T, N, 3] in A, float32, of all atoms or some in a trajectory of a :class:`Recorder`.
-
-    Raises:
-        ImportError: an XTC file, and MDTraj is not installed.
-        OSError: the file cannot be read.
-    """
-    num_atoms, boxes = topology.getNumAtoms(), topology.getPeriodicBoxVectors() is not None
-    none = np.empty((0, num_atoms if atoms is None else len(atoms), 3), dtype=np.float32)
-    return np.concatenate([none, *read_frames(path, num_atoms, boxes=boxes, atoms=atoms)])
 
 
 def cut_back(folder: Path, sizes: dict[str, int], frames: int, interval: int) -> None:

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import md_drivers
+from md_drivers.common.trajectory_files import read_table
 from md_drivers.jumps import RolloutSettings, rollout
 from md_drivers.jumps.errors import OutOfMemory, is_out_of_memory
-from md_drivers.jumps.figures import read_table
 from md_drivers.jumps.noise import ReplicaNoise
 from md_drivers.jumps.state import State
 from mlff.equijump.artifact import LoadedJump
@@ -81,7 +81,7 @@ def test_every_frame_is_in_the_table_and_judged_as_it_is(done, dipeptide, jump):
         geometry = check(frames(done, replica))
         own = table["replica"] == replica
         np.testing.assert_array_equal(table["valid"][own], geometry.valid)
-        np.testing.assert_allclose(table["bond_error"][own], geometry.bond_error, atol=1e-4)
+        np.testing.assert_allclose(table["bond_error_A"][own], geometry.bond_error, atol=1e-4)
         np.testing.assert_array_equal(table["angle_outliers"][own], geometry.angle_outliers)
     record = json.loads((done / "rollout.json").read_text())
     assert record["valid_share"] == table["valid"].mean()

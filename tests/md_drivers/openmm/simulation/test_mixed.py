@@ -9,13 +9,12 @@ import openmm
 import pytest
 from openmm import app
 from openmm.unit import nanometer
-from support.openmm_systems import context_of, evaluate
+from support.openmm_systems import context_of, evaluate, read_positions
 
-from md_drivers.openmm.simulation.figures import read_table
+from md_drivers.common.trajectory_files import read_table
 from md_drivers.openmm.simulation.settings import FORCE_FIELDS, SimulationSettings
 from md_drivers.openmm.simulation.structure import read_structure, select
 from md_drivers.openmm.simulation.system import assemble
-from md_drivers.openmm.simulation.trajectory import read_positions
 
 pytest.importorskip("mdtraj", reason="selections are MDTraj's")
 openmmml = pytest.importorskip("openmmml", reason="the extra 'openmm' brings openmmml")

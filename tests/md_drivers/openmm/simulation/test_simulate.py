@@ -12,11 +12,11 @@ from ase import units
 from ase.io import read
 from openmm import app
 from openmm.unit import angstrom
+from support.openmm_systems import read_positions
 
 from md_drivers import MLFFCalculator, SimulationFailed
-from md_drivers.openmm.simulation.figures import dihedrals, read_table
-from md_drivers.openmm.simulation.structure import Bonds, backbone, read_structure
-from md_drivers.openmm.simulation.trajectory import read_positions
+from md_drivers.common.trajectory_files import read_table
+from md_drivers.openmm.simulation.structure import Bonds, read_structure
 from mlff.artifacts import file_sha256
 from mlff.potential.artifact import LoadedModel
 
@@ -275,14 +275,3 @@ def test_bonds_across_a_box(dipeptide_file):
     ((label, length),) = bonds.broken(stretched, None)
     assert "atom 1 (H1 of ACE 1)" in label
     assert length == pytest.approx(4 * np.linalg.norm(structure.positions[1] - structure.positions[0]))
-
-
-def test_dihedrals_follow_mdtraj(dipeptide_file, rng):
-    mdtraj = pytest.importorskip("mdtraj")
-    structure = read_structure(dipeptide_file, None)
-    positions = structure.positions + rng.normal(0, 0.3, (5, 22, 3))
-    trajectory = mdtraj.Trajectory(positions / 10, mdtraj.Topology.from_openmm(structure.topology))
-    for ours, theirs in zip(backbone(structure.topology), (mdtraj.compute_phi, mdtraj.compute_psi), strict=True):
-        atoms, angles = theirs(trajectory)
-        np.testing.assert_array_equal(ours, atoms)
-        np.testing.assert_allclose(dihedrals(positions, ours), np.degrees(angles), atol=1e-3)

@@ -8,13 +8,13 @@ import pytest
 from ase import Atoms, units
 from openmm import unit
 from scipy import stats
+from support.openmm_systems import read_positions
 from support.pdb_files import write_pdb
 
 from md_drivers import SimulationSettings, simulate
-from md_drivers.openmm.simulation.figures import read_table
+from md_drivers.common.trajectory_files import read_table
 from md_drivers.openmm.simulation.structure import read_structure
 from md_drivers.openmm.simulation.system import assemble, make_integrator
-from md_drivers.openmm.simulation.trajectory import read_positions
 
 
 @pytest.fixture(scope="module")

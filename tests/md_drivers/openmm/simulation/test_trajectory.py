@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openmm import app, unit
+from support.openmm_systems import read_positions
 
-from md_drivers.openmm.simulation.figures import read_table
+from md_drivers.common.trajectory_files import read_table
 from md_drivers.openmm.simulation.observables import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
-from md_drivers.openmm.simulation.trajectory import Recorder, cut_back, read_positions
+from md_drivers.openmm.simulation.trajectory import Recorder, cut_back
 
 INTERVAL, TIME_STEP = 5, 0.5  # steps, fs
 

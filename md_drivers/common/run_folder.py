@@ -1,4 +1,4 @@
-"""The JSON record of a run: what it was asked, with what, and what came of it."""
+"""The folder of a run and its JSON record: what it was asked, with what, and what came of it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from mlff.support.versions import installed_versions
 _PACKAGES = ("mlff-equijump", "torch", "numpy", "ase")
 
 
-class RunRecord:
-    """A record, which replaces the one on disk as a whole at every :meth:`update`.
+class RunFolder:
+    """Output folder with a record, which replaces the one on disk as a whole at every :meth:`update`.
 
     Args:
-        path: of the file, in the folder of the run.
+        path: of the folder.
+        record: name of the file.
         noun: what runs, for messages.
         settings: what makes the run what it is; dtype and SHA-256 of the model are added.
         model: that is used.
@@ -32,13 +33,15 @@ class RunRecord:
     def __init__(
         self,
         path: Path,
+        record: str,
         noun: str,
         settings: Mapping[str, Any],
         model: Loaded,
         packages: Iterable[str] = (),
         free: Collection[str] = (),
     ) -> None:
-        self._path, self._noun, self._free = path, noun, free
+        self.path = path
+        self._record, self._noun, self._free = path / record, noun, free
         dtype = dtype_name(model.dtype)
         about = {"path": str(model.path), "sha256": model.sha256, "device": str(model.device), "dtype": dtype}
         self.content: dict[str, Any] = {
@@ -48,7 +51,7 @@ class RunRecord:
             "versions": installed_versions((*_PACKAGES, *packages)),
         }
 
-    def opened(self, resume: bool) -> dict[str, Any] | None:
+    def previous(self, resume: bool) -> dict[str, Any] | None:
         """The record of the run to resume, ``None`` for a new run.
 
         Raises:
@@ -56,37 +59,42 @@ class RunRecord:
             FileNotFoundError: no run was begun here.
             StructureError: it was one with other settings (all are named), or the file is damaged.
         """
-        folder = self._path.parent
+        path = self.path
         if not resume:
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise FileExistsError(f"{folder} exists already: go on with it (--resume, resume=True) or name another")
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise FileExistsError(f"{path} exists already: go on with it (--resume, resume=True) or name another")
             return None
-        if not self._path.exists():
-            raise FileNotFoundError(f"{self._path}: no such file, so there is no {self._noun} to resume in {folder}")
+        if not self._record.exists():
+            raise FileNotFoundError(f"{self._record}: no such file, so there is no {self._noun} to resume in {path}")
         try:
-            record: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+            record: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
             changed = _differences(record["settings"], self.content["settings"], self._free)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self.damaged(error) from error
         if changed:
             raise StructureError(
-                f"{folder}: a {self._noun} cannot be resumed with other settings ({changed}); give those of before, or "
+                f"{path}: a {self._noun} cannot be resumed with other settings ({changed}); give those of before, or "
                 "start anew in another folder"
             )
         return record
 
     def damaged(self, error: Exception) -> StructureError:
         """What to raise where the record does not hold what it should."""
-        return StructureError(f"{self._path}: damaged ({error!r}); start anew in another folder")
+        return StructureError(f"{self._record}: damaged ({error!r}); start anew in another folder")
 
     def check_steps(self, done: int, asked: int) -> None:
         """Raise StructureError where the run has more steps already than it is now asked for."""
-        check_steps(str(self._path.parent), self._noun, done, asked)
+        check_steps(str(self.path), self._noun, done, asked)
+
+    def begin(self, **about: Any) -> None:
+        """Make the folder and write the record."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.update(**about, status="running")
 
     def update(self, **about: Any) -> None:
         """Write the record, with what is now known."""
         self.content.update(about)
-        write_json(self._path, self.content)
+        write_json(self._record, self.content)
 
 
 def check_steps(where: str, noun: str, done: int, asked: int) -> None:
