@@ -27,9 +27,8 @@ from rich.table import Table
 from benchmarks.command_line import new_parser, write_record
 from benchmarks.speed.timing import machine
 from md_drivers import SimulationFailed, SimulationResult, SimulationSettings, simulate
-from md_drivers.openmm.simulation.figures import read_table
+from md_drivers.common.trajectory_files import read_frames, read_table
 from md_drivers.openmm.simulation.progress import SimulationReporter
-from md_drivers.openmm.simulation.trajectory import read_positions
 from mlff.sampling.peptides import capped_peptide
 
 DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptide.pdb"
@@ -79,7 +78,8 @@ def constant_energy(model: str, work: Path, equilibration: float, picoseconds: f
     topology = app.PDBFile(str(DIPEPTIDE)).topology
     start = work / "equilibrated.pdb"
     if not start.exists():
-        write_pdb(start, topology, read_positions(begin.folder / "trajectory.dcd", topology)[-1])
+        *_, frames = read_frames(begin.folder / "trajectory.dcd", topology.getNumAtoms())
+        write_pdb(start, topology, frames[-1])
     settings = SimulationSettings(
         ensemble="nve",
         temperature=TEMPERATURE,

@@ -41,7 +41,8 @@ class LocalityLaws(StructureLaws):
         for (one, first), (other, second) in zip(free.items(), [*free.items()][1:], strict=False):
             parts = self.outputs(model, [first]) + self.outputs(model, [second])
             names = [
-                name for name in parts[0]
+                name
+                for name in parts[0]
                 if (row := self.row(name)).per == "atom" or (row.extensive and row.origin is None)
             ]
             out = self.outputs(model, [self._apart(model, first, second)])[0]

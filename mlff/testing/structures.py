@@ -67,9 +67,7 @@ class StructureLaws(ModelLaws[Atoms]):
         outputs["energies"] = outputs["energies"] - isolated
         outputs["energy"] = outputs["energy"].index_add(0, graph.batch, -isolated)
         sizes = [len(atoms) for atoms in inputs]
-        pieces = {
-            name: value.split(sizes if self.row(name).per == "atom" else 1) for name, value in outputs.items()
-        }
+        pieces = {name: value.split(sizes if self.row(name).per == "atom" else 1) for name, value in outputs.items()}
         return [
             {name: piece[i] for name, piece in pieces.items() if self.has(name, atoms)}
             for i, atoms in enumerate(inputs)

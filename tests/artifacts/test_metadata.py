@@ -86,7 +86,7 @@ def test_wrong_author_metadata(tmp_path, author, message):
         ({"species": [0]}, "species: .*not atomic numbers"),
         ({"max_neighbors": 0}, "max_neighbors: "),
         ({"dtype": "float16"}, "dtype: "),
-        ({"outputs": ["nonsense"]}, "outputs: .*no quantity 'nonsense'"),
+        ({"outputs": ["nonsense"]}, "outputs.*no quantity 'nonsense'"),
         ({"created": "2026-01-01T00:00:00"}, "created: .*timezone"),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
     ],

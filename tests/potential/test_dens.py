@@ -183,5 +183,3 @@ def test_published_number_of_parameters():
     added = (SO3Linear(1, config.channels, config.lmax), VectorHead(config, 90))
     count = sum(p.numel() for module in added for p in module.parameters())
     assert round((121.53e6 + count) / 1e6, 2) == 127.51
-
-

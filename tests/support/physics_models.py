@@ -33,9 +33,7 @@ def make_potential(
     """Weights drawn wide enough that every parameter matters."""
     torch.manual_seed(seed)
     backbone = {**SMALL, **VARIANTS[variant], **changes}
-    config = PotentialConfig(
-        species=("H", "C", "O", "Cu"), forces=forces, backbone=backbone, properties=properties
-    )
+    config = PotentialConfig(species=("H", "C", "O", "Cu"), forces=forces, backbone=backbone, properties=properties)
     potential = with_random_weights(Potential(config), seed)
     potential.set_normalization({1: -13.0, 6: -1030.0, 8: -2040.0, 29: -1650.0}, scale=1.5, avg_degree=12.0)
     return potential

@@ -191,7 +191,7 @@ def test_files_of_a_run_and_of_the_command(springs: Path, tmp_path: Path) -> Non
         ({"data": {"folders": ["x"], "lags": []}}, "lags"),
         ({"data": {"folders": ["x"], "lags": [1.0, -2.0]}}, "positive"),
         ({"unroll": {"time_range": [0.9, 0.5]}}, "in order"),
-        ({"model": {"network": {"channel": 3}}}, "model.network.channel"),
+        ({"model": {"network": {"channel": 3}}}, "model.network: unknown field `channel`, did you mean `channels`"),
         ({"optimizer": {"anneal_by": "time"}}, "max_minutes"),
         ({"lr": 1.0}, "lr"),
     ],

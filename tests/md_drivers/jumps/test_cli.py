@@ -182,13 +182,15 @@ def test_a_sampler_of_another_transport(run_folder, tmp_path):
     save_file(tensors, run_folder / "weights.safetensors", metadata=facts | {"jump": json.dumps(config)})
     result = run("export", run_folder, "-o", tmp_path / "model.pt", "--along-drift", "--churn", 0.1)
     assert result.exit_code == 2
-    assert "exponential and churn: only the transport follmer has it, this is endpoint" in result.stderr
+    assert "the model cannot be sampled like this: transport.endpoint: unknown field `exponential`" in result.stderr
 
 
 def test_a_sampler_that_cannot_be(run_folder, tmp_path):
     result = run("export", run_folder, "-o", tmp_path / "model.pt", "--churn", 1.5)
     assert result.exit_code == 2
-    assert "the model cannot be sampled like this: churn: Input should be less than 1" in result.stderr
+    assert (
+        "the model cannot be sampled like this: transport.follmer.churn: Input should be less than 1" in result.stderr
+    )
     assert not (tmp_path / "model.pt").exists()
 
 

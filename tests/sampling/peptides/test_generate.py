@@ -132,7 +132,7 @@ def test_the_command_reports_what_it_made(data: Path, tiny: PeptideDataConfig, t
     dump_config(tiny, tmp_path / "settings.yaml")
     result = invoke("data", "peptides", "-o", tmp_path / "data", "--config", tmp_path / "settings.yaml")
     assert result.exit_code == 0
-    assert "frames: 8 train, 4 val, 12 test; left out: 0 not converged, 0 above max_force" in result.stderr
+    assert "frames: 8 train, 4 val, 12 test; left out: 0 not converged, 0 above max force" in result.stderr
     assert "commit" in json.loads((tmp_path / "data" / "provenance.json").read_text())
 
 
