@@ -12,14 +12,17 @@ A law that does not hold for all models of a kind has a class of its own, such a
 without a comparison: outputs that are missing, or zero for all examples, are failures.
 """
 
+from mlff.testing.comparison import agree
 from mlff.testing.derivatives import DerivativeLaws
-from mlff.testing.jump import JumpInput, JumpLaws
-from mlff.testing.laws import FileLaws, ModelLaws, agree, with_random_weights
+from mlff.testing.files import FileLaws, ScriptLaws
+from mlff.testing.jump import CloudLaws, JumpInput, JumpLaws
+from mlff.testing.laws import ModelLaws, with_random_weights
 from mlff.testing.locality import LocalityLaws
 from mlff.testing.potential import ConservativeLaws, PotentialLaws
 from mlff.testing.structures import StructureLaws
 
 __all__ = [
+    "CloudLaws",
     "ConservativeLaws",
     "DerivativeLaws",
     "FileLaws",
@@ -28,6 +31,7 @@ __all__ = [
     "LocalityLaws",
     "ModelLaws",
     "PotentialLaws",
+    "ScriptLaws",
     "StructureLaws",
     "agree",
     "with_random_weights",

@@ -11,7 +11,7 @@ from ase import Atoms
 from torch import Tensor
 
 from mlff.graph import Quantity
-from mlff.testing.laws import agree
+from mlff.testing.comparison import agree
 from mlff.testing.structures import StructureLaws
 
 _STEP = 1e-4  # Å, and of the strain

@@ -12,7 +12,8 @@ from mlff.artifacts.exporting import parameter_dtype
 from mlff.artifacts.self_test import Outputs, Program
 from mlff.equijump.artifact.cases import make_cases
 from mlff.proteins import TensorCloud
-from mlff.testing.laws import FileLaws
+from mlff.testing.files import FileLaws
+from mlff.testing.laws import ModelLaws
 
 _RESIDUES = ("ACE", "ALA", "TRP", "NME")
 _HIDDEN = 9.0  # Å, put where there are no atoms
@@ -26,8 +27,9 @@ class JumpInput(NamedTuple):
     lag: float
 
 
-class JumpLaws(FileLaws[JumpInput]):
-    """The laws of :class:`mlff.equijump.model.JumpModel`; its output is the displacement [N, 3, C] in Å.
+class CloudLaws(ModelLaws[JumpInput]):
+    """The laws of what takes clouds and noise as :class:`mlff.equijump.model.JumpModel` does; the output is the
+    displacement [N, 3, C] in Å.
 
     Chains have no order, residues of a chain have. Mirror images differ: amino acids have a hand.
     """
@@ -84,3 +86,7 @@ class JumpLaws(FileLaws[JumpInput]):
         hidden = _HIDDEN * ~given.cloud.atom_mask.unsqueeze(-2)
         cloud = given.cloud.replace(coordinates=given.cloud.coordinates + hidden)
         return [given._replace(cloud=cloud), given._replace(noise=given.noise + hidden)]
+
+
+class JumpLaws(CloudLaws, FileLaws[JumpInput]):
+    """The laws of jump models."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -13,15 +11,12 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
-from mlff.artifacts import export, load
 from mlff.artifacts.exporting import in_dtype
 from mlff.artifacts.self_test import Outputs, Program
+from mlff.testing.comparison import agree, deviations
 
 Input = TypeVar("Input")
 Model = TypeVar("Model", bound=nn.Module)
-
-_VANISHING = 1e-6  # in units of the output
-_SMALL = 1e-3  # outputs below this share of the largest example are sums that cancel: their rounding errors are its own
 
 
 def with_random_weights(model: Model, seed: int = 0, width: float = 0.1) -> Model:
@@ -34,60 +29,8 @@ def with_random_weights(model: Model, seed: int = 0, width: float = 0.1) -> Mode
     return model.eval().requires_grad_(False)
 
 
-def deviations(
-    law: str, expected: Mapping[str, Outputs], found: Mapping[str, Outputs], smallest: Mapping[str, float]
-) -> dict[str, tuple[float, str]]:
-    """Largest deviation of each output, relative to its size, with the name of the example.
-
-    Args:
-        smallest: size of outputs, by name, to which deviations are relative where they are smaller still.
-
-    Raises:
-        AssertionError: an output is missing, has another shape, or vanishes for all examples.
-    """
-    sizes = {
-        name: max(float(torch.linalg.vector_norm(out[name])) for out in expected.values() if name in out)
-        for outputs in expected.values()
-        for name in outputs
-    }
-    if not sizes:
-        raise AssertionError(f"{law}: there is no output to compare")
-    worst = dict.fromkeys(sizes, (-1.0, ""))
-    for example, outputs in expected.items():
-        if set(found[example]) != set(outputs):
-            raise AssertionError(f"{law}: {example!r} has {sorted(found[example])} instead of {sorted(outputs)}")
-        for name, value in outputs.items():
-            if not sizes[name] > _VANISHING:
-                raise AssertionError(f"{law}: {name} is zero for all examples, so that nothing is tested")
-            other = found[example][name]
-            if other.shape != value.shape:
-                raise AssertionError(f"{law}: {name} of {example!r} has shape {list(other.shape)}")
-            size = max(float(torch.linalg.vector_norm(value)), _SMALL * sizes[name], smallest.get(name, 0.0))
-            deviation = float(torch.linalg.vector_norm(other.double() - value.double())) / size
-            if not deviation <= worst[name][0]:
-                worst[name] = deviation, example
-    return worst
-
-
-def agree(
-    law: str,
-    expected: Mapping[str, Outputs],
-    found: Mapping[str, Outputs],
-    tolerance: float,
-    smallest: Mapping[str, float] = MappingProxyType({}),
-) -> None:
-    """Make sure that outputs, by name of the example, are equal.
-
-    Raises:
-        AssertionError: they are not; see also :func:`deviations`.
-    """
-    for name, (deviation, example) in deviations(law, expected, found, smallest).items():
-        if not deviation <= tolerance:
-            raise AssertionError(f"{law}: {name} of {example!r} deviates by {deviation:.1e} of its size")
-
-
 class ModelLaws(ABC, Generic[Input]):
-    """Symmetries, independence of the rest of the batch, TorchScript and float32.
+    """Symmetries, independence of the rest of the batch and float32.
 
     Tests are methods that take the model, eager and in float64. The abstract methods say what inputs and outputs are.
 
@@ -195,12 +138,6 @@ class ModelLaws(ABC, Generic[Input]):
         examples = self.examples(model)
         agree("rest of the batch", self.each(model, examples), self.together(model), self.tolerance, self.smallest)
 
-    def test_scripting(self, model: nn.Module) -> None:
-        """TorchScript computes the same, also after it has optimized its graphs."""
-        program, expected = torch.jit.script(model), self.together(model)
-        for _ in range(2):
-            agree("scripting", expected, self.together(model, program), self.tolerance, self.smallest)
-
     def test_float32(self, model: nn.Module) -> None:
         """The model is the same in float32, up to rounding."""
         found = self.together(in_dtype(model, torch.float32))
@@ -219,13 +156,3 @@ class ModelLaws(ABC, Generic[Input]):
             for example, outputs in self.each(model, examples).items()
         }
         return expected, self.each(model, {name: self.moved(given, *moved_by) for name, given in examples.items()})
-
-
-class FileLaws(ModelLaws[Input]):
-    """The law of models that can be exported."""
-
-    def test_file(self, model: nn.Module) -> None:
-        """The file passes its self-test, and the loaded model has the outputs of the model."""
-        with TemporaryDirectory() as folder:
-            loaded = load(export(model, Path(folder) / "model.pt"), dtype=torch.float64, verify=True)
-        agree("file", self.together(model), self.together(model, loaded.module), self.tolerance, self.smallest)

@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 
 from mlff.artifacts.self_test import Outputs
-from mlff.testing.laws import agree
+from mlff.testing.comparison import agree
 from mlff.testing.structures import StructureLaws
 
 _BEYOND = 1e-9  # Å

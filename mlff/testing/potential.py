@@ -5,7 +5,7 @@ from __future__ import annotations
 from ase import Atoms
 
 from mlff.testing.derivatives import DerivativeLaws
-from mlff.testing.laws import FileLaws
+from mlff.testing.files import FileLaws
 from mlff.testing.locality import LocalityLaws
 
 

@@ -19,7 +19,8 @@ from mlff.graph import AtomicGraph, Quantity, quantity, spans_volume
 from mlff.potential.artifact.evaluation import make_graph, run_model
 from mlff.potential.artifact.examples import edge_cases
 from mlff.potential.artifact.self_test import isolated_energies
-from mlff.testing.laws import ModelLaws, agree
+from mlff.testing.comparison import agree
+from mlff.testing.laws import ModelLaws
 
 
 @lru_cache(maxsize=2)

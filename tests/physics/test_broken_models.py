@@ -10,7 +10,7 @@ from support.toy_potential import ToyPotential, toy_potential
 from torch import nn
 
 from mlff.graph import Quantity, quantities
-from mlff.testing import ConservativeLaws, JumpLaws, laws
+from mlff.testing import ConservativeLaws, JumpLaws, agree, files
 
 
 class TestLennardJones(ConservativeLaws):
@@ -163,8 +163,8 @@ def test_a_script_and_a_file_that_compute_something_else_are_noticed(monkeypatch
     model = toy_potential(dtype=torch.float64)
     other = copy.deepcopy(model)
     other.depth.data *= 1.01
-    plain = laws.export
-    monkeypatch.setattr(laws, "export", lambda _, path: plain(other, path))
+    plain = files.export
+    monkeypatch.setattr(files, "export", lambda _, path: plain(other, path))
     with pytest.raises(AssertionError, match="file: energy of"):
         ConservativeLaws().test_file(model)
 
@@ -204,8 +204,8 @@ def test_a_broken_jump_model_is_noticed(law, model):
 
 def test_an_output_that_nobody_has_is_noticed():
     with pytest.raises(AssertionError, match="no output"):
-        laws.agree("nothing", {"a": {}}, {"a": {}}, 1.0)
+        agree("nothing", {"a": {}}, {"a": {}}, 1.0)
     one = {"a": {"x": torch.ones(2)}}
     for found in ({"a": {}}, {"a": {"x": torch.ones(3)}}, {"a": {"x": torch.full((2,), np.nan)}}):
         with pytest.raises(AssertionError, match=r"instead of|shape|deviates by nan"):
-            laws.agree("law", one, found, 1.0)
+            agree("law", one, found, 1.0)

@@ -5,7 +5,7 @@ from support.physics_models import make_potential
 
 from mlff.graph import Quantity, quantities
 from mlff.potential import Potential
-from mlff.testing import ConservativeLaws, PotentialLaws
+from mlff.testing import PotentialLaws
 
 SIZE = {"num_layers": 1, "channels": 8}
 ROWS = (
@@ -15,7 +15,7 @@ ROWS = (
 )
 
 
-class TestDipole(ConservativeLaws):
+class TestDipole(PotentialLaws):
     @pytest.fixture
     def model(self) -> Potential:
         return make_potential(properties=("dipole",), **SIZE)

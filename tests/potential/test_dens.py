@@ -12,7 +12,7 @@ from mlff.graph import AtomicGraph, Quantity, graph_from_atoms
 from mlff.heads import VectorHead
 from mlff.irreps import SO3Linear, node_degrees, spherical_harmonics
 from mlff.potential import DensPotential, Potential, PotentialConfig
-from mlff.testing import DerivativeLaws, LocalityLaws
+from mlff.testing import DerivativeLaws, LocalityLaws, ScriptLaws
 
 Tensors = dict[str, torch.Tensor]
 
@@ -122,6 +122,12 @@ class TestDirect(DensLaws):
     @pytest.fixture(params=["smooth", "lmax 3, mmax 2, sphere product on edges"])
     def model(self, request) -> DensPotential:
         return make_dens("direct", request.param)
+
+
+class TestScript(DensLaws, ScriptLaws[Atoms]):
+    @pytest.fixture(params=["conservative", "direct"])
+    def model(self, request) -> DensPotential:
+        return make_dens(request.param, num_layers=1)
 
 
 class TestWithoutParity(DensLaws):

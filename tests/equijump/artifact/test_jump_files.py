@@ -23,9 +23,11 @@ from mlff.equijump.artifact import JumpMetadata, LoadedJump
 from mlff.equijump.artifact.cases import make_cases
 from mlff.equijump.artifact.metadata import UNITS
 from mlff.equijump.artifact.self_test import JumpSelfTest
+from mlff.equijump.model import JumpModel
 from mlff.proteins import TensorCloud
 from mlff.proteins.geometry import GeometryReference
-from mlff.transports import EndpointConfig, TwoSidedConfig
+from mlff.testing import JumpLaws
+from mlff.transports import EndpointConfig, FollmerConfig, TwoSidedConfig
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: rounding(torch.float32, size=10.0, operations=100)}  # Å
 CONDITIONS = {"force_field": "amber14-all", "solvent": "gbn2", "temperature": 300.0, "friction": 1.0, "time_step": 4.0}
@@ -85,7 +87,17 @@ def test_metadata_survive(jump_file):
     assert about.num_parameters == sum(p.numel() for p in toy_jump().parameters())
 
 
-@pytest.mark.parametrize("transport", [EndpointConfig(), TwoSidedConfig()], ids=["endpoint", "two-sided"])
+class TestLaws(JumpLaws):
+    @pytest.fixture
+    def model(self) -> JumpModel:
+        return toy_jump()
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [EndpointConfig(), TwoSidedConfig(), FollmerConfig(exponential=True, churn=0.3, early=0.4)],
+    ids=["endpoint", "two-sided", "follmer, churn"],
+)
 def test_every_transport_is_exported(tmp_path, transport):
     model = toy_jump(transport=transport)
     loaded = mlff.load_jump(mlff.export_jump(model, tmp_path / "jump.pt"))

@@ -8,7 +8,7 @@ from mlff.equijump.model import JumpConfig, JumpModel
 from mlff.equijump.network import JumpNetworkConfig
 from mlff.proteins import TensorCloud
 from mlff.proteins.residues import NUM_CHANNELS, RESIDUE_NAMES, channel_names
-from mlff.testing import JumpLaws, with_random_weights
+from mlff.testing import CloudLaws, with_random_weights
 from mlff.transports import EndpointConfig, FollmerConfig, TwoSidedConfig
 
 TRANSPORTS = {
@@ -61,10 +61,10 @@ def batch() -> TensorCloud:
 NETWORKS = {"degree 2, no pairs of atoms": {"lmax": 2, "atom_channels": 0}}
 
 
-class TestLaws(JumpLaws):
+class TestLaws(CloudLaws):
     @pytest.fixture(params=[*TRANSPORTS, *NETWORKS])
     def model(self, request) -> JumpModel:
-        return build(TRANSPORTS.get(request.param), layers=1, **NETWORKS.get(request.param, {}))
+        return build(TRANSPORTS.get(request.param), **NETWORKS.get(request.param, {}))
 
 
 def test_weights_without_pairs_of_atoms_are_a_start_for_a_network_with_them() -> None:
