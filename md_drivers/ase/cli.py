@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from md_drivers.common import options
 from mlff.support.console import command, error_console
 from mlff.support.errors import InputError, NotConvergedError
-
-if TYPE_CHECKING:
-    from md_drivers.ase.results import RelaxResult
 
 _STRAINS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
@@ -120,13 +117,9 @@ def relax_command(
             raise
         print_summary(results)
         print(f"results in {output}")
-        _check_converged(results)
-
-
-def _check_converged(results: list[RelaxResult]) -> None:
-    left = [f"{result.name} ({result.fmax:.4f} eV/Å)" for result in results if not result.converged]
-    if left:
-        raise NotConvergedError(f"{len(left)} of {len(results)} structures did not converge: {', '.join(left)}")
+        left = [f"{result.name} ({result.fmax:.4f} eV/Å)" for result in results if not result.converged]
+        if left:
+            raise NotConvergedError(f"{len(left)} of {len(results)} structures did not converge: {', '.join(left)}")
 
 
 def _parse_strains(text: str | None) -> list[bool] | None:
