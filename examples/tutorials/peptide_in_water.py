@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import mdtraj
 import numpy as np
 import openmm
+from matplotlib.ticker import MaxNLocator
 from openmm import app, unit
 
 from md_drivers import SimulationSettings, simulate
@@ -60,5 +61,6 @@ for atom in polar:
     axes.plot(time, near, label=str(name), drawstyle="steps-mid")
     print(f"{name!s:8}  {near.mean():.2f} waters within 3.5 Å")
 axes.set(xlabel="time (ps)", ylabel="water oxygens within 3.5 Å", ylim=(-0.2, None))
-axes.legend(ncols=2, fontsize="small")
+axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+figure.legend(loc="outside upper center", ncols=4)
 figure.savefig("waters.png", dpi=130)

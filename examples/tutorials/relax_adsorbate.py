@@ -24,9 +24,9 @@ slab.pbc = True
 formate = Atoms("COOH", [[0.0, 0.0, 0.58], [0.0, -1.13, 0.0], [0.0, 1.13, 0.0], [0.0, 0.0, 1.68]])
 formate.rotate(20.0, "z")
 formate.rotate(15.0, "y")
-site = slab.positions[slab.get_tags() == 1][:2].mean(axis=0)
-formate.translate(site)
-formate.translate([3.546, 2.507, 2.0])
+spacing = 3.546 / 2**0.5  # of atoms in the row, along y
+x, y, z = slab.positions[slab.get_tags() == 1][0]
+formate.translate([x + 3.546, y + 1.5 * spacing, z + 2.1])
 start = slab + formate
 
 # Both lower layers stay where they are; BFGS until no force exceeds 0.03 eV/Å.
