@@ -10,6 +10,7 @@ from mlff.equijump.network import Condition, JumpNetwork, JumpNetworkConfig
 from mlff.proteins.residues import NUM_CHANNELS
 from mlff.support.settings import Section
 from mlff.transports import FollmerConfig, TransportConfig, build_transport
+from mlff.transports.base import Motion
 
 
 class JumpConfig(Section):
@@ -93,13 +94,13 @@ class JumpModel(nn.Module):
             first = self.transport.project(noise[used], atom_mask)
             used += 1
         state = self.transport.start(source, atom_mask, first)
-        memory = state
+        last = Motion(state, state)
         for stage in range(self.transport.num_stages(num_steps)):
             time = torch.full_like(lag, self.transport.time(stage, num_steps), dtype=source.dtype)
-            outputs = self.outputs(state, time, condition, source)
+            outputs = self.outputs(last.state, time, condition, source)
             kick = empty
             if self.transport.needs_noise(stage):
                 kick = self.transport.project(noise[used], atom_mask)
                 used += 1
-            state, memory = self.transport.advance(stage, num_steps, source, state, memory, outputs, atom_mask, kick)
-        return torch.cat([state[..., :1] + center, state[..., 1:]], dim=-1)
+            last = self.transport.advance(stage, num_steps, source, last, outputs, atom_mask, kick)
+        return torch.cat([last.state[..., :1] + center, last.state[..., 1:]], dim=-1)

@@ -1,12 +1,19 @@
 """What all transports share: interpolation and its loss, and the integrator."""
 
 from abc import abstractmethod
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
 
 from mlff.transports.interpolant import Interpolant
+
+
+class Motion(NamedTuple):
+    """Where a sample is between two stages."""
+
+    state: Tensor  # [..., N, R, C]
+    memory: Tensor  # after a predictor its share of the corrector
 
 
 class Transport(Interpolant):
@@ -95,32 +102,22 @@ class Transport(Interpolant):
         """√∫g² dt from ``start`` to ``end``: standard deviation, in units of σ, of the noise that a step adds."""
 
     def advance(
-        self,
-        stage: int,
-        steps: int,
-        source: Tensor,
-        state: Tensor,
-        memory: Tensor,
-        outputs: Tensor,
-        mask: Tensor,
-        noise: Tensor,
-    ) -> Tuple[Tensor, Tensor]:
+        self, stage: int, steps: int, source: Tensor, last: Motion, outputs: Tensor, mask: Tensor, noise: Tensor
+    ) -> Motion:
         """One stage: Euler's, or predictor and corrector of a second-order step.
 
         Args:
             source: x0, projected.
-            memory: what the last stage returned, the predictor's share of the corrector; at the first the state.
-            outputs: the network's, at ``state`` and ``time(stage, steps)``.
+            last: what the last stage returned; at the first the state twice.
+            outputs: the network's, at the state and ``time(stage, steps)``.
             noise: [..., N, R, C] of unit variance, used if ``needs_noise(stage)``.
 
         Returns:
             state and memory for the next stage.
         """
-        return self.drift_stage(stage, steps, state, memory, outputs, mask, noise)
+        return self.drift_stage(stage, steps, last, outputs, mask, noise)
 
-    def drift_stage(
-        self, stage: int, steps: int, state: Tensor, memory: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor
-    ) -> Tuple[Tensor, Tensor]:
+    def drift_stage(self, stage: int, steps: int, last: Motion, outputs: Tensor, mask: Tensor, noise: Tensor) -> Motion:
         """Euler-Maruyama, or predictor and corrector of Heun's scheme for additive noise; see :meth:`advance`.
 
         With h = t' - t and G = kick(t, t') σ z::
@@ -130,14 +127,14 @@ class Transport(Interpolant):
         """
         step = self.step_of(stage)
         begin, end = self.begin(step, steps), self.grid(step + 1, steps)
-        move = (end - begin) * self.drift(state, outputs, self.time(stage, steps), begin)
+        move = (end - begin) * self.drift(last.state, outputs, self.time(stage, steps), begin)
         if self.heun and stage % 2 == 1:
-            corrected = memory + 0.5 * move
-            return self.project(corrected, mask), corrected
-        kicked = state
+            corrected = last.memory + 0.5 * move
+            return Motion(self.project(corrected, mask), corrected)
+        kicked = last.state
         if self.random_steps:
-            kicked = state + self.kick(begin, end) * self.sigma_of(state) * noise
-        return self.project(kicked + move, mask), kicked + 0.5 * move
+            kicked = kicked + self.kick(begin, end) * self.sigma_of(kicked) * noise
+        return Motion(self.project(kicked + move, mask), kicked + 0.5 * move)
 
     def sample(
         self,
@@ -182,13 +179,13 @@ class Transport(Interpolant):
 
         state = self.start(source, mask, draw(self.random_start))
         origin = self.project(source, mask)
-        memory = state
+        last = Motion(state, state)
         for stage in range(self.num_stages(steps)):
             time = torch.full(source.shape[:-3], self.time(stage, steps), dtype=source.dtype, device=source.device)
-            outputs = network(state, time, condition)
+            outputs = network(last.state, time, condition)
             drawn = draw(self.needs_noise(stage))
-            state, memory = self.advance(stage, steps, origin, state, memory, outputs, mask, drawn)
-        return state
+            last = self.advance(stage, steps, origin, last, outputs, mask, drawn)
+        return last.state
 
     def num_noises(self, steps: int) -> int:
         """Noises that a sample takes."""

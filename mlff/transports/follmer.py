@@ -6,7 +6,7 @@ from typing import Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mlff.transports.base import Transport
+from mlff.transports.base import Motion, Transport
 from mlff.transports.interpolant import over_states
 
 # Before this time it is decided where the jump goes, later what the molecule looks like there.
@@ -112,24 +112,17 @@ class FollmerTransport(Transport):
         return math.sqrt(((1.0 - start) ** 3 - (1.0 - end) ** 3) / 3.0)
 
     def advance(
-        self,
-        stage: int,
-        steps: int,
-        source: Tensor,
-        state: Tensor,
-        memory: Tensor,
-        outputs: Tensor,
-        mask: Tensor,
-        noise: Tensor,
-    ) -> Tuple[Tensor, Tensor]:
+        self, stage: int, steps: int, source: Tensor, last: Motion, outputs: Tensor, mask: Tensor, noise: Tensor
+    ) -> Motion:
         # one step alone would learn nothing of the end
         if self.exponential and steps > 1 and self.step_of(stage) >= self.early_steps(steps):
-            state, memory = self.exponential_stage(stage, steps, source, state, memory, outputs, mask, noise)
+            reached = self.exponential_stage(stage, steps, source, last, outputs, mask, noise)
         else:
-            state, memory = self.drift_stage(stage, steps, state, memory, outputs, mask, noise)
-        if self.heun and stage % 2 == 1:
-            state = self.put_back(self.step_of(stage) + 1, steps, source, state, mask, noise)
-        return state, memory
+            reached = self.drift_stage(stage, steps, last, outputs, mask, noise)
+        if not (self.heun and stage % 2 == 1):
+            return reached
+        state = self.put_back(self.step_of(stage) + 1, steps, source, reached.state, mask, noise)
+        return Motion(state, reached.memory)
 
     def early_steps(self, steps: int) -> int:
         """How many steps lead to t = 0.5; none of less than four, which are all needed for the width of x1."""
@@ -169,16 +162,8 @@ class FollmerTransport(Transport):
         return self.project(state, mask)
 
     def exponential_stage(
-        self,
-        stage: int,
-        steps: int,
-        source: Tensor,
-        state: Tensor,
-        memory: Tensor,
-        outputs: Tensor,
-        mask: Tensor,
-        noise: Tensor,
-    ) -> Tuple[Tensor, Tensor]:
+        self, stage: int, steps: int, source: Tensor, last: Motion, outputs: Tensor, mask: Tensor, noise: Tensor
+    ) -> Motion:
         """A stage that takes D = E[x1 - x0 | X] from the outputs and is exact where D is constant.
 
         X = x0 + β D + (1-t) σ W gives d[(X - x0) / (1-t)] = D dη + σ dW with η = β / (1-t). Within a step D is linear
@@ -200,13 +185,13 @@ class FollmerTransport(Transport):
                 share = -1.0 / math.expm1(-growth) - 1.0 / growth
             else:
                 share = 1.0 if self.quadratic else 0.5
-        ahead = gain * self._displacement(source, state, outputs, end if corrector else begin)
+        ahead = gain * self._displacement(source, last.state, outputs, end if corrector else begin)
         if corrector:
-            state = memory + share * ahead
-            return self.project(state, mask), state
-        kick = (1.0 - end) * math.sqrt(end - begin) * self.sigma_of(state) * noise
-        state = source + kept * (state - source) + kick
-        return self.project(state + ahead, mask), state + (1.0 - share) * ahead
+            state = last.memory + share * ahead
+            return Motion(self.project(state, mask), state)
+        kick = (1.0 - end) * math.sqrt(end - begin) * self.sigma_of(last.state) * noise
+        state = source + kept * (last.state - source) + kick
+        return Motion(self.project(state + ahead, mask), state + (1.0 - share) * ahead)
 
     def _beta(self, time: float) -> float:
         return time * time if self.quadratic else time

@@ -20,6 +20,7 @@ from mlff.transports import (
     TwoSidedTransport,
     build_transport,
 )
+from mlff.transports.base import Motion
 
 CONFIGS = {
     "follmer": FollmerConfig(position_noise=0.7, vector_noise=0.3),
@@ -122,13 +123,13 @@ class Jump(nn.Module):
 
     def forward(self, source: Tensor, mask: Tensor, steps: int) -> Tensor:
         state = self.transport.start(source, mask, torch.randn_like(source))
-        memory = state
+        last = Motion(state, state)
         for stage in range(self.transport.num_stages(steps)):
             time = torch.full(source.shape[:-3], self.transport.time(stage, steps), dtype=source.dtype)
-            outputs = self.network(state, time, source)
+            outputs = self.network(last.state, time, source)
             noise = torch.randn_like(source) if self.transport.needs_noise(stage) else source
-            state, memory = self.transport.advance(stage, steps, source, state, memory, outputs, mask, noise)
-        return state
+            last = self.transport.advance(stage, steps, source, last, outputs, mask, noise)
+        return last.state
 
 
 @every_transport
