@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from md_drivers.common.run_folder import RunFolder
@@ -27,7 +28,7 @@ class RolloutFolder(RunFolder):
         self.frames = FrameFiles(path, start.layout.topology.n_atoms, settings)
         self.state = path / "state.npz"
         asked = {
-            **settings.as_dict(),
+            **asdict(settings),
             "latent_steps": settings.latent_steps or model.metadata.steps,
             "structure_sha256": start.sha256,
         }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 from md_drivers.common.checks import check_choice, check_count
 from md_drivers.common.trajectory_files import TrajectoryFormat
@@ -46,7 +46,3 @@ class RolloutSettings:
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         check_choice("trajectory_format", self.trajectory_format, get_args(TrajectoryFormat))
-
-    def as_dict(self) -> dict[str, Any]:
-        """All settings by name."""
-        return asdict(self)

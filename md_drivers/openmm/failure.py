@@ -25,11 +25,6 @@ class Snapshot:
     step: int
     time: float
 
-    @property
-    def when(self) -> str:
-        """Step and time in words."""
-        return f"step {self.step} ({self.time:.6g} ps)"
-
     def atoms(self, numbers: Sequence[int]) -> Atoms:
         """The frame for a file."""
         frame = Atoms(numbers=numbers, positions=self.positions, cell=self.cell, pbc=bool(self.cell.any()))
@@ -69,6 +64,6 @@ def describe_failure(
     except OSError as error:
         written = f"the positions could not be written to {failure_file} ({error})"
     return (
-        f"{quantity} not finite (NaN or infinity){where} at {now.when}; {written}. Atoms may lie on top of each other "
-        "or far outside the training data: minimise first, take a smaller time step"
+        f"{quantity} not finite (NaN or infinity){where} at step {now.step} ({now.time:.6g} ps); {written}. Atoms may "
+        "lie on top of each other or far outside the training data: minimise first, take a smaller time step"
     )

@@ -73,7 +73,8 @@ def assemble(
         barostat = openmm.MonteCarloBarostat(settings.pressure, settings.temperature, _BAROSTAT_INTERVAL)
         barostat.setRandomNumberSeed(seed)
         system.addForce(barostat)
-    return Assembly(system, ml_atoms, _degrees_of_freedom(system), parameters)
+    moving = int(np.count_nonzero(masses_of(system)))
+    return Assembly(system, ml_atoms, max(1, 3 * moving - system.getNumConstraints() - 3), parameters)
 
 
 def masses_of(system: openmm.System) -> np.ndarray:
@@ -150,7 +151,3 @@ def _molecules(topology: app.Topology) -> openmm.Force:
     for bond in topology.bonds():
         force.addBond(bond[0].index, bond[1].index, 0.1, 0.0)
     return force
-
-
-def _degrees_of_freedom(system: openmm.System) -> int:
-    return max(1, 3 * int(np.count_nonzero(masses_of(system))) - system.getNumConstraints() - 3)
