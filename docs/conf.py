@@ -26,7 +26,8 @@ exclude_patterns = ["_extensions"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.strikethrough"]
+# ref.python: errors are documented where they are defined and where they are exported
+suppress_warnings = ["myst.strikethrough", "ref.python"]
 
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

@@ -104,7 +104,7 @@ def other_hosts(page: str, *, css: bool = False) -> list[str]:
     ],
 )
 def test_a_request_to_another_host_would_be_noticed(page: str) -> None:
-    assert len(other_hosts(page)) == 1
+    assert other_hosts(page)
     assert other_hosts('<a href="https://arxiv.org/abs/2307.08423">read</a><img src="_images/relax.png">') == []
 
 

@@ -147,7 +147,7 @@ def tracked_texts() -> list[tuple[str, str]]:
     texts = []
     for name in filter(None, listing.stdout.split("\0")):
         path = ROOT / name
-        if path.is_file() and path.suffix not in {".pt", ".safetensors", ".png", ".npz"}:
+        if path.is_file() and path.suffix not in {".pt", ".safetensors", ".png", ".npz", ".xtc"}:
             texts.append((name, path.read_text(encoding="utf-8")))
     return texts
 
