@@ -76,8 +76,8 @@ def box_of(context: openmm.Context) -> np.ndarray:
     return np.array(context.getState().getPeriodicBoxVectors(asNumpy=True).value_in_unit(angstrom))
 
 
-def read_positions(path: Path, topology: app.Topology, atoms: np.ndarray | None = None) -> np.ndarray:
-    """[T, N, 3] in Å, float32, of all atoms or some in a trajectory of `md-drivers simulate`."""
+def read_positions(path: Path, topology: app.Topology) -> np.ndarray:
+    """[T, N, 3] in Å, float32, of all atoms in a trajectory of `md-drivers simulate`."""
     num_atoms, boxes = topology.getNumAtoms(), topology.getPeriodicBoxVectors() is not None
-    none = np.empty((0, num_atoms if atoms is None else len(atoms), 3), dtype=np.float32)
-    return np.concatenate([none, *read_frames(path, num_atoms, boxes=boxes, atoms=atoms)])
+    none = np.empty((0, num_atoms, 3), dtype=np.float32)
+    return np.concatenate([none, *read_frames(path, num_atoms, boxes=boxes)])

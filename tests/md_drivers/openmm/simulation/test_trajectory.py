@@ -101,7 +101,3 @@ def test_other_programs_read_them(trajectory_format, tmp_path):
     np.testing.assert_allclose(10 * loaded.unitcell_lengths, np.tile(lengths, (3, 1)), rtol=1e-5)
     if trajectory_format == "xtc":  # MDTraj does not read times from DCD
         np.testing.assert_allclose(loaded.time, [sample.time for sample in samples], rtol=1e-5)
-    some = np.array([1, 7])
-    np.testing.assert_array_equal(
-        read_positions(trajectory, topology, some), read_positions(trajectory, topology)[:, some]
-    )
