@@ -31,8 +31,8 @@ suppress_warnings = ["myst.strikethrough", "ref.python"]
 
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-autodoc_member_order = "groupwise"
-autodoc_class_signature = "separated"
+autodoc_member_order = "alphabetical"
+autodoc_inherit_docstrings = False
 add_module_names = False
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
