@@ -56,9 +56,10 @@ test-torchforce: $(TORCHFORCE)/.installed ## the tests of TorchForce, in an envi
 	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m md_drivers.openmm.probe
 	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile -k torchforce $(PYTEST_ARGS) "$(CURDIR)/tests/md_drivers/openmm"
 
-lint: dev ## ruff and mypy
+lint: dev ## ruff, mypy, and no eight lines of code twice
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 --ignore-imports=y --ignore-docstrings=y --ignore-signatures=y mlff md_drivers
 
 docs: dev ## run the tutorials and build the site, build/docs/html (no network but for the installation)
 	$(PY) docs/run_tutorials.py -o build/docs/tutorials
