@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from typer.testing import CliRunner
 import mlff
 from md_drivers import MLFFCalculator
 from mlff.cli import app
-from mlff.graph import Quantity, quantities
+from mlff.graph import AtomicGraph, Quantity, graph_from_atoms, quantities
+from mlff.potential import Potential, PotentialConfig
 
 QUADRUPOLE = Quantity("quadrupole", "structure", "2e", "e·Å²", extensive=True)
 CHARGES = {1: 0.4, 8: -0.8}
@@ -105,3 +107,34 @@ def test_one_row_is_trained_evaluated_exported_inspected_published_loaded_and_co
     turned.positions = atoms.positions @ matrix.T
     expected = QUADRUPOLE.transformed(torch.tensor(value), torch.tensor(matrix)).numpy()
     np.testing.assert_allclose(calculator.get_property("quadrupole", turned), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(AtomicGraph) if field.name != "labels"])
+def test_names_of_graph_tensors_are_no_quantities(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no quantity can be called {name}"):
+        Quantity(name, "atom", "1o", "Å")
+
+
+def test_scalars_alone_are_read_from_a_backbone_that_ends_in_scalars() -> None:
+    quantities.register(Quantity("heat", "structure", "0e", "eV", extensive=True))
+    quantities.register(Quantity("charges", "atom", "0e", "e"))
+    potential = Potential(PotentialConfig(species=("H", "O"), properties=("heat", "charges")))
+    assert potential.backbone.scalars_only
+    graph = graph_from_atoms(molecule("H2O"), potential.config.cutoff, dtype=torch.float32)
+    output = potential(*graph.inputs)
+    assert output["heat"].shape == (1,)
+    assert output["charges"].shape == (3,)
+    turned = molecule("H2O")
+    turned.rotate(70, (1, 2, 3))
+    graph = graph_from_atoms(turned, potential.config.cutoff, dtype=torch.float32)
+    assert torch.allclose(potential(*graph.inputs)["charges"], output["charges"], atol=1e-5)
+
+
+def test_quantities_of_the_same_name_in_ase_are_refused_by_the_calculator(tmp_path: Path) -> None:
+    """Nobody could tell which of them a result is."""
+    quantities.register(replace(QUADRUPOLE, name="heat", irreps="0e", ase="free_energy"))
+    mlff.export(Potential(PotentialConfig(species=("H", "O"), properties=("heat",))), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="two quantities have the same name in ASE: free_energy"):
+        MLFFCalculator(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="forces comes from the model of the calculator"):
+        MLFFCalculator("formate-cu110", properties={"forces": "co2-ni100"})

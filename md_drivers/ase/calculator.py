@@ -73,11 +73,15 @@ class MLFFCalculator(Calculator):
         self._model = open_potential(model, device, dtype, user="a calculator")
         self._others = {name: MLFFCalculator(other, device, dtype, skin) for name, other in (properties or {}).items()}
         for name, other in self._others.items():
+            if name in CORE:
+                raise ValueError(f"properties: {name} comes from the model of the calculator")
             if name not in other.properties:
                 raise ValueError(f"properties: model {model_name(other.model)!r} does not compute {name!r}")
         own = {name: quantity(name) for name in self._model.metadata.outputs if name not in CORE}
         self.properties: Mapping[str, Quantity] = own | {name: quantity(name) for name in self._others}
         names = [row.ase or row.name for row in self.properties.values()]
+        if len(set(names)) < len(names) or set(names) & set(type(self).implemented_properties):
+            raise ValueError(f"two quantities have the same name in ASE: {', '.join(names)} beside energy and forces")
         self.implemented_properties = [*type(self).implemented_properties, *names]
         self._skin = float(skin)
         self._graphs = ModelGraphs(self._model, self._skin)

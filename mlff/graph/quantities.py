@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# Names of the tensors of a graph and of the keys of `data.units`, beside which labels stand.
+_TAKEN = {"positions", "numbers", "cell", "pbc", "edge_index", "shifts", "batch", "fixed"}
+_TAKEN |= {"length", "stress_convention"}
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A physical quantity of a structure or of each of its atoms.
@@ -64,6 +69,8 @@ class Quantity:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ValueError(f"the name of a quantity is an identifier, got {self.name!r}")
+        if self.name in _TAKEN:
+            raise ValueError(f"no quantity can be called {self.name}, which is an entry of graphs or of configurations")
         self.degrees  # noqa: B018  # refuses irreps that are none
 
     @property

@@ -42,7 +42,7 @@ class IrrepsReadOut(nn.Module):
             raise ValueError(
                 f"{row.name}: degree {self.degree} needs a backbone of lmax {self.degree}, not {config.lmax}"
             )
-        self.network = GatedFeedForward(config, len(row.degrees))
+        self.network = GatedFeedForward(config, len(row.degrees), scalars_only=self.degree == 0)
         self.degrees = list(row.degrees)
         self.per_atom = row.per == "atom"
         self.mean = not row.extensive

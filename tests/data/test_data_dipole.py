@@ -1,12 +1,15 @@
 """Dipole labels: files refer to the origin of their coordinates, frames to the centre of mass."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import molecule
 from ase.io import write
 
-from mlff.data import DataKeys, DataUnits, read_frames
+from mlff.data import DataError, DataKeys, DataUnits, read_frames
+from mlff.data.labels import build_frame
 
 ORIGIN = np.array([120.0, -80.0, 40.0])  # Å, where the fragment lies
 ABOUT_MASS = np.array([0.3, -0.2, 0.1])  # e·Å
@@ -53,3 +56,27 @@ def test_units_are_converted_before_the_centre_of_mass_is_subtracted(tmp_path):
     chosen = DataUnits(length="Bohr", dipole="Debye")
     (frame,) = read_frames(tmp_path / "x.xyz", keys=DataKeys(dipole="mu"), units=chosen)
     assert frame.labels["dipole"] == pytest.approx(ABOUT_MASS, abs=1e-5)
+
+
+def test_charges_of_atoms_under_the_name_of_the_total_charge_are_none():
+    atoms = hydroxide(None)
+    atoms.info["data"] = {"charge": [-0.9, -0.1]}  # as of a database row
+    frame = build_frame(atoms, Path("x.db"), 0, keys=DataKeys(dipole="mu"), units=DataUnits())
+    assert frame.labels["dipole"] == pytest.approx(ABOUT_MASS)
+
+
+def test_a_charge_in_words_is_refused_with_its_frame(tmp_path):
+    atoms = hydroxide(None)
+    atoms.info["charge"] = "minus"
+    write(tmp_path / "x.xyz", atoms, format="extxyz")
+    with pytest.raises(DataError, match="frame 0: charge is no number"):
+        read_frames(tmp_path / "x.xyz", keys=DataKeys(dipole="mu"))
+
+
+def test_dipoles_of_periodic_structures_are_refused(tmp_path):
+    atoms = hydroxide(None)
+    atoms.cell, atoms.pbc = np.diag([9.0, 9.0, 9.0]), True
+    write(tmp_path / "x.xyz", atoms, format="extxyz")
+    with pytest.raises(DataError, match="a periodic structure has no dipole moment; set pbc to F"):
+        read_frames(tmp_path / "x.xyz", keys=DataKeys(dipole="mu"))
+    assert len(read_frames(tmp_path / "x.xyz")) == 1

@@ -108,6 +108,16 @@ def test_second_derivatives_by_autograd_agree_with_differences_of_forces():
     assert torch.allclose(hessian[:, 4], column, atol=1e-6 * hessian.norm().item())
 
 
+def test_a_model_with_a_dipole_hands_its_energies_to_one_without():
+    published, atoms = {"norm": "layer_norm_sh", "feed_forward": "grid_mlp"}, rattled_molecule()
+    whole, plain = make_potential(properties=("dipole",), **published), make_potential(seed=1, **published)
+    assert not whole.backbone.scalars_only
+    assert plain.backbone.scalars_only
+    missing, _ = plain.load_state_dict(scalar_part(plain, whole.state_dict()), strict=False)
+    assert missing == []
+    assert np.allclose(evaluate(plain, atoms)["energies"], evaluate(whole, atoms)["energies"], rtol=1e-13)
+
+
 def test_direct_pre_training_hands_its_energies_to_the_conservative_model():
     # with the published norm and feed-forward network, whose l = 0 rows read l = 0 only
     published, atoms = {"norm": "layer_norm_sh", "feed_forward": "grid_mlp"}, rattled_molecule()
