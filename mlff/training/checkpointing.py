@@ -82,6 +82,8 @@ def load_model(source: Path, build: Callable[[dict[str, str]], N]) -> tuple[N, d
         ArtifactError: the weights are missing or damaged.
     """
     path = source / WEIGHTS if source.is_dir() else source
+    if (source / "config.yaml").is_file() and not path.exists():
+        raise ArtifactError(f"{source}: no weights: the run stopped before its first validation; use --resume")
     tensors, metadata = load_weights(path)
     try:
         model = build(metadata)

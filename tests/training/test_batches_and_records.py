@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mlff.data import BatchSampler
 from mlff.potential.training.batches import Position, StepSampler
+from mlff.potential.training.trained import load_trained
 from mlff.support.errors import ArtifactError
 from mlff.training.checkpointing import load_matching, load_state, load_weights, save_state, save_weights
 from mlff.training.metrics_table import MetricsTable, read_metrics
@@ -111,3 +112,9 @@ def test_weights_round_trip_and_matching(tmp_path: Path) -> None:
     assert set(new) == set(unused) == {"1.weight", "1.bias"}
     assert target[0].weight.dtype == torch.float64
     assert torch.equal(target[0].weight.float(), source[0].weight)
+
+
+def test_a_run_without_weights_is_told_from_a_missing_file(tmp_path):
+    (tmp_path / "config.yaml").write_text("kind: potential\n", encoding="utf-8")
+    with pytest.raises(ArtifactError, match="no weights: the run stopped before its first validation"):
+        load_trained(tmp_path)
