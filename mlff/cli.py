@@ -114,18 +114,15 @@ def evaluate(
     """
     from mlff.commands.evaluate import run_evaluate
 
-    run_evaluate(
-        model,
-        files,
-        output,
-        threads,
-        keys=_named(key, energy=energy_key, forces=forces_key, stress=stress_key),
-        units=_named(unit, energy=energy_unit),
-        batch_size=batch_size,
-        device=device,
-        indices=indices,
-        fixed_atoms=fixed_atoms,
-    )
+    options = {
+        "keys": _named(key, energy=energy_key, forces=forces_key, stress=stress_key),
+        "units": _named(unit, energy=energy_unit),
+        "batch_size": batch_size,
+        "device": device,
+        "indices": indices,
+        "fixed_atoms": fixed_atoms,
+    }
+    run_evaluate(model, files, output, threads, options)
 
 
 @app.command()

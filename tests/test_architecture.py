@@ -21,11 +21,10 @@ KNOWN: set[str] = set()
 
 @dataclass(frozen=True)
 class Import:
-    """Of one module by another; ``for_types`` where only type checkers see it."""
+    """Of one module by another, also where only type checkers see it."""
 
     source: str
     target: str
-    for_types: bool
 
 
 def read_table(text: str) -> dict[str, list[str]]:
@@ -58,7 +57,7 @@ def package_of(module: str) -> str:
     return nested if nested in packages() else parts[0]
 
 
-def imports_of(source: str, tree: ast.AST, for_types: bool = False) -> Iterator[Import]:
+def imports_of(source: str, tree: ast.AST) -> Iterator[Import]:
     """Imports of our own modules, wherever they stand."""
     for node in ast.iter_child_nodes(tree):
         names: list[str] = []
@@ -70,9 +69,8 @@ def imports_of(source: str, tree: ast.AST, for_types: bool = False) -> Iterator[
         for name in names:
             target = name if name in modules() else name.rpartition(".")[0]
             if target in modules():
-                yield Import(source, target, for_types)
-        guarded = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        yield from imports_of(source, node, for_types or guarded)
+                yield Import(source, target)
+        yield from imports_of(source, node)
 
 
 @cache
@@ -87,7 +85,7 @@ def forbidden_arrows(table: dict[str, list[str]], found: list[Import]) -> set[st
 
 
 def circles(found: list[Import]) -> set[str]:
-    graph = networkx.DiGraph([(one.source, one.target) for one in found if not one.for_types])
+    graph = networkx.DiGraph([(one.source, one.target) for one in found])
     groups = [group for group in networkx.strongly_connected_components(graph) if len(group) > 1]
     return {"circle: " + ", ".join(sorted(group)) for group in groups}
 
@@ -124,13 +122,14 @@ def late():
 """
     found = list(imports_of("mlff.graph.radial", ast.parse(text)))
     assert found == [
-        Import("mlff.graph.radial", "mlff.graph", False),
-        Import("mlff.graph.radial", "mlff.training", True),
-        Import("mlff.graph.radial", "mlff.potential.potential", False),
+        Import("mlff.graph.radial", "mlff.graph"),
+        Import("mlff.graph.radial", "mlff.training"),
+        Import("mlff.graph.radial", "mlff.potential.potential"),
     ]
     assert forbidden_arrows(TABLE, found) == {"mlff.graph -> mlff.training", "mlff.graph -> mlff.potential"}
-    back = [Import("mlff.potential.potential", "mlff.graph.radial", False), Import("mlff.training", "mlff.graph", True)]
-    assert circles([*found, *back]) == {"circle: mlff.graph.radial, mlff.potential.potential"}
+    back = [Import("mlff.potential.potential", "mlff.graph.radial"), Import("mlff.training", "mlff.graph")]
+    assert circles([*found, back[0]]) == {"circle: mlff.graph.radial, mlff.potential.potential"}
+    assert circles([Import("mlff.graph", "mlff.training"), back[1]]) == {"circle: mlff.graph, mlff.training"}
 
 
 NAMES = re.compile(r"(?<![a-z])(potentials?|jumps?|energy|energies|forces|stress|dipole)(?![a-z])", re.IGNORECASE)

@@ -13,12 +13,13 @@ from md_drivers.common.checks import check_file
 from md_drivers.common.engine import import_mdtraj
 from md_drivers.common.errors import StructureError
 from md_drivers.jumps.settings import STRUCTURE
-from mlff.artifacts import file_sha256
 from mlff.equijump.artifact import LoadedJump
 from mlff.proteins import CloudLayout, TensorCloud, cloud_from_trajectory
 from mlff.proteins import StructureError as CloudError
 from mlff.proteins.geometry import GeometryReference, GeometryTerms
 from mlff.proteins.validity import GeometryCheck
+from mlff.support.errors import first_line
+from mlff.support.files import sha256_of
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +58,12 @@ def read_start(path: Path) -> Start:
     try:
         trajectory = mdtraj.load(str(path))
     except Exception as error:  # readers of many formats raise many kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise StructureError(f"{path}: cannot be read as a structure: {reason}") from error
+        raise StructureError(f"{path}: cannot be read as a structure: {first_line(error)}") from error
     try:
         clouds, layout = cloud_from_trajectory(trajectory, torch.float64)
     except CloudError as error:
         raise StructureError(f"{path}: {error}") from error
-    return Start(path, file_sha256(path), layout, clouds)
+    return Start(path, sha256_of(path), layout, clouds)
 
 
 def check_residues(model: LoadedJump, start: Start, strict: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from mlff.support.files import check_exists, write_json
 from mlff.support.kinds import DEFAULT, find
 
 
-def run_evaluate(model: str, files: Sequence[Path], output: Path, threads: int | None, **options: Any) -> None:
-    """Compare a model of any kind with data; raises typer.Exit after an error."""
+def run_evaluate(
+    model: str, files: Sequence[Path], output: Path, threads: int | None, options: Mapping[str, Any]
+) -> None:
+    """Compare a model of any kind with data, as the options of its task say; raises typer.Exit after an error."""
     with command():
         check_exists(*files)
         if not Path(model).exists():

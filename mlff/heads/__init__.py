@@ -1,6 +1,6 @@
 """Read-outs from the features of the backbone to physical quantities."""
 
-from importlib import import_module
+from pkgutil import resolve_name
 
 from torch import nn
 
@@ -24,6 +24,5 @@ def build_head(config: EquiformerConfig, row: Quantity) -> nn.Module:
     """
     if row.head is None:
         return IrrepsReadOut(config, row)
-    module, _, name = row.head.partition(":")
-    head: nn.Module = getattr(import_module(module), name)(config, row)
+    head: nn.Module = resolve_name(row.head)(config, row)
     return head

@@ -29,6 +29,7 @@ class Folder(RunFolder):
     Attributes:
         broken: bonds that were found broken, with the step of the first such frame.
         speed: when it last went on, ns/day.
+        temperature: mean over all frames at the end, K; ``None`` without frames.
     """
 
     def __init__(self, path: Path, structure: Structure, model: LoadedModel, settings: SimulationSettings) -> None:
@@ -38,6 +39,7 @@ class Folder(RunFolder):
         self._trajectory = path / f"trajectory.{settings.trajectory_format}"
         self.broken: dict[str, int] = {}
         self.speed = 0.0
+        self.temperature: float | None = None
         asked = {**settings.as_dict(), "structure_sha256": structure.sha256}
         packages = ("openmm", "openmmml", "mdtraj")
         super().__init__(path, "simulation.json", "simulation", asked, model, packages)
@@ -74,24 +76,21 @@ class Folder(RunFolder):
         """Trajectory and table, anew or after so many frames."""
         return Recorder(self._trajectory, self._table, self.structure.topology, self.settings, frames)
 
-    def mean_temperature(self) -> float | None:
-        """Over all frames, K; ``None`` without frames."""
-        values = read_table(self._table)["temperature_K"] if self._table.exists() else np.empty(0)
-        return float(values.mean()) if values.size else None
-
     def end(self, status: str, message: str, steps: int) -> None:
         """Write the outcome into the record, and draw the figures."""
-        temperature = self.mean_temperature()
+        table = read_table(self._table) if self._table.exists() else {}
+        if len(temperatures := table.get("temperature_K", ())):
+            self.temperature = float(np.mean(temperatures))
         self.update(
             status=status,
             message=message,
             steps=steps,
             time_ps=steps * self.settings.picoseconds,
             ns_per_day=self.speed,
-            mean_temperature_K=temperature,
+            mean_temperature_K=self.temperature,
             broken_bonds=self.broken,
         )
-        if temperature is not None:
+        if self.temperature is not None:
             topology = self.structure.topology
-            draw_state(self.path / "simulation.png", read_table(self._table), topology.getNumAtoms())
+            draw_state(self.path / "simulation.png", table, topology.getNumAtoms())
             draw_dihedrals(self.path / "ramachandran.png", self._trajectory, topology)

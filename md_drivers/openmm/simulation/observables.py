@@ -11,41 +11,11 @@ from ase import units
 from openmm import unit
 
 from md_drivers.common.engine import KJ_MOL, NM
-from md_drivers.openmm.simulation.results import SimulationFailed
+from md_drivers.openmm.simulation.results import Sample, SimulationFailed
 
 # No peptide survives this many kelvins, and nothing is equilibrated at ten times the temperature asked for.
 _HOTTEST = 5000.0
 _CUBIC_CM = 1e24  # A^3
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A simulation at one time.
-
-    Attributes:
-        step, time: since the start; ps.
-        potential, kinetic: eV.
-        temperature: of the kinetic energy, K.
-        volume: A^3, ``None`` without box.
-        density: g/cm^3, ``None`` without box.
-        positions: [N, 3] in A, molecules whole.
-        box: [3, 3] in A as rows, ``None`` without.
-    """
-
-    step: int
-    time: float
-    potential: float
-    kinetic: float
-    temperature: float
-    volume: float | None
-    density: float | None
-    positions: np.ndarray
-    box: np.ndarray | None
-
-    @property
-    def total(self) -> float:
-        """Potential and kinetic energy, eV."""
-        return self.potential + self.kinetic
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from md_drivers.common.errors import CalculationError
 
-if TYPE_CHECKING:
-    from md_drivers.openmm.simulation.observables import Sample
+
+@dataclass(frozen=True)
+class Sample:
+    """A simulation at one time.
+
+    Attributes:
+        step, time: since the start; ps.
+        potential, kinetic: eV.
+        temperature: of the kinetic energy, K.
+        volume: A^3, ``None`` without box.
+        density: g/cm^3, ``None`` without box.
+        positions: [N, 3] in A, molecules whole.
+        box: [3, 3] in A as rows, ``None`` without.
+    """
+
+    step: int
+    time: float
+    potential: float
+    kinetic: float
+    temperature: float
+    volume: float | None
+    density: float | None
+    positions: np.ndarray
+    box: np.ndarray | None
+
+    @property
+    def total(self) -> float:
+        """Potential and kinetic energy, eV."""
+        return self.potential + self.kinetic
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def run(structure_file: Path, model: LoadedModel, output: Path, request: Request
         steps=course.step,
         time=course.step * settings.picoseconds,
         stopped=status == "stopped",
-        temperature=folder.mean_temperature(),
+        temperature=folder.temperature,
         speed=folder.speed,
         broken_bonds=folder.broken,
         exact=course.exact,

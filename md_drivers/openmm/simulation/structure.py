@@ -15,7 +15,8 @@ from md_drivers.common.engine import NM, import_mdtraj
 from md_drivers.common.errors import StructureError
 from md_drivers.openmm.region import box_vectors, label
 from md_drivers.openmm.simulation.settings import STRUCTURE
-from mlff.artifacts import file_sha256
+from mlff.support.errors import first_line
+from mlff.support.files import sha256_of
 
 _READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile, ".mmcif": app.PDBxFile, ".pdbx": app.PDBxFile}
 # A^3 for each atom; diamond, the densest arrangement of atoms, has 5.7.
@@ -82,7 +83,7 @@ def read_structure(path: Path, periodic: bool | None) -> Structure:
             "leave it out (--no-periodic, periodic=False) if it is but a placeholder"
         )
     _check_hydrogens(path, topology)
-    return Structure(path, file_sha256(path), topology, positions, box)
+    return Structure(path, sha256_of(path), topology, positions, box)
 
 
 def select(topology: app.Topology, selection: str) -> list[int]:
@@ -96,10 +97,9 @@ def select(topology: app.Topology, selection: str) -> list[int]:
     try:
         found = mdtraj.Topology.from_openmm(topology).select(selection)
     except Exception as error:  # of the parser, or of Python where types do not fit
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StructureError(
-            f"cannot read the selection {selection!r}: {reason}; it is in MDTraj's language, such as 'protein', "
-            "'resname ALA' or 'index 0 to 21'"
+            f"cannot read the selection {selection!r}: {first_line(error)}; it is in MDTraj's language, such as "
+            "'protein', 'resname ALA' or 'index 0 to 21'"
         ) from error
     if len(found) == 0:
         residues = sorted({residue.name for residue in topology.residues()})

@@ -9,7 +9,7 @@ from openmm import app
 
 from md_drivers.common.engine import NM
 from md_drivers.common.trajectory_files import cut_files, set_dcd_frames, synced_sizes
-from md_drivers.openmm.simulation.observables import Sample
+from md_drivers.openmm.simulation.results import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
 
 _COLUMNS = ("step", "time_ps", "potential_eV", "kinetic_eV", "total_eV", "temperature_K")

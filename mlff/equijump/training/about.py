@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mlff.equijump.training.config import JumpTrainingConfig
-from mlff.equijump.training.trained import load_trained_jump
 from mlff.proteins.geometry import GeometryReference
 from mlff.proteins.residues import RESIDUE_NAMES
 from mlff.training.config import read_config
@@ -23,17 +22,19 @@ _SELF_TEST_ATOMS = 30  # heavy atoms of structures that are small enough to be s
 logger = logging.getLogger(__name__)
 
 
-def about_trained(source: Path, *, data: Sequence[Path] | None = None, self_test: int = 1) -> dict[str, Any]:
-    """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.about``.
+def about_trained(
+    source: Path, saved: Mapping[str, Any], self_test: int, data: Sequence[Path] | None = None
+) -> dict[str, Any]:
+    """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.exportable``.
 
     Args:
         source: run folder or weights file.
-        data: of the run, where they have moved.
+        saved: what the weights say, see ``load_trained_jump``.
         self_test: at most so many small structures of the data are stored.
+        data: of the run, where they have moved.
     """
     folder = RunFolder.of(source)
     config = read_config(JumpTrainingConfig, folder.config) if folder.config.exists() else None
-    _, saved = load_trained_jump(source)
     systems = _training_systems(config, data)
     if not systems:
         logger.warning(
@@ -57,7 +58,7 @@ def _training_systems(config: JumpTrainingConfig | None, folders: Sequence[Path]
     return [s for s in load_dataset(folders) if any(t.split == "train" for t in s.trajectories)]
 
 
-def _training_data(saved: dict[str, Any], systems: list[SystemData]) -> list[dict[str, Any]]:
+def _training_data(saved: Mapping[str, Any], systems: list[SystemData]) -> list[dict[str, Any]]:
     """As the run recorded them; the data may have more frames by now, or be gone."""
     now = provenance(systems)
     if "training_data" not in saved:  # weights of an older version: what has been added since is not known

@@ -25,8 +25,8 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
     notes = load_notes(notes_path)
     data = match_notes(notes, report["systems"], notes_path)
     chosen = name or notes.name or folder
-    model, _ = load_trained_jump(root)
-    about = about_trained(root, self_test=self_test)
+    model, saved = load_trained_jump(root)
+    about = about_trained(root, saved, self_test)
     add_notes(about["metadata"], chosen, notes, data, report.get("git_commit"))
     facts = {"model": model, "systems": {entry["name"]: entry for entry in report["training_data"]}}
     return Publication(

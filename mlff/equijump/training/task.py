@@ -34,8 +34,8 @@ class JumpTask:
     def exportable(
         self, source: Path, self_test: int, data: Sequence[Path] | None, changes: Mapping[str, Any]
     ) -> tuple[JumpModel, dict[str, Any]]:
-        model, _ = load_trained_jump(source)
-        return resampled(model, changes), about_trained(source, data=data, self_test=self_test)
+        model, saved = load_trained_jump(source)
+        return resampled(model, changes), about_trained(source, saved, self_test, data)
 
     def evaluate(self, model: str, files: Sequence[Path], output: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,22 @@ import ase
 
 from mlff.data import DataConfig, load_splits
 from mlff.potential.training.config import TrainingConfig
-from mlff.potential.training.trained import load_trained
 from mlff.training.config import read_config
 from mlff.training.run_folder import RunFolder, read_json
 
 logger = logging.getLogger(__name__)
 
 
-def about_trained(source: Path, self_test: int, data: Sequence[Path] | None = None) -> dict[str, Any]:
+def about_trained(
+    source: Path, saved: Mapping[str, Any], self_test: int, data: Sequence[Path] | None = None
+) -> dict[str, Any]:
     """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.exportable``.
 
     Structures for the self-test come from the test part (else validation, else training) of the run's data, if these
-    can still be read.
+    can still be read. ``saved`` is what the weights say, see ``load_trained``.
     """
     folder = RunFolder.of(source)
     config = read_config(TrainingConfig, folder.config) if folder.config.exists() else None
-    _, saved = load_trained(source)
     metadata: dict[str, Any] = {
         "training_data": training_data(folder),
         "extra": {"best_validation": saved["best"], "test": _errors_on_test_frames(folder)},
@@ -42,7 +41,7 @@ def training_data(folder: RunFolder) -> list[dict[str, Any]]:
     """Name, SHA-256 and number of training frames of each data file; empty without a record."""
     if not folder.data_record.exists():
         return []
-    record = json.loads(folder.data_record.read_text(encoding="utf-8"))
+    record = read_json(folder.data_record)
     used = [entry["file"] for entry in record["split"]["train"]]
     return [
         {"name": file["name"], "sha256": file["sha256"], "frames": used.count(file["name"])}

@@ -26,8 +26,8 @@ from mlff.training.schedule import linear_decay
 class PotentialModule(SteppedModule):
     """A potential in training.
 
-    ``interval.losses`` [4] are total, energy, forces, stress; with DeNS [6], then noise and the number of steps that
-    had one.
+    ``interval.losses`` are the total and one for each of ``config.compared``; with DeNS, then noise and the number of
+    steps that had one.
 
     Args:
         potential: the model; its normalisation is already set. Averages, validation and weights are of it alone.

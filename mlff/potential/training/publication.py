@@ -20,14 +20,14 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
     data = match_notes(notes, list(run.split.files), notes_path)
     chosen = name or notes.name or folder
     figures = sorted(path.name for path in run.folder.report.glob("*.png"))
-    about = about_trained(root, self_test)
+    potential, saved = load_trained(root)
+    about = about_trained(root, saved, self_test)
     metadata = about["metadata"]
     add_notes(metadata, chosen, notes, data, run.report.get("git_commit"))
     for entry in metadata["training_data"]:
         entry["frames_by_part"] = {part: run.counts(part).get(entry["name"], 0) for part in run.split.parts}
     for atoms in about["self_test_frames"]:
         atoms.info.clear()  # structures only: what else the data say of them stays with the data
-    potential, _ = load_trained(root)
     return Publication(
         card=model_card(chosen, folder, run, notes, data, figures),
         config=metadata["training_config"],

@@ -46,7 +46,8 @@ class PotentialTask:
     ) -> tuple[Potential, dict[str, Any]]:
         if changes:
             raise ConfigError(f"--set {next(iter(changes))}: all of a potential depends on its training")
-        return load_trained(source)[0], about_trained(source, self_test, data)
+        potential, saved = load_trained(source)
+        return potential, about_trained(source, saved, self_test, data)
 
 
 TASK = PotentialTask()

@@ -18,9 +18,8 @@ from typer.testing import CliRunner
 
 from md_drivers.cli import app
 from md_drivers.common.trajectory_files import read_table
-from md_drivers.openmm.simulation.observables import Sample
 from md_drivers.openmm.simulation.progress import SimulationReporter
-from md_drivers.openmm.simulation.results import Progress
+from md_drivers.openmm.simulation.results import Progress, Sample
 from mlff.potential.artifact import LoadedModel
 
 

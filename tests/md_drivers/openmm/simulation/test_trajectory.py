@@ -14,7 +14,7 @@ from openmm import app, unit
 from support.openmm_systems import read_positions
 
 from md_drivers.common.trajectory_files import read_table
-from md_drivers.openmm.simulation.observables import Sample
+from md_drivers.openmm.simulation.results import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.trajectory import Recorder, cut_back
 
