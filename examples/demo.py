@@ -28,7 +28,13 @@ def main() -> None:
     console.print(str(calculator.model), highlight=False, markup=False)
     atoms = formate_on_cu110()
     (result,) = relax(
-        {"formate": atoms}, calculator, optimizer="BFGS", steps=options.steps, output=options.output, progress=True
+        {"formate": atoms},
+        calculator,
+        optimizer="BFGS",
+        steps=options.steps,
+        output=options.output,
+        overwrite=True,
+        progress=True,
     )
     print_summary([result], console)
     for path in (result.trajectory, result.relaxed, result.figure):

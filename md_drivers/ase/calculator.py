@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,6 +86,7 @@ class MLFFCalculator(Calculator):
         self.implemented_properties = [*type(self).implemented_properties, *names]
         self._skin = float(skin)
         self._graphs = ModelGraphs(self._model, self._skin)
+        self._busy = threading.RLock()
         # Written by ASE into trajectories, so that a frame says which model made it.
         self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
         for name, other in self._others.items():
@@ -139,6 +141,18 @@ class MLFFCalculator(Calculator):
         changes: list[str] = super().check_state(atoms, tol)
         return changes
 
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """A result, as of ASE; CalculationError while another thread uses the calculator, which keeps one structure."""
+        if not self._busy.acquire(blocking=False):
+            raise CalculationError(
+                "another thread uses this calculator: give each thread its own, MLFFCalculator(calculator.model) "
+                "shares the model"
+            )
+        try:
+            return super().get_property(name, atoms, allow_calculation)
+        finally:
+            self._busy.release()
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -178,11 +192,12 @@ class MLFFCalculator(Calculator):
     def __getstate__(self) -> dict[str, Any]:
         # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
         own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_graphs": None}
-        return self.__dict__ | own
+        return {name: value for name, value in (self.__dict__ | own).items() if name != "_busy"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._graphs = ModelGraphs(self._model, self._skin)
+        self._busy = threading.RLock()
 
 
 def _symbol(number: int) -> str:

@@ -44,6 +44,9 @@ def relax_command(
     skin: Annotated[float, typer.Option(help="Skin of the neighbour list, Å.")] = 0.5,
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw relax.png.")] = True,
     resume: options.Resume = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier run in OUTPUT.")
+    ] = False,
     restart: Annotated[bool, typer.Option("--restart", hidden=True)] = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -108,6 +111,7 @@ def relax_command(
                 settings=settings,
                 device=device,
                 resume=resume or restart,
+                overwrite=overwrite,
                 figure=figure,
                 progress=True,
                 should_stop=stop,

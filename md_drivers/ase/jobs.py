@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from mlff.graph import neighbor_list
 
 SAME_STRUCTURE = 1e-3  # A, rounding of structure files
 
+SUMMARY = "summary.json"
 _TRAJECTORY = "trajectory.traj"
 _log = logging.getLogger(__name__)
 
@@ -71,6 +72,16 @@ class Job:
     @property
     def trajectory(self) -> Path | None:
         return None if self.folder is None else self.folder / _TRAJECTORY
+
+
+def check_unused(output: Path, names: Sequence[str]) -> None:
+    """Raise FileExistsError where a folder has results of an earlier relaxation."""
+    for path in (output / SUMMARY, *(output / name / _TRAJECTORY for name in names)):
+        if path.exists():
+            raise FileExistsError(
+                f"{path} exists already: go on with it (--resume, resume=True), replace it (--overwrite, "
+                "overwrite=True), or name another folder"
+            )
 
 
 def prepare(name: str, atoms: Atoms, calculator: MLFFCalculator, request: Request) -> Job:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ase.calculators.calculator import CalculationFailed
 
 from md_drivers.ase.calculator import MLFFCalculator
 from md_drivers.ase.course import Stopped, run_job
-from md_drivers.ase.jobs import Job, Request, prepare
+from md_drivers.ase.jobs import SUMMARY, Job, Request, check_unused, prepare
 from md_drivers.ase.report import write_figure, write_structure, write_summary
 from md_drivers.ase.results import RelaxFailed, RelaxInterrupted, RelaxResult, StepCallback
 from md_drivers.ase.selection import FixSpec
@@ -26,6 +27,7 @@ from md_drivers.common.checks import formerly, ignore, never
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Model
 from md_drivers.common.run_folder import RunFolder
+from mlff.support.folders import at_work
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def relax(
     settings: RelaxSettings | None = None,
     device: str | torch.device | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     figure: bool = True,
     progress: bool = False,
     on_progress: StepCallback | None = None,
@@ -65,17 +68,19 @@ def relax(
         structures: atoms, file names with optional ASE selection (``slab.traj@0:3``), a list or a mapping from names.
         model: name of a pretrained model, exported file, loaded model, or a calculator, with its own device and dtype.
         output: folder for ``<name>/trajectory.traj``, ``relaxed.extxyz`` (and ``relaxed.traj`` for constraints that
-            extxyz cannot store), ``relax.png``, ``summary.json`` and ``summary.csv``; replaces those of an earlier run.
+            extxyz cannot store), ``relax.png``, ``summary.json`` and ``summary.csv``.
         steps: largest number of optimizer steps for each structure, those before a resumption included.
         settings: threshold, optimizer and all else; arguments from ``fmax`` to ``skin`` replace single ones of them.
         device: of the model; ``None`` takes a GPU if there is one.
         resume: go on from trajectories in ``output``, of the same structures and model; the optimizer starts anew.
+        overwrite: replace the results of an earlier run in ``output``.
         figure, progress: draw ``relax.png``; show a line per step and a progress bar on the terminal.
         on_progress: called with a ``RelaxStep`` at the start and after every step. Its exceptions end the run.
         should_stop: asked between steps; when true, RelaxInterrupted is raised, and ``resume`` goes on.
         restart, callback: former names of ``resume`` and ``on_progress``.
 
     Raises:
+        FileExistsError: ``output`` has results of an earlier run, and neither ``resume`` nor ``overwrite`` is on.
         ValueError: an option has no meaning; as StructureError a structure or selection; the message names it.
         RelaxFailed, RelaxInterrupted: after all structures, if some failed; Ctrl-C. ``results`` has the finished ones.
     """
@@ -87,23 +92,24 @@ def relax(
     folder = None if output is None else Path(output)
     request = Request(settings, steps, folder, resume, figure, progress, on_progress or ignore, should_stop or never)
     named = collect_structures(structures)
+    if folder is not None and not resume and not overwrite:
+        check_unused(folder, [name for name, _ in named])
     if not isinstance(model, MLFFCalculator):
         model = MLFFCalculator(model, device, settings.dtype, settings.skin)
     return _relax(named, model, request)
 
 
 def _relax(named: list[tuple[str, Atoms]], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:
-    jobs = [prepare(name, atoms, calculator, request) for name, atoms in named]
-    if request.output is not None:
-        request.output.mkdir(parents=True, exist_ok=True)
-    if not request.progress:
-        return _all(jobs, calculator, request)
-    from md_drivers.ase.progress import StepReporter
+    with nullcontext() if request.output is None else at_work(request.output):
+        jobs = [prepare(name, atoms, calculator, request) for name, atoms in named]
+        if not request.progress:
+            return _all(jobs, calculator, request)
+        from md_drivers.ase.progress import StepReporter
 
-    with StepReporter(
-        structures=len(jobs), steps=request.steps, fmax=request.settings.fmax, callback=request.on_progress
-    ) as reporter:
-        return _all(jobs, calculator, replace(request, on_progress=reporter))
+        with StepReporter(
+            structures=len(jobs), steps=request.steps, fmax=request.settings.fmax, callback=request.on_progress
+        ) as reporter:
+            return _all(jobs, calculator, replace(request, on_progress=reporter))
 
 
 def _all(jobs: list[Job], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:
@@ -131,7 +137,7 @@ def _all(jobs: list[Job], calculator: MLFFCalculator, request: Request) -> list[
     finally:
         if request.output is not None and (results or failures):
             asked = {**request.settings.as_dict(), "steps": request.steps}
-            folder = RunFolder(request.output, "summary.json", "relaxation", asked, calculator.model)
+            folder = RunFolder(request.output, SUMMARY, "relaxation", asked, calculator.model)
             write_summary(folder, status, results, failures)
     if failures:
         raise RelaxFailed(results, failures)

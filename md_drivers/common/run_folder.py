@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Loaded, dtype_name, model_name
 from mlff.support.files import write_json
+from mlff.support.folders import at_work, holds_files
 from mlff.support.versions import installed_versions
 
 _PACKAGES = ("mlff-equijump", "torch", "numpy", "ase")
@@ -61,7 +63,7 @@ class RunFolder:
         """
         path = self.path
         if not resume:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if holds_files(path):
                 raise FileExistsError(f"{path} exists already: go on with it (--resume, resume=True) or name another")
             return None
         if not self._record.exists():
@@ -78,6 +80,13 @@ class RunFolder:
             )
         return record
 
+    @contextmanager
+    def at_work(self, resume: bool) -> Iterator[None]:
+        """Be the only process in the folder; errors as of :meth:`previous` and :func:`mlff.support.folders.at_work`."""
+        self.previous(resume)  # what it refuses shall not get a lock
+        with at_work(self.path):
+            yield
+
     def damaged(self, error: Exception) -> StructureError:
         """What to raise where the record does not hold what it should."""
         return StructureError(f"{self._record}: damaged ({error!r}); start anew in another folder")
@@ -87,8 +96,7 @@ class RunFolder:
         check_steps(str(self.path), self._noun, done, asked)
 
     def begin(self, **about: Any) -> None:
-        """Make the folder and write the record."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Write the record, first of all files: without it nothing can be resumed."""
         self.update(**about, status="running")
 
     def update(self, **about: Any) -> None:

@@ -67,17 +67,18 @@ def rollout(
     check, borrowed = geometry_check(loaded, start)
     folder = RolloutFolder(Path(output), start, loaded, settings)
     first = _first_state(start, settings.replicas)
-    state = folder.opened(resume, first.coordinates.shape, steps)
-    folder.begin(untrained_residues=untrained, terms_judged_by_the_start=borrowed)
-    folder.write_topology()
-    if state is None:
-        folder.frames.create()
-    else:
-        folder.frames.cut_back(state.sizes, state.frames)
-    result = Course(folder, check, state or first).go(steps, on_progress or ignore, should_stop or never)
-    from md_drivers.jumps.figures import draw_figures  # matplotlib takes its time to import
+    with folder.at_work(resume):
+        state = folder.opened(resume, first.coordinates.shape, steps)
+        folder.begin(untrained_residues=untrained, terms_judged_by_the_start=borrowed)
+        folder.write_topology()
+        if state is None:
+            folder.frames.create()
+        else:
+            folder.frames.cut_back(state.sizes, state.frames)
+        result = Course(folder, check, state or first).go(steps, on_progress or ignore, should_stop or never)
+        from md_drivers.jumps.figures import draw_figures  # matplotlib takes its time to import
 
-    draw_figures(folder)
+        draw_figures(folder)
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from md_drivers.common.trajectory_files import (
 )
 from md_drivers.jumps.settings import RolloutSettings
 from mlff.proteins.validity import FrameGeometry
+from mlff.support.folders import temporary_beside
 from mlff.support.units import ANGSTROM_PER_NM
 
 TABLE = "frames.csv"
@@ -96,7 +96,7 @@ class FrameFiles:
         """The frames as a file of their own; frames of XTC files simply follow each other."""
         from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
 
-        temporary = self._folder / f".frames.{os.getpid()}.tmp"
+        temporary = temporary_beside(self._folder / "frames")
         try:
             if self._format == "xtc":
                 with XTCTrajectoryFile(str(temporary), "w") as file:

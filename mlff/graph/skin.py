@@ -130,8 +130,9 @@ class SkinNeighborList:
         self, reference: _Reference, structure: Structure, wraps: Floats, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         if not np.array_equal(reference.cell, structure.cell):
-            reference.cell = structure.cell.copy()
-            reference.shift_vectors = reference.shifts @ torch.from_numpy(reference.cell).to(device)
+            cell = structure.cell.copy()
+            # Both or none, whatever interrupts: a new cell with the vectors of the old one would give wrong edges.
+            reference.cell, reference.shift_vectors = cell, reference.shifts @ torch.from_numpy(cell).to(device)
         unwrapped = torch.from_numpy(structure.positions - wraps @ structure.cell).to(device)
         vectors = unwrapped.index_select(0, reference.source) - unwrapped.index_select(0, reference.target)
         vectors += reference.shift_vectors

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlff.support.errors import InputError
+from mlff.support.folders import at_work, holds_files
 
 SETTINGS = "config.yaml"
 
@@ -17,9 +20,21 @@ def holds_data(folder: Path) -> bool:
     """
     if (folder / SETTINGS).exists():
         return True
-    if folder.exists() and any(folder.iterdir()):
+    if holds_files(folder):
         raise InputError(f"{folder}: is not empty and holds no data of this command; choose another folder")
     return False
+
+
+@contextmanager
+def making_data(folder: Path) -> Iterator[None]:
+    """Be the only process that makes data in a folder, which :func:`holds_data` has none of or data.
+
+    Raises:
+        InputError: it holds something else, or another process is at work there.
+    """
+    holds_data(folder)  # what it refuses shall not get a lock
+    with at_work(folder):
+        yield
 
 
 def check_settings(folder: Path, same: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 from mlff.support.errors import InputError
+from mlff.support.folders import temporary_beside
 
 
 @contextmanager
@@ -22,14 +22,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to; it takes the place of ``path`` when the block ends.
 
     An exception in the block leaves ``path`` as it was and removes the temporary file. The temporary name is unique, so
-    that several processes may write the same file.
+    that several processes may write the same file. What was written is on the disk before it takes its place.
 
     Raises:
         OSError: the file cannot be put in place.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())  # or a power cut could leave the name without its bytes
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

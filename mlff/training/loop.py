@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from mlff.support.errors import ConfigError, Interrupted
 from mlff.support.files import write_json
+from mlff.support.folders import at_work
 from mlff.support.kinds import find
 from mlff.support.settings import dump
 from mlff.support.signals import StopRequest
@@ -61,13 +64,20 @@ def train(
         stop: signals that came, where the caller listens to them; default: the run listens.
 
     Raises:
+        InputError: another process is at work in the run folder.
         ConfigError, DataError: the configuration does not fit the data or the saved state; bad data.
         RunError: the loss or a gradient is not finite.
         Interrupted: a signal came; the state has been saved.
         OSError: the run folder cannot be written.
     """
+    check_output(RunFolder(config.output))
+    first = getattr(rank_zero_only, "rank", 0) == 0  # of several processes
+    with at_work(config.output) if first else nullcontext():
+        return _train(config, resume, initial, on_step, stop or StopRequest())
+
+
+def _train(config: RunConfig, resume: bool, initial: Any, on_step: OnStep | None, stop: StopRequest) -> RunResult:
     task: Task = find(config.kind).training_task
-    stop = stop or StopRequest()
     config, folder, state = _opened(config, resume)
     trainer = build_trainer(config, folder, 0 if state is None else state["step"])
     if state is None and initial is None and config.init_from is not None:
@@ -85,7 +95,6 @@ def train(
     if stop():
         raise Interrupted(stop.signum)
     if trainer.is_global_zero:
-        folder.root.mkdir(parents=True, exist_ok=True)
         dump(config, folder.config)
         if state is None:
             run.write_start(folder)
@@ -100,7 +109,6 @@ def train(
 def _opened(config: RunConfig, resume: bool) -> tuple[RunConfig, RunFolder, dict[str, Any] | None]:
     """The configuration of a run, its folder, and the state to continue from."""
     folder = RunFolder(config.output)
-    check_output(folder)
     if not folder.state.exists():
         return config, folder, None
     if not resume:

@@ -1,5 +1,7 @@
 """The skin list returns at every query what a fresh search returns, and searches only when it must."""
 
+from unittest.mock import Mock, patch
+
 import numpy as np
 import pytest
 import torch
@@ -206,3 +208,19 @@ def test_zero_skin_searches_every_time_and_is_right():
         walker.step()
         assert_fresh(skin, walker.positions, walker.cell, walker.pbc)
     assert skin.rebuilds == 5
+
+
+def test_an_interrupt_between_two_queries_leaves_nothing_half_changed():
+    """The cell and its shift vectors change together: edges after the interrupt are those of a fresh search."""
+    crystal = bulk("Cu", cubic=True)
+    strained = crystal.copy()
+    strained.set_cell(1.02 * crystal.cell, scale_atoms=True)
+    skinned = SkinNeighborList(3.65, 0.5)
+    skinned.update(crystal.positions, crystal.cell.array, crystal.pbc)
+    failing = patch("mlff.graph.skin.torch.from_numpy", Mock(side_effect=MemoryError))
+    with failing, pytest.raises(MemoryError):
+        skinned.update(strained.positions, strained.cell.array, strained.pbc)
+    edges, shifts = skinned.update(strained.positions, strained.cell.array, strained.pbc)
+    fresh, fresh_shifts = neighbor_list(strained.positions, strained.cell.array, strained.pbc, 3.65)
+    torch.testing.assert_close(edges, fresh)
+    torch.testing.assert_close(shifts, fresh_shifts)

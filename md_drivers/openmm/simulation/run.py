@@ -50,9 +50,14 @@ class Request:
 
 def run(structure_file: Path, model: LoadedModel, output: Path, request: Request) -> SimulationResult:
     """Run or resume a simulation; errors as of :func:`md_drivers.simulate`."""
-    settings = request.settings
-    structure = read_structure(structure_file, settings.periodic)
-    folder = Folder(output, structure, model, settings)
+    structure = read_structure(structure_file, request.settings.periodic)
+    folder = Folder(output, structure, model, request.settings)
+    with folder.at_work(request.resume):
+        return _run(folder, model, request)
+
+
+def _run(folder: Folder, model: LoadedModel, request: Request) -> SimulationResult:
+    settings, structure = request.settings, folder.structure
     checkpoint = folder.opened(request.resume, request.steps)
     first = 0 if checkpoint is None else checkpoint.step
     # Of every resumption its own, for where OpenMM cannot go on with the random numbers of before.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mlff.sampling.folder import SETTINGS, check_settings, holds_data
+from mlff.sampling.folder import SETTINGS, check_settings, holds_data, making_data
 from mlff.sampling.packages import require_packages
 from mlff.sampling.peptides.config import PeptideDataConfig, dump_config, load_config
 from mlff.sampling.peptides.output import write_parts
@@ -50,25 +50,26 @@ def generate(
         OSError: a file cannot be written.
     """
     require_packages()
-    shards = _open_folder(config, folder)
-    pending = [sequence for sequence in config.peptides if not shards[sequence].exists()]
-    total = len(config.peptides) * config.frames_per_peptide
+    with making_data(folder):
+        shards = _open_folder(config, folder)
+        pending = [sequence for sequence in config.peptides if not shards[sequence].exists()]
+        total = len(config.peptides) * config.frames_per_peptide
 
-    def done(sequence: str) -> None:
-        pending.remove(sequence)
-        _LOG.info("%s done", capped_name(sequence))
+        def done(sequence: str) -> None:
+            pending.remove(sequence)
+            _LOG.info("%s done", capped_name(sequence))
 
-    run_jobs(
-        _work,
-        lambda running: [sequence for sequence in pending if sequence not in running],
-        lambda sequence: (config, sequence, shards[sequence]),
-        workers=workers,
-        made=total - len(pending) * config.frames_per_peptide,
-        on_done=done,
-        on_look=lambda made: on_progress(made, total) if on_progress is not None else None,
-        should_stop=should_stop,
-    )
-    return write_parts(config, shards, folder, details or {})
+        run_jobs(
+            _work,
+            lambda running: [sequence for sequence in pending if sequence not in running],
+            lambda sequence: (config, sequence, shards[sequence]),
+            workers=workers,
+            made=total - len(pending) * config.frames_per_peptide,
+            on_done=done,
+            on_look=lambda made: on_progress(made, total) if on_progress is not None else None,
+            should_stop=should_stop,
+        )
+        return write_parts(config, shards, folder, details or {})
 
 
 def _open_folder(config: PeptideDataConfig, folder: Path) -> dict[str, Path]:
@@ -76,7 +77,6 @@ def _open_folder(config: PeptideDataConfig, folder: Path) -> dict[str, Path]:
     if holds_data(folder):
         check_settings(folder, load_config(folder / SETTINGS) == config)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
         dump_config(config, folder / SETTINGS)
     (folder / "shards").mkdir(exist_ok=True)
     shards = {sequence: folder / "shards" / f"{capped_name(sequence)}.npz" for sequence in config.peptides}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import shutil
+import threading
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.calculators.calculator import CalculationFailed, InputError, PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -500,3 +501,25 @@ def test_it_cannot_be_changed(model):
     with pytest.raises(ValueError, match="make another one: got dtype, skin"):
         calculator.set(dtype="float64", skin=1.0)
     assert calculator.parameters == before
+
+
+def test_two_threads_need_two_calculators(model):
+    """One has the results of one structure: a second thread would read those of the first."""
+    calculator = MLFFCalculator(model)
+    inside, go_on, graphs = threading.Event(), threading.Event(), calculator._graphs
+
+    def slow(*structure):
+        inside.set()
+        assert go_on.wait(30)
+        return graphs(*structure)
+
+    calculator._graphs = slow
+    results = []
+    thread = threading.Thread(target=lambda: results.append(calculator.get_forces(molecule("CH3CH2OH"))))
+    thread.start()
+    assert inside.wait(30)
+    with pytest.raises(CalculationFailed, match=r"another thread uses this calculator: give each thread its own"):
+        calculator.get_forces(molecule("H2O"))
+    go_on.set()
+    thread.join()
+    np.testing.assert_array_equal(results[0], MLFFCalculator(model).get_forces(molecule("CH3CH2OH")))

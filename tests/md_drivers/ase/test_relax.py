@@ -283,9 +283,16 @@ def test_resume_takes_over_the_cell(model, tmp_path):
     assert second.energy == pytest.approx(first.energy, rel=1e-12)
 
 
-def test_resume_without_trajectory_starts_anew_and_without_resume_it_is_replaced(model, cluster, tmp_path):
+def test_resume_without_trajectory_starts_anew_and_results_are_replaced_on_request_only(model, cluster, tmp_path):
     (first,) = relax(cluster, model, figure=False, output=tmp_path, steps=2, resume=True)
-    (second,) = relax(cluster, model, figure=False, output=tmp_path, steps=3)
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(FileExistsError, match=r"summary.json exists already: go on .* replace it \(--overwrite"):
+        relax({"another": cluster}, model, figure=False, output=tmp_path, steps=3)
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(FileExistsError, match=r"trajectory.traj exists already"):
+        relax(cluster, model, figure=False, output=tmp_path, steps=3)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}.items() <= kept.items()
+    (second,) = relax(cluster, model, figure=False, output=tmp_path, steps=3, overwrite=True)
     assert len(read(first.trajectory, ":")) == 4
     assert second.energies[:3] == pytest.approx(first.energies, rel=1e-12)
 
@@ -379,7 +386,7 @@ def test_constraints_that_extxyz_cannot_hold_are_kept_beside_it(model, cluster, 
     assert complete.get_potential_energy() == pytest.approx(result.energy)
     assert [type(held).__name__ for held in read(result.relaxed).constraints] == ["FixAtoms"]
     cluster.set_constraint()
-    relax(cluster, model, output=tmp_path, steps=2, figure=False)
+    relax(cluster, model, output=tmp_path, steps=2, figure=False, overwrite=True)
     assert not (tmp_path / "structure" / "relaxed.traj").exists()
 
 
