@@ -88,3 +88,9 @@ class Interrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.signum, str(self))
+
+
+# Names of earlier versions. Assigned, so that type checkers see them as public.
+StateError = ArtifactError
+TrainingError = RunError
+TrainingInterrupted = Interrupted

@@ -107,6 +107,9 @@ def dump(config: BaseModel, path: Path) -> None:
     write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
+dump_config = dump  # name of earlier versions
+
+
 def parsed_changes(items: Sequence[str]) -> dict[str, Any]:
     """``section.field=value`` items, values in YAML, by dotted name.
 

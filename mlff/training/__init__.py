@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from mlff.support.errors import ArtifactError as StateError  # noqa: F401
     from mlff.support.errors import ConfigError as ConfigError
-    from mlff.support.errors import Interrupted as TrainingInterrupted  # noqa: F401
-    from mlff.support.errors import RunError as TrainingError  # noqa: F401
-    from mlff.support.settings import dump as dump_config  # noqa: F401
+    from mlff.support.errors import StateError as StateError
+    from mlff.support.errors import TrainingError as TrainingError
+    from mlff.support.errors import TrainingInterrupted as TrainingInterrupted
+    from mlff.support.settings import dump_config as dump_config
     from mlff.training.config import OptimizerConfig as OptimizerConfig
     from mlff.training.config import RunConfig as RunConfig
     from mlff.training.config import load_config as load_config
