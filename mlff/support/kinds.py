@@ -7,6 +7,7 @@ by the entry point group ``mlff.kinds``, whose entries name a :class:`Kind`, or 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -88,6 +89,12 @@ def find(name: str) -> Kind:
     if not isinstance(name, str) or name not in _known:
         raise ConfigError(f"kind: there is no kind {name!r} of model; known: {', '.join(sorted(names()))}")
     return _known[name]
+
+
+def fitting(content: Mapping[str, Any]) -> str:
+    """The kind of this package whose configurations know most fields of one that names no kind; else the default."""
+    trained = [kind for kind in _known.values() if kind.task is not None]
+    return min(trained, key=lambda kind: len(content.keys() - kind.training_config.model_fields)).name
 
 
 def names() -> list[str]:

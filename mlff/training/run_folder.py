@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from mlff.support.errors import ConfigError
-from mlff.support.kinds import DEFAULT, names
+from mlff.support.kinds import fitting, names
 from mlff.support.settings import read_mapping
 from mlff.training.checkpointing import WEIGHTS, load_state, load_weights
 from mlff.training.config import RunConfig, load_config
@@ -42,16 +42,15 @@ class RunFolder:
 def kind_of(source: Path) -> str:
     """Kind of the model in a run folder or a weights file; those of earlier versions do not always say."""
     folder = RunFolder(source)
-    if source.is_dir() and folder.config.is_file():
-        named = read_mapping(folder.config).get("kind")
-        if named is not None:
-            return str(named)
+    content = read_mapping(folder.config) if source.is_dir() and folder.config.is_file() else {}
+    if content.get("kind") is not None:
+        return str(content["kind"])
     try:
         with safe_open(folder.weights if source.is_dir() else source, framework="np") as file:
             metadata = dict(file.metadata() or {})
     except (OSError, SafetensorError):
-        return DEFAULT
-    return metadata.get("kind") or next((name for name in names() if name in metadata), DEFAULT)
+        metadata = {}
+    return metadata.get("kind") or next((name for name in names() if name in metadata), fitting(content))
 
 
 def is_trained(source: Path) -> bool:

@@ -11,6 +11,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+import mlff.cli
 from md_drivers.jumps.cli import app
 from mlff.equijump.training import JumpTrainingConfig
 from mlff.equijump.training.lightning_module import denoised, jump_losses, with_input_noise
@@ -93,6 +94,23 @@ def test_a_stopped_run_ends_where_an_unstopped_one_does(springs: Path, tmp_path:
         for row in rows
     )
     assert steps == sorted(set(steps))
+
+
+def test_a_run_that_does_not_name_its_kind_goes_on_before_its_first_weights(springs: Path, tmp_path: Path) -> None:
+    """As run folders of versions before there was `kind`."""
+
+    def stop(step: int, total: int, metrics: dict[str, float]) -> None:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TrainingInterrupted):
+        train(configuration(springs, tmp_path / "run", steps=4, validate_every=4), on_step=stop)
+    written = tmp_path / "run" / "config.yaml"
+    written.write_text(written.read_text().replace("kind: jump\n", ""))
+    assert "kind" not in yaml.safe_load(written.read_text())
+    result = CliRunner().invoke(mlff.cli.app, ["train", "--resume", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    assert load_trained_jump(tmp_path / "run")[1]["best"]["step"] == 4
 
 
 def test_a_run_does_not_go_on_with_other_trajectories(springs: Path, tmp_path: Path) -> None:
