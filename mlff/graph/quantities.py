@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from keyword import iskeyword
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,9 +17,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# Names of the tensors of a graph and of the keys of `data.units`, beside which labels stand.
+# Names of the tensors of a graph and of the keys of `data.units`, beside which labels stand; of what DeNS adds to
+# outputs and losses; and of what torch's ModuleDict has, written out because torch is not imported here.
 _TAKEN = {"positions", "numbers", "cell", "pbc", "edge_index", "shifts", "batch", "fixed"}
-_TAKEN |= {"length", "stress_convention"}
+_TAKEN |= {"length", "stress_convention", "noise", "dens"}
+_OF_MODULES = """
+T_destination add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double dump_patches eval
+extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items keys load_state_dict
+modules mtia named_buffers named_children named_modules named_parameters parameters pop register_backward_hook
+register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
+register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
+set_submodule share_memory state_dict to to_empty train training type update values xpu zero_grad
+"""
+_TAKEN |= set(_OF_MODULES.split())
 
 
 @dataclass(frozen=True)
@@ -67,10 +79,13 @@ class Quantity:
     factors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"the name of a quantity is an identifier, got {self.name!r}")
+        if not self.name.isidentifier() or iskeyword(self.name) or self.name.startswith("_"):
+            raise ValueError(f"the name of a quantity is an identifier without a leading underscore, got {self.name!r}")
         if self.name in _TAKEN:
-            raise ValueError(f"no quantity can be called {self.name}, which is an entry of graphs or of configurations")
+            raise ValueError(
+                f"no quantity can be called {self.name}: entries of graphs and configurations, outputs of DeNS and "
+                "methods of torch's modules have these names"
+            )
         self.degrees  # noqa: B018  # refuses irreps that are none
 
     @property
