@@ -48,7 +48,7 @@ def test_a_former_module_gives_its_names_to_a_star(module: str) -> None:
 
 
 def test_a_former_name_is_said_once() -> None:
-    code = "from mlff.equijump.geometry import GeometryReference\nfrom mlff.equijump.geometry import GeometryReference\n"
+    code = 2 * "from mlff.equijump.geometry import GeometryReference\n"
     command = [sys.executable, "-W", "always::DeprecationWarning", "-c", code]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert said.count("mlff.equijump.geometry.GeometryReference is now mlff.proteins.geometry.GeometryReference") == 1

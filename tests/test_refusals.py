@@ -27,6 +27,7 @@ for module, *words in json.load(sys.stdin):
 print(json.dumps(results))
 """
 
+JUMP = "data: {folders: [absent], lags: [2.0]}\n"
 MLFF, DRIVERS, JUMPS = "mlff.cli", "md_drivers.cli", "md_drivers.jumps.cli"
 REFUSED = {
     "mlff --help": ([MLFF, "--help"], 0, "Train, evaluate"),
@@ -59,10 +60,19 @@ REFUSED = {
     "rollout, file": ([JUMPS, "rollout", "no.pdb", "-m", "equijump-ala2", "--lag", "10", "--steps", "1"], 2, "no.pdb"),
     "rollout, model": ([JUMPS, "rollout", "water.xyz", "-m", "no-model", "--lag", "10", "--steps", "1"], 2, "no-model"),
     "jump train": ([JUMPS, "train", "no.yaml"], 2, "no.yaml"),
+    "jump train, field": ([JUMPS, "train", "jump.yaml", "--set", "step=9"], 2, "did you mean `steps`?"),
+    "jump train, churn": ([JUMPS, "train", "churn.yaml"], 2, "second order"),
+    "jump train, window": ([JUMPS, "train", "window.yaml"], 2, "window must be"),
+    "jump train, no data": ([JUMPS, "train", "jump.yaml"], 2, "absent: no such file or folder"),
+    "jump train, mlff": ([MLFF, "train", "jump.yaml", "--set", "kind=jump", "--set", "depth=9"], 2, "field `depth`"),
+    "jump train, kind": ([JUMPS, "train", "good.yaml", "--set", "kind=potential"], 2, "use: mlff train"),
     "jump export": ([JUMPS, "export", "no-run", "-o", "out"], 2, "no-run"),
     "analyze": ([JUMPS, "analyze", "no-data", "no-rollout", "-o", "out"], 2, "no-data"),
     "analyze, lags": ([JUMPS, "analyze", ".", ".", "-o", "out", "--lags", "ten"], 2, "--lags"),
     "generate, file": ([JUMPS, "generate-data", "no.yaml", "-o", "out"], 2, "no.yaml"),
+    "generate, field": ([JUMPS, "generate-data", "jump.yaml", "-o", "out"], 2, "unknown field `data`"),
+    "generate, value": ([JUMPS, "generate-data", "-o", "out", "--length", "-1"], 2, "length"),
+    "generate, pdb": ([JUMPS, "generate-data", "-o", "out", "--preset", "cln025"], 2, "--pdb"),
     "generate, preset": ([JUMPS, "generate-data", "-o", "out", "--preset", "water"], 2, "ala2"),
 }
 
@@ -75,6 +85,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, s
         "field.yaml": "data: {paths: absent.extxyz}\noptimizer: {lrr: 1}\n",
         "deep.yaml": "data: {paths: absent.extxyz}\nmodel: {backbone: {num_layer: 1}}\n",
         "good.yaml": "data: {paths: absent.extxyz}\n",
+        "jump.yaml": JUMP,
+        "churn.yaml": JUMP + "model: {transport: {kind: follmer, churn: 0.1, heun: false}}\n",
+        "window.yaml": JUMP + "model: {transport: {kind: two_sided, window: [1, 0]}}\n",
         "water.xyz": "3\n\nO 0 0 0\nH 0 0 1\nH 0 1 0\n",
     }
     for name, text in texts.items():

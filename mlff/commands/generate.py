@@ -69,9 +69,9 @@ def generate_data(
         if pdb is not None and preset is None:
             raise InputError("--pdb belongs to --preset cln025; in a CONFIG, write `systems: [{pdb: FILE}]`")
         check_exists(config)
+        settings = _settings(config, output, preset, pdb, {"length": length, "platform": platform})
         from mlff.sampling.trajectories import generate
 
-        settings = _settings(config, output, preset, pdb, {"length": length, "platform": platform})
         with _progress() as on_progress:
             content = generate(
                 settings,

@@ -50,6 +50,8 @@ def _configuration(
         raise ConfigError(f"{source} is a folder: give a configuration file, or --resume to continue the run in it")
     path = source / "config.yaml" if a_run else source
     content = read_mapping(path, overrides=overrides)
+    if kind is not None and content.get("kind", kind) != kind:
+        raise ConfigError(f"{path}: kind: {content['kind']}, but this command trains kind {kind} only; use: mlff train")
     from mlff.training.config import parse_config
 
     if kind is None and a_run and "kind" not in content:

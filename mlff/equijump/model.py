@@ -3,22 +3,13 @@
 from typing import List, Optional
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from mlff.equijump.network import Condition, JumpNetwork, JumpNetworkConfig
+from mlff.equijump.config import JumpConfig as JumpConfig
+from mlff.equijump.network import Condition, JumpNetwork
 from mlff.proteins.residues import NUM_CHANNELS
-from mlff.support.settings import Section
-from mlff.transports import FollmerConfig, TransportConfig, build_transport
+from mlff.transports import build_transport
 from mlff.transports.base import Motion
-
-
-class JumpConfig(Section):
-    """Everything that determines the architecture of a jump model."""
-
-    network: JumpNetworkConfig = JumpNetworkConfig()
-    transport: TransportConfig = FollmerConfig()
-    steps: int = Field(default=10, ge=1, description="latent steps of a jump unless the caller asks for others")
 
 
 class JumpModel(nn.Module):

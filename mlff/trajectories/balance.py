@@ -8,33 +8,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from mlff.support.errors import DataError
 from mlff.support.files import replacing
 from mlff.support.packages import require_packages
-from mlff.support.settings import Section
-from mlff.trajectories.features import VERSION, features
+from mlff.trajectories.config import BalanceConfig
+from mlff.trajectories.fingerprints import fingerprint
 from mlff.trajectories.format import Split
-from mlff.trajectories.provenance import fingerprint
+from mlff.trajectories.frame_features import VERSION, features
 from mlff.trajectories.reading import SystemData
 
 _LOG = logging.getLogger(__name__)
 _FRAMES_PER_CLUSTER = 20
 _MAX_FITTED = 50_000  # frames that place the centres of clusters
-
-
-class BalanceConfig(Section):
-    """How sources are reweighted: TICA (Pérez-Hernández et al., J. Chem. Phys. 139, 015102 (2013)), then k-means.
-
-    EquiJump (arXiv:2410.09667) draws a cluster first and a frame of it second.
-    """
-
-    fraction: float = Field(default=0.5, ge=0, le=1, description="share of sources drawn cluster by cluster")
-    lag: float = Field(default=10.0, gt=0, description="ps, of TICA; rounded to frames")
-    dimensions: int = Field(default=2, ge=1)
-    clusters: int = Field(default=128, ge=1, description="fewer where they would have less than 20 frames each")
-    seed: int = Field(default=0, ge=0)
 
 
 def cluster_labels(system: SystemData, config: BalanceConfig, split: Split = "train") -> NDArray[np.int64]:

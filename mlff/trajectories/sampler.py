@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlff.support.errors import DataError
-from mlff.trajectories.balance import BalanceConfig, cluster_labels
+from mlff.trajectories.balance import cluster_labels
+from mlff.trajectories.config import BalanceConfig
 from mlff.trajectories.format import Split
 from mlff.trajectories.pairs import Ints, JumpBatch, PairIndices, make_batch
 from mlff.trajectories.reading import SystemData

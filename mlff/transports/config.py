@@ -1,14 +1,14 @@
 """Typed configurations of the transports."""
 
-from typing import Annotated, Literal, Self
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mlff.support.settings import Section
-from mlff.transports.base import Transport
-from mlff.transports.endpoint import EndpointTransport
-from mlff.transports.follmer import FollmerTransport
-from mlff.transports.two_sided import TwoSidedTransport
+
+if TYPE_CHECKING:
+    from mlff.transports.base import Transport
 
 
 class BaseTransportConfig(Section):
@@ -32,11 +32,6 @@ class BaseTransportConfig(Section):
     def noise(self) -> list[float]:
         """σ of channel 0 and of all others."""
         return [self.position_noise, self.vector_noise]
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        build_transport(self)
-        return self
 
 
 class FollmerConfig(BaseTransportConfig):
@@ -66,6 +61,12 @@ class FollmerConfig(BaseTransportConfig):
         "grid_power is for the others); 0: all steps by grid_power, which miss rare jumps if they are few",
     )
 
+    @model_validator(mode="after")
+    def _second_order(self) -> Self:
+        if self.churn > 0.0 and not self.heun:
+            raise ValueError("churn needs steps of second order: heun must be true")
+        return self
+
 
 class EndpointConfig(BaseTransportConfig):
     """A noised source and the prediction of the end, as in DeepJump."""
@@ -83,14 +84,26 @@ class TwoSidedConfig(BaseTransportConfig):
         default=None, description="times between which the noise is constant, else 0"
     )
 
+    @field_validator("window")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0.0 <= value[0] < value[1] <= 1.0:
+            raise ValueError(f"window must be two times in order within [0, 1], got {value}")
+        return value
+
 
 TransportConfig = Annotated[FollmerConfig | EndpointConfig | TwoSidedConfig, Field(discriminator="kind")]
 
 
-_TRANSPORTS = {"follmer": FollmerTransport, "endpoint": EndpointTransport, "two_sided": TwoSidedTransport}
+# By name, so that configurations are checked without torch.
+_TRANSPORTS = {
+    "follmer": "mlff.transports.follmer:FollmerTransport",
+    "endpoint": "mlff.transports.endpoint:EndpointTransport",
+    "two_sided": "mlff.transports.two_sided:TwoSidedTransport",
+}
 
 
-def build_transport(config: BaseTransportConfig) -> Transport:
+def build_transport(config: BaseTransportConfig) -> "Transport":
     """The centred transport that a configuration describes, for states of any number of channels.
 
     >>> import torch
@@ -98,4 +111,5 @@ def build_transport(config: BaseTransportConfig) -> Transport:
     tensor([0.5000, 0.2000, 0.2000])
     """
     arguments = config.model_dump(exclude={"position_noise", "vector_noise"})
-    return _TRANSPORTS[arguments.pop("kind")](config.noise, **arguments)
+    transport: Transport = resolve_name(_TRANSPORTS[arguments.pop("kind")])(config.noise, **arguments)
+    return transport

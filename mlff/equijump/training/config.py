@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from mlff.equijump.model import JumpConfig
+from mlff.equijump.config import JumpConfig
 from mlff.support.settings import Section
 from mlff.training.config import OptimizerConfig, RunConfig
 from mlff.trajectories import BalanceConfig

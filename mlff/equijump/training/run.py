@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mlff.artifacts.torchscript import convert_parameters
-from mlff.equijump.model import JumpConfig, JumpModel
+from mlff.equijump.config import JumpConfig
+from mlff.equijump.model import JumpModel
 from mlff.equijump.training.config import JumpTrainingConfig
 from mlff.equijump.training.lightning_module import JumpModule, validation_losses
 from mlff.support.errors import ConfigError

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from mlff.equijump.artifact import load_jump
-from mlff.equijump.model import JumpConfig, JumpModel
+from mlff.equijump.config import JumpConfig
+from mlff.equijump.model import JumpModel
 from mlff.support.errors import ConfigError
 from mlff.support.settings import apply_changes, validated
 from mlff.training.checkpointing import exported_tensors, load_model

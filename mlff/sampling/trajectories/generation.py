@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from mlff.sampling.folder import SETTINGS, check_settings, holds_data
+from mlff.sampling.folder import SETTINGS, check_settings, holds_data, making_data
 from mlff.sampling.packages import require_packages
 from mlff.sampling.trajectories.assemble import assemble_system, trajectory_file, write_dataset
 from mlff.sampling.trajectories.chunks import Group, groups_of, make_chunk
@@ -62,22 +62,23 @@ def generate(
         OSError: a file cannot be written.
     """
     require_packages("openmm", "PeptideBuilder", "Bio")
-    config = _open_folder(config, folder)
-    run = _Run(config, folder, time_limit, on_progress, details or {})
-    try:
-        run_jobs(
-            _work,
-            run.waiting,
-            lambda group: (config, group, run.done[group], folder),
-            workers=workers,
-            made=config.frames_per_chunk * sum(chunks * group.size for group, chunks in run.done.items()),
-            on_done=run.finish,
-            on_look=run.look,
-            should_stop=should_stop,
-        )
-    finally:
-        content = run.update()
-    return content
+    with making_data(folder):
+        config = _open_folder(config, folder)
+        run = _Run(config, folder, time_limit, on_progress, details or {})
+        try:
+            run_jobs(
+                _work,
+                run.waiting,
+                lambda group: (config, group, run.done[group], folder),
+                workers=workers,
+                made=config.frames_per_chunk * sum(chunks * group.size for group, chunks in run.done.items()),
+                on_done=run.finish,
+                on_look=run.look,
+                should_stop=should_stop,
+            )
+        finally:
+            content = run.update()
+        return content
 
 
 class _Run:
