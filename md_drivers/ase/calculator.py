@@ -71,7 +71,7 @@ class MLFFCalculator(Calculator):
     ) -> None:
         check_skin(skin)
         super().__init__()
-        self._model = open_potential(model, device, dtype, user="a calculator")
+        self._model = open_potential(model, device, dtype, user="a calculator", energy=False)
         self._others = {name: MLFFCalculator(other, device, dtype, skin) for name, other in (properties or {}).items()}
         for name, other in self._others.items():
             if name in CORE:
@@ -83,7 +83,8 @@ class MLFFCalculator(Calculator):
         names = [row.ase or row.name for row in self.properties.values()]
         if len(set(names)) < len(names) or set(names) & set(type(self).implemented_properties):
             raise ValueError(f"two quantities have the same name in ASE: {', '.join(names)} beside energy and forces")
-        self.implemented_properties = [*type(self).implemented_properties, *names]
+        has_energy = "energy" in self._model.metadata.outputs
+        self.implemented_properties = [*(type(self).implemented_properties if has_energy else ()), *names]
         self._skin = float(skin)
         self._graphs = ModelGraphs(self._model, self._skin)
         self._busy = threading.RLock()
@@ -217,9 +218,10 @@ def _check_cell(atoms: Atoms) -> None:
 
 
 def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity]) -> dict[str, Any]:
-    energies = _to_numpy(outputs["energies"])
-    energy = float(outputs["energy"].reshape(()))
-    results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies}
+    results: dict[str, Any] = {}
+    if "energy" in outputs:
+        results["energy"] = results["free_energy"] = float(outputs["energy"].reshape(()))
+        results["energies"] = _to_numpy(outputs["energies"])
     if "forces" in outputs:
         results["forces"] = _to_numpy(outputs["forces"])
     if "stress" in outputs:

@@ -25,7 +25,7 @@ from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.structures import Structures, collect_structures
 from md_drivers.common.checks import formerly, ignore, never
 from md_drivers.common.errors import StructureError
-from md_drivers.common.models import Model
+from md_drivers.common.models import Model, check_energy
 from md_drivers.common.run_folder import RunFolder
 from mlff.support.folders import at_work
 
@@ -96,6 +96,7 @@ def relax(
         check_unused(folder, [name for name, _ in named])
     if not isinstance(model, MLFFCalculator):
         model = MLFFCalculator(model, device, settings.dtype, settings.skin)
+    check_energy(model.model, "a relaxation")
     return _relax(named, model, request)
 
 

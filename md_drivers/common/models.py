@@ -22,7 +22,12 @@ _RUN_BY = {"potential": "md-drivers", "jump": "equijump rollout"}
 
 
 def open_potential(
-    model: Model, device: str | torch.device | None, dtype: str | torch.dtype | None, *, user: str = "a force"
+    model: Model,
+    device: str | torch.device | None,
+    dtype: str | torch.dtype | None,
+    *,
+    user: str = "a force",
+    energy: bool = True,
 ) -> LoadedModel:
     """The potential that is meant, on a device and in a dtype.
 
@@ -31,12 +36,24 @@ def open_potential(
         device: ``None`` leaves a loaded model where it is and puts others on the GPU if there is one.
         dtype: ``None`` keeps the model's own.
         user: what needs it, for messages.
+        energy: it needs energy and forces.
 
     Raises:
         TypeError: ``model`` is none of these.
         ValueError: it is not there, not a potential, or ``device`` or ``dtype`` is not supported.
     """
-    return cast("LoadedModel", _open("potential", model, device, dtype, user))
+    opened = cast("LoadedModel", _open("potential", model, device, dtype, user))
+    if energy:
+        check_energy(opened, user)
+    return opened
+
+
+def check_energy(model: LoadedModel, user: str) -> None:
+    """Raise InputError for a potential that was trained on other quantities than energy and forces alone."""
+    if "energy" not in model.metadata.outputs:
+        raise InputError(
+            f"{user} needs energy and forces; {model.path} computes {', '.join(model.metadata.outputs)} only"
+        )
 
 
 def open_jump_model(

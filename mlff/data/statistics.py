@@ -27,7 +27,7 @@ class DatasetStatistics(Section):
     Attributes:
         num_frames, num_atoms, num_edges: sizes of the training set.
         reference_energies: E0 in eV by atomic number; the energy shift is contained in them, there is no other.
-        reference_source: where they come from.
+        reference_source: where they come from; none: 0, as the graphs have no energies.
         composition_rank: rank of the composition matrix. Below the number of elements (1 for a data set of one
             composition) the single E0 have no meaning of their own: only their sums over compositions seen have.
         scale: RMS of the force components, eV/A; with 1 A as the length it is the energy scale (eV) of the network's
@@ -44,7 +44,7 @@ class DatasetStatistics(Section):
     num_atoms: int
     num_edges: int
     reference_energies: dict[int, float]
-    reference_source: Literal["isolated_atoms", "least_squares"]
+    reference_source: Literal["isolated_atoms", "least_squares", "none"]
     composition_rank: int
     scale: float
     avg_degree: float
@@ -66,19 +66,24 @@ def compute_statistics(
             cover every element of the graphs. None: least squares.
 
     Force statistics leave out atoms held by constraints, whose forces many programs store as zero. A data set without
-    any free force gets scale 1.
+    any free force gets scale 1, one without energies a mean and an RMS of 0.
 
     Raises:
-        DataError: no graphs, graphs without energy or forces, or an element that `isolated_atoms` lacks.
+        DataError: no graphs, energies of some graphs only, or an element that `isolated_atoms` lacks.
     """
     parts = [_counted(graph) for graph in graphs]
     if not parts:
         raise DataError("no training graphs", hint="check the split")
     composition, energy, force, per_frame = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    if len(energy) not in (0, len(composition)):
+        raise DataError("some training graphs have an energy and others none", hint="label all frames")
     present = np.flatnonzero(composition.sum(axis=0))
     rank = composition_rank(composition[:, present])
+    source: Literal["isolated_atoms", "least_squares", "none"] = "least_squares"
     if isolated_atoms is not None:
-        references = _isolated(present, isolated_atoms)
+        references, source = _isolated(present, isolated_atoms), "isolated_atoms"
+    elif not len(energy):
+        references, source = dict.fromkeys(present.tolist(), 0.0), "none"
     else:
         references = dict(zip(present.tolist(), fit_reference_energies(composition[:, present], energy), strict=True))
         if rank < len(present):
@@ -88,15 +93,16 @@ def compute_statistics(
                 len(present),
             )
     size = composition.sum(axis=1)
-    residual = (energy - composition[:, present] @ np.array([references[z] for z in present.tolist()])) / size
+    atomic = composition[:, present] @ np.array([references[z] for z in present.tolist()])
+    residual = (energy - atomic) / size if len(energy) else np.zeros(1)
     scale = float(np.sqrt(np.mean(force**2))) if force.size else 0.0
     norms = np.linalg.norm(force, axis=1) if force.size else np.zeros(1)
     return DatasetStatistics(
-        num_frames=len(energy),
+        num_frames=len(composition),
         num_atoms=int(size.sum()),
         num_edges=int(per_frame.sum()),
         reference_energies={int(z): float(e) for z, e in references.items()},
-        reference_source="least_squares" if isolated_atoms is None else "isolated_atoms",
+        reference_source=source,
         composition_rank=rank,
         scale=scale if scale > 1e-8 else 1.0,
         avg_degree=float(per_frame.sum() / size.sum()),
@@ -109,15 +115,18 @@ def compute_statistics(
 
 
 def _counted(graph: AtomicGraph) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of each structure atoms by atomic number [B,119], energy [B] and edges [B] (last); forces [F,3] of free atoms."""
-    if graph.energy is None or graph.forces is None:
-        raise DataError("a training graph has no energy or no forces", hint="build graphs from labelled frames")
+    """Of each structure atoms by atomic number [B,119], energy [B] and edges [B] (last); forces [F,3] of free atoms.
+
+    Without labels energies are [0] and forces [0,3].
+    """
     atoms, numbers = graph.batch.numpy(), graph.numbers.numpy()
     composition = np.zeros((graph.num_graphs, len(chemical_symbols)), dtype=np.int64)
     np.add.at(composition, (atoms, numbers), 1)
     free = np.ones(len(numbers), dtype=bool) if graph.fixed is None else ~graph.fixed.numpy()
     edges = np.bincount(atoms[graph.edge_index[1].numpy()], minlength=graph.num_graphs)
-    return composition, graph.energy.double().numpy(), graph.forces.double().numpy()[free], edges
+    energy = np.zeros(0) if graph.energy is None else graph.energy.double().numpy()
+    forces = np.zeros((0, 3)) if graph.forces is None else graph.forces.double().numpy()[free]
+    return composition, energy, forces, edges
 
 
 def fit_reference_energies(composition: np.ndarray, energies: np.ndarray) -> np.ndarray:

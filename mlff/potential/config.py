@@ -30,6 +30,9 @@ class PotentialConfig(Section):
     properties: tuple[str, ...] = Field(
         default=(), description="further quantities that are read from the backbone, such as dipole"
     )
+    energy: bool = Field(
+        default=True, description="energy and forces are outputs; trainings set false where they learn properties alone"
+    )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 
     energy_head: Literal["feed_forward", "mlp"] = Field(
@@ -88,9 +91,11 @@ class PotentialConfig(Section):
         return names
 
     @model_validator(mode="after")
-    def _repulsion_has_forces(self) -> "PotentialConfig":
+    def _possible(self) -> "PotentialConfig":
         if self.repulsion != "none" and self.forces == "direct":
             raise ValueError(f"repulsion {self.repulsion!r} needs conservative forces: it is a part of the energy")
+        if not (self.energy or self.properties):
+            raise ValueError("energy: false leaves no output; name some properties")
         return self
 
     @property
@@ -101,7 +106,8 @@ class PotentialConfig(Section):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the quantities that the potential computes."""
-        return ("energy", "energies", "forces", *(("stress",) if self.conservative else ()), *self.properties)
+        of_energy = ("energy", "energies", "forces", *(("stress",) if self.conservative else ()))
+        return (*(of_energy if self.energy else ()), *self.properties)
 
     @property
     def energy_reads_scalars(self) -> bool:

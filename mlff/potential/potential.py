@@ -47,7 +47,7 @@ class Potential(nn.Module):
     def __init__(self, config: PotentialConfig) -> None:
         super().__init__()
         self.config = config
-        self.conservative = config.conservative
+        self.conservative = config.conservative and config.energy  # has derivatives of its energy
         row_by_number = config.backbone.max_num_elements is not None
         num_species = config.backbone.max_num_elements or len(config.species)
         if not config.species:
@@ -72,7 +72,8 @@ class Potential(nn.Module):
         self.backbone = Equiformer(config.backbone, num_species, scalars_only)
         self.energy_head = EnergyHead(config.backbone, config.energy_head, config.avg_num_atoms)
         self.repulsion = NuclearRepulsion(config.cutoff) if config.repulsion == "zbl" else None
-        self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
+        direct = config.energy and not config.conservative
+        self.force_head = VectorHead(config.backbone, num_species) if direct else None
         self.properties = nn.ModuleDict(properties)
 
     @torch.jit.ignore

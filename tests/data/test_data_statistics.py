@@ -115,7 +115,13 @@ def test_single_atoms_have_scale_one():
 
 def test_unlabelled_or_no_graphs(rng):
     graph = GraphDataset(frames_of([(2, 1, 1)], rng), 3.0)[0]
-    with pytest.raises(DataError, match="no energy or no forces"):
-        compute_statistics([graph.replace(forces=None)])
+    unlabelled = graph.replace(energy=None, forces=None)
+    found = compute_statistics([unlabelled, unlabelled])
+    assert (found.num_frames, found.scale, found.energy_rms, found.reference_source) == (2, 1.0, 0.0, "none")
+    assert set(found.reference_energies.values()) == {0.0}
+    assert compute_statistics([graph.replace(energy=None)]).scale == compute_statistics([graph]).scale
+    assert compute_statistics([graph.replace(forces=None)]).energy_mean == compute_statistics([graph]).energy_mean
+    with pytest.raises(DataError, match="some training graphs have an energy and others none"):
+        compute_statistics([graph, unlabelled])
     with pytest.raises(DataError, match="no training graphs"):
         compute_statistics([])

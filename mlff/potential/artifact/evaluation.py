@@ -41,7 +41,6 @@ def deviations(reference: Outputs, outputs: Outputs, isolated: Tensor) -> dict[s
     Returns:
         Deviation by name of the output; infinite where an output is missing, has a wrong shape or is not finite.
     """
-    bonding = float((reference["energies"] - isolated).abs().max())
     result = {}
     for name, expected in reference.items():
         value = outputs.get(name)
@@ -52,6 +51,7 @@ def deviations(reference: Outputs, outputs: Outputs, isolated: Tensor) -> dict[s
         scale = float(expected.abs().max())
         if name in ("energy", "energies"):
             difference = max(0.0, difference - _ROUNDING * float(reference["energies"].abs().sum()))
+            bonding = float((reference["energies"] - isolated).abs().max())
             scale = bonding * (len(isolated) if name == "energy" else 1)
         result[name] = difference / max(scale, quantity(name).smallest)
     return result

@@ -34,13 +34,14 @@ class PotentialKind:
         if missing:
             raise ArtifactError(f"{type(model).__name__} cannot be exported: its config lacks {missing}")
         further = tuple(getattr(config, "properties", ()))
+        energy = ("energy", "energies", "forces", *(("stress",) if config.conservative else ()))
         return {
             "cutoff": config.cutoff,
             "max_neighbors": config.max_neighbors,
             "max_neighbors_strict": config.max_neighbors_strict,
             "species": list(config.species),
             "conservative": config.conservative,
-            "outputs": ["energy", "energies", "forces", *(["stress"] if config.conservative else []), *further],
+            "outputs": [*(energy if getattr(config, "energy", True) else ()), *further],
             "units": {**UNITS, **{name: quantity(name).unit for name in further}},
             "architecture": config.model_dump(mode="json"),
         }

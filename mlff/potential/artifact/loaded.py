@@ -78,8 +78,8 @@ class LoadedModel(Loaded):
             stress: compute the stress.
 
         Returns:
-            ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/Å; ``stress`` [B, 3, 3] in
-            eV/Å³, positive under tension as in ASE.
+            Of ``metadata.outputs``: ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/Å;
+            ``stress`` [B, 3, 3] in eV/Å³, positive under tension as in ASE; properties.
 
         Raises:
             ValueError: elements that the model does not know; a stress of a model with direct forces, or of structures
@@ -92,4 +92,5 @@ class LoadedModel(Loaded):
             if bool((torch.linalg.det(graph.cell) == 0).any()):
                 raise ValueError("stress needs three lattice vectors that span a volume in every structure")
         with plain_execution(self.device):
-            return run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)
+            outputs = run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)
+        return {name: value for name, value in outputs.items() if name in self.metadata.outputs}

@@ -88,10 +88,16 @@ class ArtifactMetadata(Metadata):
         return {
             "elements": self.scope,
             "cutoff": f"{self.cutoff:g} Å, {describe_neighbors(self.max_neighbors, self.max_neighbors_strict)}",
-            "forces": "conservative (gradient of the energy)" if self.conservative else "direct",
+            "forces": self._forces,
             "outputs": ", ".join(self.outputs),
             "test errors": ", ".join(errors_in_words(self._errors)),
         }
+
+    @property
+    def _forces(self) -> str:
+        if "forces" not in self.outputs:
+            return "none"
+        return "conservative (gradient of the energy)" if self.conservative else "direct"
 
     @property
     def _errors(self) -> dict[str, float]:

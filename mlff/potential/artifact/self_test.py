@@ -48,8 +48,8 @@ class SelfTestFrame(BaseModel):
     def _check_shapes(self) -> SelfTestFrame:
         if len(self.positions) != len(self.numbers):
             raise ValueError("numbers and positions must have one entry per atom")
-        if not {"energy", "energies"} <= set(self.results):
-            raise ValueError("energy and energies are missing")
+        if not self.results or ("energy" in self.results) != ("energies" in self.results):
+            raise ValueError("outputs are missing: energy and energies come together, or properties alone")
         for name, value in self.results.items():
             row = quantity(name)
             expected = (len(self.numbers), *row.shape) if row.per == "atom" else row.shape

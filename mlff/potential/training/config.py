@@ -93,6 +93,10 @@ class TrainingConfig(RunConfig):
         if self.loss.weight("stress") > 0 and not self.model.conservative:
             raise ValueError("loss.weights.stress needs model.forces: conservative")
         keys = self.data.keys.named()
+        if self.learns_energy and not self.model.energy:
+            raise ValueError("model.energy is false: set loss.weights of energy, forces and stress to 0")
+        if self.dens is not None and not (self.learns_energy and "forces" in keys):
+            raise ValueError("dens: corrupted structures are told their forces: train on them, data.keys.forces")
         for name, weight in self.loss.weights.items():
             if weight > 0 and name not in self.model.outputs:
                 raise ValueError(f"loss.weights.{name}: the model does not compute it; add it to model.properties")
@@ -111,14 +115,20 @@ class TrainingConfig(RunConfig):
         """Quantities in tables of losses: energy, forces, stress, and the properties of the model."""
         return (*_FORMER_WEIGHTS, *self.model.properties)
 
+    @property
+    def learns_energy(self) -> bool:
+        """Whether the energy or a derivative of it is trained on; without, the model has no energy to give."""
+        return any(self.loss.weight(name) > 0 for name in _FORMER_WEIGHTS)
+
     def continuing(self, saved: TrainingConfig) -> TrainingConfig:
         """As of every run; the species are those of the run, unless others are listed."""
         listed, known = set(self.model.species), set(saved.model.species)
-        return self.knowing(saved.model.species) if not listed or listed > known else self
+        return self.knowing(saved.model.species if not listed or listed > known else self.model.species)
 
     def knowing(self, species: tuple[int, ...]) -> TrainingConfig:
-        """The same with these atomic numbers as ``model.species``."""
-        return self.model_copy(update={"model": self.model.model_copy(update={"species": species})})
+        """The same with these atomic numbers as ``model.species``, and with energies only where these are learned."""
+        changes = {"species": species, "energy": self.learns_energy}
+        return self.model_copy(update={"model": self.model.model_copy(update=changes)})
 
     @property
     def inputs(self) -> tuple[Path, ...]:

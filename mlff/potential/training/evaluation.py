@@ -61,7 +61,8 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     device = find_device(options.device)
     model = _weights(Path(name), device) if is_trained(Path(name)) else _exported(name, options.device)
     about = model.about
-    keys = validated(DataKeys, options.keys, "--key", error=InputError)
+    named = {name: None for name in ("energy", "forces") if name not in about.outputs} | options.keys
+    keys = validated(DataKeys, named, "--key", error=InputError)
     units = validated(DataUnits, options.units, "--unit", error=InputError)
     frames = read_frames(list(files), keys=keys, units=units, species=about.species)
     if options.indices is not None:

@@ -126,8 +126,9 @@ class PotentialRun(TrainingRun):
 
     @property
     def _compared(self) -> list[str]:
-        """Quantities whose errors are looked at; a stress costs, so only where it is trained on."""
-        return [row.name for row in self._rows if row.name != "stress" or self.config.loss.weight("stress") > 0]
+        """Outputs whose errors are looked at; a stress costs, so only where it is trained on."""
+        outputs = set(self.config.model.outputs) - ({"stress"} if self.config.loss.weight("stress") == 0 else set())
+        return [row.name for row in self._rows if row.name in outputs]
 
     def _validation_sums(self, model: nn.Module) -> torch.Tensor:
         """[Q, 3] of each quantity: sum of |d|, sum of d², count; this process's part."""
@@ -213,7 +214,7 @@ def _start(
     statistics = compute_statistics(each, isolated_atoms=splits.isolated_atoms)
     set_property_scales(potential, train)
     set_start(potential, statistics, initial)
-    if initial is not None and config.reference_energies == "refit":
+    if initial is not None and config.reference_energies == "refit" and config.data.keys.energy is not None:
         device, size = placement.device, config.batch_size
         refit_reference_energies(potential, train, device=device, batch_size=size, seed=config.seed)
     return statistics
