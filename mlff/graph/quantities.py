@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# Names of the tensors of a graph and of the keys of `data.units`, beside which labels stand; of what DeNS adds to
-# outputs and losses; and of what torch's ModuleDict has, written out because torch is not imported here.
+# Names of the tensors of a graph and of the keys of `data.units`, beside which labels stand.
 _TAKEN = {"positions", "numbers", "cell", "pbc", "edge_index", "shifts", "batch", "fixed"}
-_TAKEN |= {"length", "stress_convention", "noise", "dens"}
+_TAKEN |= {"length", "stress_convention"}
+# What torch's ModuleDict has, which holds the read-outs by name; written out because torch is not imported here.
 _OF_MODULES = """
 T_destination add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double dump_patches eval
 extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items keys load_state_dict
@@ -30,7 +30,8 @@ register_full_backward_pre_hook register_load_state_dict_post_hook register_load
 register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
 set_submodule share_memory state_dict to to_empty train training type update values xpu zero_grad
 """
-_TAKEN |= set(_OF_MODULES.split())
+# Beside which outputs and losses stand: those of modules and of DeNS.
+_TAKEN_IN_MODELS = {*_OF_MODULES.split(), "noise", "dens"}
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,7 @@ class Quantity:
         if not self.name.isidentifier() or iskeyword(self.name) or self.name.startswith("_"):
             raise ValueError(f"the name of a quantity is an identifier without a leading underscore, got {self.name!r}")
         if self.name in _TAKEN:
-            raise ValueError(
-                f"no quantity can be called {self.name}: entries of graphs and configurations, outputs of DeNS and "
-                "methods of torch's modules have these names"
-            )
+            raise ValueError(f"no quantity can be called {self.name}, which is an entry of graphs or of configurations")
         self.degrees  # noqa: B018  # refuses irreps that are none
 
     @property
@@ -184,8 +182,12 @@ def register(row: Quantity) -> None:
     """Add a quantity for this process.
 
     Raises:
-        ValueError: another quantity has that name.
+        ValueError: another quantity has that name, or a model something else.
     """
+    if row.name in _TAKEN_IN_MODELS:
+        raise ValueError(
+            f"no quantity can be called {row.name}, which outputs of DeNS or attributes of torch's modules are called"
+        )
     if _rows.setdefault(row.name, row) != row:
         raise ValueError(f"there is a quantity {row.name!r} already")
 
