@@ -30,6 +30,11 @@ class PotentialConfig(Section):
     properties: tuple[str, ...] = Field(
         default=(), description="further quantities that are read from the backbone, such as dipole"
     )
+    last_block: Literal["auto", "scalars", "whole"] = Field(
+        default="auto",
+        description="scalars: its l = 0 alone, which conservative energies read; whole: all degrees; auto: as in the "
+        "weights of init_from, otherwise scalars unless properties are of higher degree",
+    )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 
     energy_head: Literal["feed_forward", "mlp"] = Field(
@@ -93,6 +98,12 @@ class PotentialConfig(Section):
             raise ValueError(f"repulsion {self.repulsion!r} needs conservative forces: it is a part of the energy")
         return self
 
+    @model_validator(mode="after")
+    def _energies_need_scalars(self) -> "PotentialConfig":
+        if self.last_block == "scalars" and not self.energy_needs_scalars:
+            raise ValueError("last_block 'scalars' needs conservative forces and an energy that reads l = 0 only")
+        return self
+
     @property
     def conservative(self) -> bool:
         """Whether forces are the gradient of the energy."""
@@ -104,9 +115,9 @@ class PotentialConfig(Section):
         return ("energy", "energies", "forces", *(("stress",) if self.conservative else ()), *self.properties)
 
     @property
-    def energy_reads_scalars(self) -> bool:
-        """Whether the energy head reads l = 0 only, so that a conservative model needs nothing else at its end."""
-        return self.energy_head == "mlp" or self.backbone.scalars_read_scalars
+    def energy_needs_scalars(self) -> bool:
+        """Whether energy and forces need l = 0 alone: forces are conservative, and the energy head reads no other."""
+        return self.conservative and (self.energy_head == "mlp" or self.backbone.scalars_read_scalars)
 
     @property
     def cutoff(self) -> float:

@@ -112,13 +112,16 @@ class TrainingConfig(RunConfig):
         return (*_FORMER_WEIGHTS, *self.model.properties)
 
     def continuing(self, saved: TrainingConfig) -> TrainingConfig:
-        """As of every run; the species are those of the run, unless others are listed."""
-        listed, known = set(self.model.species), set(saved.model.species)
-        return self.knowing(saved.model.species) if not listed or listed > known else self
+        """As of every run; species and last block are those of the run, unless others are listed."""
+        own, known = self.model, saved.model
+        left = not own.species or set(own.species) > set(known.species)
+        last_block = known.last_block if own.last_block == "auto" else own.last_block
+        return self.with_model(species=known.species if left else own.species, last_block=last_block)
 
-    def knowing(self, species: tuple[int, ...]) -> TrainingConfig:
-        """The same with these atomic numbers as ``model.species``."""
-        return self.model_copy(update={"model": self.model.model_copy(update={"species": species})})
+    def with_model(self, species: tuple[int, ...], last_block: str) -> TrainingConfig:
+        """The same with these atomic numbers and this last block as those of ``model``."""
+        changes = {"species": species, "last_block": last_block}
+        return self.model_copy(update={"model": self.model.model_copy(update=changes)})
 
     @property
     def inputs(self) -> tuple[Path, ...]:
