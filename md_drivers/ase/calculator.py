@@ -20,7 +20,7 @@ from md_drivers.common.checks import check_skin, first_few
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
-from mlff.graph import Quantity, quantity, spans_volume
+from mlff.graph import Quantity, origin_shift, quantity, spans_volume, total_charge
 from mlff.potential.artifact import LoadedModel
 
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
@@ -33,10 +33,11 @@ class MLFFCalculator(Calculator):
     ``forces`` (eV/A, [N, 3]) and ``stress`` (eV/A^3, Voigt order xx yy zz yz xz xy, ASE's sign), always float64. An
     energy alone computes no gradient; forces and stress come together from one gradient wherever there is a stress,
     which needs a conservative model and a cell of nonzero volume. Any mix of periodic and open directions is allowed,
-    and cells may be smaller than the cutoff. Further properties of the model, such as ``dipole`` (e·Å, with respect to
-    the centre of mass), are there under ASE's name for them, for structures that they are defined for. Results are
-    kept until positions, numbers, cell or pbc change; magnetic moments, charges and ``atoms.info`` are no inputs of the
-    model. The atoms are never modified.
+    and cells may be smaller than the cutoff. Further properties of the model, such as ``dipole`` (e·Å), are there under
+    ASE's name for them, for structures that they are defined for. Dipoles are about the origin of the coordinates: of a
+    charged structure, ``atoms.info["charge"]`` (e) times the centre of mass is added to what the model returns. Results
+    are kept until positions, numbers, cell, pbc or this charge change; magnetic moments, charges of atoms and the rest
+    of ``atoms.info`` are no inputs. The atoms are never modified.
 
     Args:
         model: name of a pretrained model, path of an exported file, or a loaded model.
@@ -140,6 +141,8 @@ class MLFFCalculator(Calculator):
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Names of the declared inputs that differ from those of the stored results by more than ``tol``."""
         changes: list[str] = super().check_state(atoms, tol)
+        if self.atoms is not None and self._charge(atoms) != self._charge(self.atoms):
+            changes.append("charge")
         return changes
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
@@ -153,6 +156,15 @@ class MLFFCalculator(Calculator):
             return super().get_property(name, atoms, allow_calculation)
         finally:
             self._busy.release()
+
+    def _charge(self, atoms: Atoms) -> float:
+        """Total charge, where a property depends on it; 0 otherwise."""
+        if all(row.origin is None for row in self.properties.values()):
+            return 0.0
+        try:
+            return total_charge(atoms.info)
+        except ValueError as error:
+            raise StructureError(f"atoms.info: {error}") from None
 
     def calculate(
         self,
@@ -187,6 +199,8 @@ class MLFFCalculator(Calculator):
         self.results.update(_to_results(outputs, [row for row in defined if row.name not in self._others]))
         for row in defined:
             key = row.ase or row.name
+            if row.name not in self._others and row.origin is not None:
+                self.results[key] = self.results[key] + origin_shift(row, atoms, self._charge(atoms))
             if row.name in self._others and key in properties:
                 self.results[key] = self._others[row.name].get_property(key, atoms)
 

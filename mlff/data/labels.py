@@ -15,7 +15,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from mlff.data.frame import Frame, check_stress, validate_frame
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.units import LENGTH, STRESS
-from mlff.graph import Quantity, quantity
+from mlff.graph import Quantity, origin_shift, quantity, total_charge
 from mlff.support.errors import DataError
 
 
@@ -47,7 +47,7 @@ def build_frame(
             hint = f"set pbc to F for molecules in a box, or leave out `keys.{name}`"
             raise raw.error(f"a periodic structure has no {quantity(name).title}", hint)
         if quantity(name).origin is not None:
-            labels[name] = labels[name] - _charge(raw) * structure.get_center_of_mass()
+            labels[name] = labels[name] - _origin_shift(quantity(name), raw, structure)
     group = None if group_by is None else _group(raw, group_by)
     return validate_frame(replace(raw, atoms=structure, labels=labels, group=group), species)
 
@@ -92,15 +92,12 @@ def _shaped(raw: np.ndarray, row: Quantity, num_atoms: int) -> np.ndarray:
     return raw.reshape(shape) if row.per == "structure" and raw.size == int(np.prod(shape)) else raw
 
 
-def _charge(frame: Frame) -> float:
-    """Total charge in e, as far as the file says one; 0 otherwise. Charges of atoms may have the same name."""
-    for key in ("charge", "total_charge"):
-        for value in map(np.asarray, _candidates(frame.atoms, key)):
-            if value.dtype.kind not in "iuf" and value.ndim == 0:
-                raise frame.error(f"{key} is no number", "write the total charge in e")
-            if value.size == 1 and value is not frame.atoms.arrays.get(key):
-                return float(value.reshape(()))
-    return 0.0
+def _origin_shift(row: Quantity, raw: Frame, structure: Atoms) -> np.ndarray:
+    """What the value in a file has more than one about the centre of mass."""
+    try:
+        return origin_shift(row, structure, total_charge(raw.atoms.info, getattr(raw.atoms.calc, "results", None)))
+    except ValueError as error:
+        raise raw.error(str(error)) from None
 
 
 def _stress(frame: Frame, raw: np.ndarray, volume: float, units: DataUnits) -> np.ndarray:

@@ -87,15 +87,15 @@ class Equiformer(nn.Module):
         return torch.cat([x[:, :1] + self.embedding(species)[:, None], x[:, 1:]], dim=1)
 
     def layers(self, x: Tensor, graph: GraphContext) -> Tuple[Tensor, Tensor]:
-        """Features after the last block, not yet normalised, and those that entered it.
+        """Features after the last block, not yet normalised: those of :meth:`forward`, and all degrees [N,(lmax+1)²,C].
 
-        The latter, [N,(lmax+1)²,C], hold l > 0 also where the backbone is built for scalars only.
+        They differ where the backbone is built for scalars only: the latter then have the l > 0 that entered the block.
         """
         entering = x
         for block in self.blocks:
             entering = x
             x = block(x, graph)
-        return x, entering
+        return x, torch.cat([x, entering[:, 1:]], dim=1) if self.scalars_only else x
 
     def forward(self, species: Tensor, graph: GraphContext) -> Tensor:
         """Normalised node features [N,(lmax+1)²,C], or [N,1,C] where built for scalars only."""

@@ -51,8 +51,8 @@ class Quantity:
         gradient_of: quantity of which it is a derivative, as forces and stress are of the energy.
         head: ``module:class`` of the read-out; None: the general one for its irreps.
         periodic: it means something for periodic structures, too.
-        origin: point that values of charged structures refer to, where they depend on it: ``centre of mass``. Files
-            refer to the origin of their coordinates.
+        origin: point that values of models refer to, where those of charged structures depend on it: ``centre of
+            mass``. Files and results of ASE refer to the origin of the coordinates, see :mod:`mlff.graph.origin`.
         label: words for tables and axes.
         per_atom: compared, in losses and errors, divided by the number of atoms.
         milli: errors are shown in thousandths of the unit.
@@ -85,6 +85,10 @@ class Quantity:
         if self.name in _TAKEN:
             raise ValueError(f"no quantity can be called {self.name}, which is an entry of graphs or of configurations")
         self.degrees  # noqa: B018  # refuses irreps that are none
+        if self.origin is not None:
+            if (self.per, self.irreps, self.periodic) != ("structure", "1o", False):
+                raise ValueError(f"{self.name}: only vectors (1o) of structures that are not periodic have an origin")
+            self.factor("e·Å")  # the unit of a charge times its arm
 
     @property
     def degrees(self) -> tuple[int, ...]:

@@ -33,6 +33,11 @@ class PotentialConfig(Section):
     energy: bool = Field(
         default=True, description="energy and forces are outputs; trainings set false where they learn properties alone"
     )
+    last_block: Literal["auto", "scalars", "whole"] = Field(
+        default="auto",
+        description="scalars: its l = 0 alone, which conservative energies read; whole: all degrees; auto: as in the "
+        "weights of init_from, otherwise scalars unless properties are of higher degree",
+    )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 
     energy_head: Literal["feed_forward", "mlp"] = Field(
@@ -98,6 +103,12 @@ class PotentialConfig(Section):
             raise ValueError("energy: false leaves no output; name some properties")
         return self
 
+    @model_validator(mode="after")
+    def _energies_need_scalars(self) -> "PotentialConfig":
+        if self.last_block == "scalars" and not self.energy_needs_scalars:
+            raise ValueError("last_block 'scalars' needs conservative forces and an energy that reads l = 0 only")
+        return self
+
     @property
     def conservative(self) -> bool:
         """Whether forces are the gradient of the energy."""
@@ -110,9 +121,9 @@ class PotentialConfig(Section):
         return (*(of_energy if self.energy else ()), *self.properties)
 
     @property
-    def energy_reads_scalars(self) -> bool:
-        """Whether the energy head reads l = 0 only, so that a conservative model needs nothing else at its end."""
-        return self.energy_head == "mlp" or self.backbone.scalars_read_scalars
+    def energy_needs_scalars(self) -> bool:
+        """Whether energy and forces need l = 0 alone: forces are conservative, and the energy head reads no other."""
+        return self.conservative and (self.energy_head == "mlp" or self.backbone.scalars_read_scalars)
 
     @property
     def cutoff(self) -> float:

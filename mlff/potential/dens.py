@@ -87,12 +87,10 @@ class DensPotential(nn.Module):
         if force_encoding is not None:
             # masked, so that the bias marks the corrupted atoms and clean batches are those of the potential alone
             x = x + force_encoding(self.harmonics(encoded_forces.to(x.dtype))) * corrupted.to(x.dtype)[:, None, None]
-        x, entering = potential.backbone.layers(x, context)
-        features = potential.backbone.norm(x)
-        out = potential.read_out(features, context, edge_vec, graph, True, compute_stress, keep_graph, False)
+        x, whole = potential.backbone.layers(x, context)
+        out = potential.read_out(x, whole, context, edge_vec, graph, True, compute_stress, keep_graph, False)
         noise_norm = self.noise_norm
-        if noise_norm is not None:
-            features = noise_norm(torch.cat([x[:, :1], entering[:, 1:]], dim=1))
+        features = potential.backbone.norm(x) if noise_norm is None else noise_norm(whole)
         noise = self.noise_head(features, context)
         out["noise"] = noise if keep_graph else noise.detach()
         return out

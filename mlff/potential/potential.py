@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mlff.equiformer import Equiformer, GraphContext
+from mlff.equiformer.block import equivariant_norm
 from mlff.graph import quantity
 from mlff.graph.graph import GraphInput
 from mlff.heads import EnergyHead, VectorHead, build_head
@@ -33,6 +34,10 @@ class Potential(nn.Module):
 
     Direct forces have a scale of their own. Models trained here have no offset, which is an energy per structure and so
     not extensive: public models subtract the mean energy of their training structures.
+
+    Where the energy alone needs the last block, which then computes l = 0 only (``last_block`` of the configuration),
+    properties of higher degree read its l = 0 and the l > 0 that entered it, under a norm of their own: the energy is
+    that of the model without them.
 
     Parameters carry the compute dtype. Constant tables, reference energies and the energy sum are float64 and are cast
     where they are used, so changing the precision of a model means converting its parameters only.
@@ -68,13 +73,17 @@ class Potential(nn.Module):
         self.register_load_state_dict_pre_hook(_complete)
         properties = {name: build_head(config.backbone, quantity(name)) for name in config.properties}
         higher = any(int(head.degree) > 0 for head in properties.values())  # type: ignore[arg-type]
-        scalars_only = config.conservative and config.energy_reads_scalars and not higher
+        scalars_only = config.last_block == "scalars" or (
+            config.last_block == "auto" and config.energy_needs_scalars and not higher
+        )
         self.backbone = Equiformer(config.backbone, num_species, scalars_only)
         self.energy_head = EnergyHead(config.backbone, config.energy_head, config.avg_num_atoms)
         self.repulsion = NuclearRepulsion(config.cutoff) if config.repulsion == "zbl" else None
         direct = config.energy and not config.conservative
         self.force_head = VectorHead(config.backbone, num_species) if direct else None
         self.properties = nn.ModuleDict(properties)
+        own_norm = scalars_only and higher
+        self.property_norm = equivariant_norm(config.backbone, config.backbone.lmax) if own_norm else None
 
     @torch.jit.ignore
     def set_normalization(self, reference_energies: Mapping[int, float], scale: float, avg_degree: float) -> None:
@@ -134,8 +143,8 @@ class Potential(nn.Module):
         given = GraphInput(positions, numbers, cell, edge_index, shifts, batch)
         edge_vec, keep_graph = self.edge_vectors(given, compute_forces or compute_stress)
         species, context = self.context(given, edge_vec)
-        features = self.backbone(species, context)
-        return self.read_out(features, context, edge_vec, given, compute_forces, compute_stress, keep_graph)
+        x, whole = self.backbone.layers(self.backbone.embed(species, context), context)
+        return self.read_out(x, whole, context, edge_vec, given, compute_forces, compute_stress, keep_graph)
 
     def context(self, graph: GraphInput, edge_vec: Tensor) -> Tuple[Tensor, GraphContext]:
         """Rows of the element embeddings [N], and what the layers of the backbone share."""
@@ -156,7 +165,8 @@ class Potential(nn.Module):
 
     def read_out(
         self,
-        features: Tensor,
+        x: Tensor,
+        whole: Tensor,
         context: GraphContext,
         edge_vec: Tensor,
         graph: GraphInput,
@@ -165,10 +175,11 @@ class Potential(nn.Module):
         keep_graph: bool,
         repulsive: bool = True,
     ) -> Dict[str, Tensor]:
-        """What :meth:`forward` returns, from the normalised features of the backbone.
+        """What :meth:`forward` returns, from what :meth:`mlff.equiformer.Equiformer.layers` gives.
 
         Without the nuclear repulsion where not ``repulsive``.
         """
+        features = self.backbone.norm(x)
         out, interaction = self.energies(features, context, edge_vec, graph, repulsive)
         if self.conservative and (compute_forces or compute_stress):
             # the energy depends on the geometry through edge vectors only: one gradient gives forces and virial
@@ -181,8 +192,10 @@ class Potential(nn.Module):
         force_head = self.force_head
         if force_head is not None and compute_forces:
             out["forces"] = force_head(features, context) * self.force_scale.to(features.dtype)
+        property_norm = self.property_norm
+        whole = features if property_norm is None else property_norm(whole)
         for name, head in self.properties.items():
-            out[name] = head(features, graph)
+            out[name] = head(whole if head.degree > 0 else features, graph)  # type: ignore[operator]
         if not keep_graph:
             for key in out:
                 out[key] = out[key].detach()

@@ -77,6 +77,7 @@ class RunConfig(Section):
         description="run folder, weights file or exported model to start from; the command line takes names of "
         "pretrained models too",
     )
+    freeze: tuple[str, ...] = Field(default=(), description="parts of the model that keep their weights, as backbone")
     output: Path = Path("run")
 
     @field_validator("devices")

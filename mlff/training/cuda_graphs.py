@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -44,6 +44,11 @@ class Replay:
             kept.copy_(given, non_blocking=True)
         self._graph.replay()
         return self._outputs
+
+
+def trained(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Those that take part in the training, in order; the others are frozen."""
+    return [parameter for parameter in parameters if parameter.requires_grad]
 
 
 class KnownGradients(torch.autograd.Function):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mlff.support.errors import RunError
 from mlff.training.averaging import Averages
 from mlff.training.config import RunConfig
-from mlff.training.optimizers import build_optimizer
+from mlff.training.optimizers import build_optimizer, freeze
 from mlff.training.schedule import learning_rate_factor
 
 
@@ -41,6 +41,9 @@ class SteppedModule(lightning.LightningModule):
         parts: names of the losses after the total.
         steps_per_epoch: steps in which the training data are seen once.
 
+    Raises:
+        ConfigError: ``config.freeze`` names no part of the model, or leaves nothing to train.
+
     Attributes:
         linear_maps: modules whose ``weight`` [...,out,in] is a matrix for Muon.
     """
@@ -56,6 +59,7 @@ class SteppedModule(lightning.LightningModule):
         steps_per_epoch: float = float("inf"),
     ) -> None:
         super().__init__()
+        freeze(model, config.freeze)
         self.averaged = Averages(model, config.ema)
         self.model = model
         self.config = config

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mlff.support.errors import ConfigError
 from mlff.training.config import OptimizerConfig
 from mlff.training.muon import Muon
 
@@ -25,6 +26,23 @@ def build_optimizer(
         return Muon(groups, lr=settings.lr, betas=settings.betas, fused=True)
     groups = parameter_groups(module, settings.weight_decay)
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
+
+
+def freeze(module: nn.Module, parts: Sequence[str]) -> None:
+    """Take the parameters of these parts, such as ``backbone`` or ``backbone.blocks.0``, out of the training.
+
+    Raises:
+        ConfigError: there is no such part, or nothing is left to train.
+    """
+    for part in parts:
+        chosen = [own for name, own in module.named_parameters() if f"{name}.".startswith(f"{part}.")]
+        if not chosen:
+            known = ", ".join(name for name, _ in module.named_children())
+            raise ConfigError(f"freeze: the model has no part {part!r}; there are {known}")
+        for parameter in chosen:
+            parameter.requires_grad_(False)
+    if parts and not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ConfigError("freeze: nothing is left to train; name fewer parts")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Dipole labels: files refer to the origin of their coordinates, frames to the centre of mass."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ase.io import write
 
 from mlff.data import DataError, DataKeys, DataUnits, read_frames
 from mlff.data.labels import build_frame
+from mlff.graph import Quantity, origin_shift
 
 ORIGIN = np.array([120.0, -80.0, 40.0])  # Å, where the fragment lies
 ABOUT_MASS = np.array([0.3, -0.2, 0.1])  # e·Å
@@ -56,6 +58,21 @@ def test_units_are_converted_before_the_centre_of_mass_is_subtracted(tmp_path):
     chosen = DataUnits(length="Bohr", dipole="Debye")
     (frame,) = read_frames(tmp_path / "x.xyz", keys=DataKeys(dipole="mu"), units=chosen)
     assert frame.labels["dipole"] == pytest.approx(ABOUT_MASS, abs=1e-5)
+
+
+def test_the_row_decides_which_values_an_origin_moves_and_in_which_unit():
+    """A row in Debye: the charge times its arm counts in Debye, too."""
+    kind = {"per": "structure", "irreps": "1o", "periodic": False, "origin": "centre of mass"}
+    row = Quantity("moment", **kind, unit="Debye", factors={"e·Å": 1 / units.Debye})
+    atoms = hydroxide(None)
+    shift = origin_shift(row, atoms, -1.0)
+    assert shift * units.Debye == pytest.approx(-atoms.get_center_of_mass(), abs=1e-12)
+    assert not origin_shift(replace(row, origin=None), atoms, -1.0).any()
+    with pytest.raises(ValueError, match="unknown unit 'e·Å'"):
+        Quantity("moment", **kind, unit="Debye")
+    for other in ({"irreps": "2e"}, {"per": "atom"}, {"irreps": "1e"}, {"periodic": True}):
+        with pytest.raises(ValueError, match="only vectors"):
+            replace(row, **other)
 
 
 def test_charges_of_atoms_under_the_name_of_the_total_charge_are_none():

@@ -21,6 +21,14 @@ class TestDipole(PotentialLaws):
         return make_potential(properties=("dipole",), **SIZE)
 
 
+class TestDipoleBesideScalars(PotentialLaws):
+    """Read from the l = 0 of the last block and the l > 0 that entered it."""
+
+    @pytest.fixture
+    def model(self) -> Potential:
+        return make_potential(properties=("dipole",), last_block="scalars", channels=8)
+
+
 class TestReadOut(PotentialLaws):
     """Extensive, intensive and atomic quantities of a potential with direct forces."""
 

@@ -28,12 +28,14 @@ def make_potential(
     forces: str = "conservative",
     seed: int = 0,
     properties: tuple[str, ...] = (),
+    last_block: str = "auto",
     **changes,
 ) -> Potential:
     """Weights drawn wide enough that every parameter matters."""
     torch.manual_seed(seed)
     backbone = {**SMALL, **VARIANTS[variant], **changes}
-    config = PotentialConfig(species=("H", "C", "O", "Cu"), forces=forces, backbone=backbone, properties=properties)
+    species, fields = ("H", "C", "O", "Cu"), {"properties": properties, "last_block": last_block}
+    config = PotentialConfig(species=species, forces=forces, backbone=backbone, **fields)
     potential = with_random_weights(Potential(config), seed)
     potential.set_normalization({1: -13.0, 6: -1030.0, 8: -2040.0, 29: -1650.0}, scale=1.5, avg_degree=12.0)
     return potential

@@ -20,6 +20,7 @@ from mlff.potential.training.objective import Objective, evaluate_potential
 from mlff.potential.training.padding import BatchSize, pad, pad_corrupted
 from mlff.training import ConfigError, TrainingError, load_config, train
 from mlff.training.metrics_table import read_metrics
+from mlff.training.optimizers import freeze
 
 DENS = DensConfig(probability=1.0, atom_fraction=0.5, noise_std=0.1)
 WriteConfig = Callable[..., Path]
@@ -149,8 +150,11 @@ def _agree_on_new_batch_and_weights(potential: Potential) -> None:
         np.testing.assert_allclose(given, gradient, rtol=1e-7, atol=1e-9)
 
 
-def test_traced_step_follows_batch_and_weights(traced_only: None) -> None:
-    _agree_on_new_batch_and_weights(trainable(lmax=1, mmax=1))
+@pytest.mark.parametrize("frozen", [(), ("backbone.embedding", "backbone.blocks")])
+def test_traced_step_follows_batch_and_weights(traced_only: None, frozen: tuple[str, ...]) -> None:
+    potential = trainable(lmax=1, mmax=1)
+    freeze(potential, frozen)
+    _agree_on_new_batch_and_weights(potential)
 
 
 def test_compiled_step_follows_batch_and_weights() -> None:

@@ -16,12 +16,14 @@ from mlff.data import DataError
 from mlff.potential.training import TrainingConfig
 from mlff.potential.training.start import _spread
 from mlff.potential.training.trained import load_trained, read_initial_weights
+from mlff.support.errors import ConfigError
 from mlff.support.files import replacing, write_text
 from mlff.training import RunFolder, StateError, load_config, train
 from mlff.training.checkpointing import save_state, save_weights
 from mlff.training.trainer import build_trainer
 
 WriteConfig = Callable[..., Path]
+ALL = ("backbone", "energy_head", "properties", "property_norm")
 SHIFTS = {29: 1234.5, 79: -987.25}
 
 
@@ -159,3 +161,38 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_initial_weights_of_an_unfinished_run(tmp_path: Path) -> None:
     with pytest.raises(StateError):
         read_initial_weights(tmp_path)
+
+
+def test_a_dipole_is_added_to_trained_energies_which_stay_as_they_are(
+    tmp_path: Path, write_config: WriteConfig, data_file: Path
+) -> None:
+    frames = read(data_file, ":")
+    for frame in frames:
+        frame.pbc = False
+        frame.info["mu"] = (frame.numbers - 54.0) @ (frame.positions - frame.get_center_of_mass())
+    write(data_file, frames)
+    first = load_config(write_config(epochs=1, output="first"))
+    train(first)
+    fields = {
+        "data": {"paths": data_file.name, "keys": {"dipole": "mu"}},
+        "model": {"backbone": first.model.backbone.model_dump(), "properties": ["dipole"]},
+        "loss": {"weights": {"energy": 0.0, "forces": 0.0, "dipole": 1.0}},
+        "reference_energies": "keep",
+        "freeze": ["backbone", "energy_head"],
+        "init_from": "first",
+        "output": "second",
+    }
+    config = load_config(write_config(**fields))
+    train(config)
+    (before, _), (after, _) = (load_trained(tmp_path / name) for name in ("first", "second"))
+    kept = after.state_dict()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in before.state_dict().items())
+    new = {name.split(".")[0] for name in set(kept) - set(before.state_dict())}
+    assert new == {"properties", "property_norm"}
+    assert bool((after.property_norm.weight != 1.0).any())
+    assert after.config.last_block == load_config(config.output / "config.yaml").model.last_block == "scalars"
+    train(config, resume=True)  # its own configuration says auto
+    for parts, message in ((["backbon"], "no part 'backbon'; there are backbone, energy_head"), (list(ALL), "nothing")):
+        with pytest.raises(ConfigError, match=f"freeze: .*{message}"):
+            train(load_config(write_config(**{**fields, "freeze": parts, "output": "third"})))
+        assert not (tmp_path / "third").exists()

@@ -10,7 +10,7 @@ from torch import Tensor
 from mlff.equijump.model import JumpModel
 from mlff.equijump.network import ResidueGraph
 from mlff.proteins.cloud import TensorCloud
-from mlff.training.cuda_graphs import KnownGradients, Replay
+from mlff.training.cuda_graphs import KnownGradients, Replay, trained
 from mlff.trajectories import JumpBatch
 
 _MOST_SHAPES = 4  # each keeps its own memory; batches of further shapes take the plain way
@@ -47,12 +47,12 @@ class RecordedLoss:
             if len(self._replays) == _MOST_SHAPES:
                 return self._losses(batch, unrolls, None, graph)
             self._replays[key] = Replay(self._function(len(batch.targets), unrolls), tensors, fixed=0)
-        parameters = self._model.parameters()
+        parameters = trained(self._model.parameters())
         total, parts = KnownGradients.apply(self._replays[key], tensors, 2, *parameters)
         return total, parts
 
     def _function(self, targets: int, unrolls: bool) -> Callable[..., list[Tensor]]:
-        parameters = list(self._model.parameters())
+        parameters = trained(self._model.parameters())
         split = _CLOUD * (targets + 1)
 
         def loss_and_gradients(*tensors: Tensor) -> list[Tensor]:

@@ -24,7 +24,7 @@ from mlff.potential.training.objective import Objective
 from mlff.potential.training.padding import BatchSize, pad, pad_corrupted
 from mlff.support.compiling import compile_function
 from mlff.support.errors import RunError, first_line
-from mlff.training.cuda_graphs import KnownGradients, Replay
+from mlff.training.cuda_graphs import KnownGradients, Replay, trained
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class CompiledObjective:
             self._compiled = self._compile(list(named), parameters, tensors)
         inputs = [*(parameter.detach() for parameter in parameters), *tensors]
         names = self.objective.loss_names(batch)
-        total, *parts = KnownGradients.apply(self._compiled, inputs, 1 + len(names), *parameters)
+        total, *parts = KnownGradients.apply(self._compiled, inputs, 1 + len(names), *trained(parameters))
         return LossTerms(total, dict(zip(names, parts, strict=True)))
 
     def _compile(self, names: Sequence[str], parameters: list[Tensor], tensors: list[Tensor]) -> Any:
@@ -81,7 +81,7 @@ class CompiledObjective:
             batch = _batch(dict(zip(names, values, strict=True)))
             given = dict(zip(parameter_names, parameters, strict=True))
             terms = functional_call(self.objective, given, (batch, weight, True))
-            gradients = torch.autograd.grad(terms.total, parameters, allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(terms.total, trained(parameters), allow_unused=True, materialize_grads=True)
             return [terms.total, *terms.parts.values(), *gradients]
 
         logger.info("compiling the training step, which takes minutes (a cache on disk shortens the next time)")

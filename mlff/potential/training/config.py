@@ -121,13 +121,15 @@ class TrainingConfig(RunConfig):
         return any(self.loss.weight(name) > 0 for name in _FORMER_WEIGHTS)
 
     def continuing(self, saved: TrainingConfig) -> TrainingConfig:
-        """As of every run; the species are those of the run, unless others are listed."""
-        listed, known = set(self.model.species), set(saved.model.species)
-        return self.knowing(saved.model.species if not listed or listed > known else self.model.species)
+        """As of every run; species, last block and energy are those of the run, unless others are asked for."""
+        own, known = self.model, saved.model
+        left = not own.species or set(own.species) > set(known.species)
+        last_block = known.last_block if own.last_block == "auto" else own.last_block
+        return self.with_model(known.species if left else own.species, last_block, own.energy and known.energy)
 
-    def knowing(self, species: tuple[int, ...]) -> TrainingConfig:
-        """The same with these atomic numbers as ``model.species``, and with energies only where these are learned."""
-        changes = {"species": species, "energy": self.learns_energy}
+    def with_model(self, species: tuple[int, ...], last_block: str, energy: bool) -> TrainingConfig:
+        """The same with these values of ``model``; species are atomic numbers."""
+        changes = {"species": species, "last_block": last_block, "energy": energy}
         return self.model_copy(update={"model": self.model.model_copy(update=changes)})
 
     @property

@@ -32,6 +32,7 @@ from mlff.potential.training.start import (
     add_dens,
     build_potential,
     in_symbols,
+    known_last_block,
     known_species,
     refit_reference_energies,
     set_property_scales,
@@ -156,7 +157,10 @@ def prepare_run(
     """
     splits = load_splits(config.data)
     if state is None:
-        config = config.knowing(known_species(config.model, splits.train, initial))
+        species = known_species(config.model, splits.train, initial)
+        # Weights of a potential keep its energy, also where the training goes on without.
+        energy = config.learns_energy or (initial is not None and initial.energy)
+        config = config.with_model(species, known_last_block(config.model, initial), energy and config.model.energy)
     _check_data(config, splits)
     graphs = _graphs(config, splits)
     potential = build_potential(config)

@@ -64,6 +64,14 @@ def known_species(model: PotentialConfig, frames: Sequence[Frame], initial: Init
     return tuple(number for number in listed if number in known)
 
 
+def known_last_block(model: PotentialConfig, initial: InitialWeights | None) -> str:
+    """``last_block`` of a new potential: ``auto`` follows initial weights that hold its scalars only."""
+    name = f"backbone.blocks.{model.backbone.num_layers - 1}.attention.projection.weight"
+    if model.last_block != "auto" or not model.energy_needs_scalars or initial is None or name not in initial.tensors:
+        return model.last_block
+    return "scalars" if len(initial.tensors[name]) == 1 else "auto"  # rows by degree
+
+
 def in_symbols(numbers: Iterable[int]) -> str:
     """Elements by their symbols, in the order of their atomic numbers."""
     return ", ".join(chemical_symbols[number] for number in sorted(numbers))

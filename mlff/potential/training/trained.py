@@ -18,10 +18,16 @@ from mlff.training.run_folder import has_weights
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Tensors to start from, by the names of ``Potential.state_dict()``, and the atomic numbers they were made for."""
+    """Tensors to start from, by the names of ``Potential.state_dict()``, and what they were made for.
+
+    Attributes:
+        species: atomic numbers.
+        energy: whether the energy was learned.
+    """
 
     tensors: dict[str, Tensor]
     species: tuple[int, ...]
+    energy: bool = True
 
 
 def load_trained(source: Path) -> tuple[Potential, dict[str, Any]]:
@@ -33,6 +39,7 @@ def read_initial_weights(source: Path) -> InitialWeights:
     """Weights to start a training from, see ``mlff.training.Task.read_initial``."""
     if has_weights(source):
         potential, _ = load_trained(source)
-        return InitialWeights(dict(potential.state_dict()), potential.config.species)
+        return InitialWeights(dict(potential.state_dict()), potential.config.species, potential.config.energy)
     model = load(source)
-    return InitialWeights(exported_tensors(model.path), tuple(model.metadata.species))
+    metadata = model.metadata
+    return InitialWeights(exported_tensors(model.path), tuple(metadata.species), "energy" in metadata.outputs)

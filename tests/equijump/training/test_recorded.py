@@ -39,6 +39,7 @@ def setting(springs: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[JumpModule,
     config = validate_config(JumpTrainingConfig, content | {"batch_size": 6, "unroll": unroll})
     torch.manual_seed(0)
     model = JumpModel(config.model, [2.0])
+    next(model.parameters()).requires_grad_(False)  # as frozen parts are
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     model.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,49 @@
+"""From the centre of mass, which models refer to, to the origin of the coordinates, as in files and results of ASE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_masses
+from numpy.typing import NDArray
+
+from mlff.graph.quantities import Quantity
+
+
+def total_charge(info: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> float:
+    """Total charge in e that a structure says under ``charge`` or ``total_charge``; 0 where it says none.
+
+    Args:
+        info: of the ASE structure; key-value pairs and data of a database row in it are looked up, too.
+        results: of its calculator, which go first. Several numbers, such as charges of atoms, are no total charge.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    stores = (results, info, info.get("key_value_pairs"), info.get("data"))
+    for key in ("charge", "total_charge"):
+        for value in (np.asarray(store[key]) for store in stores if isinstance(store, Mapping) and key in store):
+            if value.dtype.kind in "iuf" and value.size == 1:
+                return float(value.reshape(()))
+            if value.dtype.kind not in "iuf" and value.ndim == 0 and value.item() is not None:
+                raise ValueError(f"{key} is no number; write the total charge in e")
+    return 0.0
+
+
+def origin_shift(row: Quantity, atoms: Atoms, charge: float) -> NDArray[np.float64]:
+    """[3], what turns a vector about the centre of mass R into one about the origin of the coordinates: Q R.
+
+    It is zero for quantities without origin. Masses are the standard ones, also of atoms that have others.
+
+    Args:
+        row: whose unit the shift has.
+        atoms: in Å.
+        charge: Q in e.
+    """
+    if row.origin is None:
+        return np.zeros(3)
+    center = np.average(atoms.positions, axis=0, weights=atomic_masses[atoms.numbers])
+    return row.factor("e·Å") * charge * center
