@@ -35,8 +35,8 @@ class PotentialConfig(Section):
     )
     last_block: Literal["auto", "scalars", "whole"] = Field(
         default="auto",
-        description="scalars: its l = 0 alone, which conservative energies read; whole: all degrees; auto: as in the "
-        "weights of init_from, otherwise scalars unless properties are of higher degree",
+        description="scalars: its l = 0 alone, which conservative energies read; whole: all degrees; auto: whole where "
+        "properties are of higher degree, unless the weights of init_from hold its scalars only",
     )
     backbone: EquiformerConfig = Field(default_factory=lambda: EquiformerConfig.model_validate({"preset": "smooth"}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mlff.support.errors import ArtifactError, ConfigError, first_line
 from mlff.support.files import replacing
+from mlff.training.optimizers import is_within
 
 _FORMAT = 3
 #: Name of the file of weights in a run folder.
@@ -106,14 +107,22 @@ def exported_tensors(path: Path) -> dict[str, Tensor]:
         return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
 
 
-def load_matching(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:
+def load_matching(
+    module: nn.Module, tensors: dict[str, Tensor], frozen: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
     """Copy the tensors whose name and shape fit into ``module``, converted to its dtypes.
 
     Returns:
         (names of the module that got no value, names of ``tensors`` that found no place).
+
+    Raises:
+        ConfigError: a tensor of the ``frozen`` parts got no value.
     """
     own = module.state_dict()
     fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
+    random = [name for name in own if name not in fitting and any(is_within(name, part) for part in frozen)]
+    if random:
+        raise ConfigError(f"freeze: {random[0]} would stay random, as no tensor of the initial weights fits; train it")
     with torch.no_grad():
         for name, value in fitting.items():
             own[name].copy_(value)

@@ -84,6 +84,8 @@ def _train(config: RunConfig, resume: bool, initial: Any, on_step: OnStep | None
         if not config.init_from.exists():
             raise ConfigError(f"init_from: {config.init_from} does not exist")
         initial = task.read_initial(config.init_from)
+    if state is None and initial is None and config.freeze:
+        raise ConfigError("freeze: parts without initial weights would stay random; give init_from")
     placement = Placement(trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
     torch.manual_seed(config.seed)
     run = task.prepare(config, state, placement, initial)

@@ -28,14 +28,19 @@ def build_optimizer(
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
 
 
+def is_within(name: str, part: str) -> bool:
+    """Whether a tensor belongs to a part of a module, such as ``backbone`` or ``backbone.blocks.0``."""
+    return f"{name}.".startswith(f"{part}.")
+
+
 def freeze(module: nn.Module, parts: Sequence[str]) -> None:
-    """Take the parameters of these parts, such as ``backbone`` or ``backbone.blocks.0``, out of the training.
+    """Take the parameters of these parts out of the training.
 
     Raises:
         ConfigError: there is no such part, or nothing is left to train.
     """
     for part in parts:
-        chosen = [own for name, own in module.named_parameters() if f"{name}.".startswith(f"{part}.")]
+        chosen = [own for name, own in module.named_parameters() if is_within(name, part)]
         if not chosen:
             known = ", ".join(name for name, _ in module.named_children())
             raise ConfigError(f"freeze: the model has no part {part!r}; there are {known}")

@@ -192,7 +192,12 @@ def test_a_dipole_is_added_to_trained_energies_which_stay_as_they_are(
     assert bool((after.property_norm.weight != 1.0).any())
     assert after.config.last_block == load_config(config.output / "config.yaml").model.last_block == "scalars"
     train(config, resume=True)  # its own configuration says auto
-    for parts, message in ((["backbon"], "no part 'backbon'; there are backbone, energy_head"), (list(ALL), "nothing")):
+    for changes, message in (
+        ({"freeze": ["backbon"]}, "no part 'backbon'; there are backbone, energy_head"),
+        ({"freeze": ["backbone", "properties"]}, "properties.dipole.* would stay random"),
+        ({"init_from": None}, "would stay random; give init_from"),
+        ({"init_from": "second", "freeze": list(ALL)}, "nothing is left to train"),
+    ):
         with pytest.raises(ConfigError, match=f"freeze: .*{message}"):
-            train(load_config(write_config(**{**fields, "freeze": parts, "output": "third"})))
-        assert not (tmp_path / "third").exists()
+            train(load_config(write_config(**{**fields, **changes, "output": "third"})))
+        assert not (tmp_path / "third" / "config.yaml").exists()

@@ -139,7 +139,7 @@ def prepare_run(
     model = JumpModel(model_config, list(config.data.lags))
     convert_parameters(model, getattr(torch, config.dtype))
     if initial is not None:
-        new, unused = load_matching(model, dict(initial))
+        new, unused = load_matching(model, dict(initial), config.freeze)
         if new or unused:
             logger.warning("started afresh: %s; without a place in this model: %s", new or "none", unused or "none")
     about = provenance(systems)

@@ -217,7 +217,7 @@ def _start(
     each: Iterator[AtomicGraph] = (train[i] for i in range(len(train)))
     statistics = compute_statistics(each, isolated_atoms=splits.isolated_atoms)
     set_property_scales(potential, train)
-    set_start(potential, statistics, initial)
+    set_start(potential, statistics, initial, config.freeze)
     if initial is not None and config.reference_energies == "refit" and config.data.keys.energy is not None:
         device, size = placement.device, config.batch_size
         refit_reference_energies(potential, train, device=device, batch_size=size, seed=config.seed)

@@ -90,11 +90,14 @@ def add_dens(potential: Potential, config: TrainingConfig) -> DensPotential | No
     return dens
 
 
-def set_start(potential: Potential, statistics: DatasetStatistics, initial: InitialWeights | None) -> None:
+def set_start(
+    potential: Potential, statistics: DatasetStatistics, initial: InitialWeights | None, frozen: Sequence[str] = ()
+) -> None:
     """Normalise a new potential and copy the initial weights that fit.
 
     Raises:
-        ConfigError: a species of the model is neither in the data nor has a reference energy in the initial weights.
+        ConfigError: a species of the model is neither in the data nor has a reference energy in the initial weights, or
+            these lack a tensor of the ``frozen`` parts.
     """
     species = potential.config.species
     references = dict(statistics.reference_energies)
@@ -106,7 +109,7 @@ def set_start(potential: Potential, statistics: DatasetStatistics, initial: Init
     potential.set_normalization(references, statistics.scale, statistics.avg_degree)
     if initial is None:
         return
-    new, unused = load_matching(potential, scalar_part(potential, completed(initial.tensors)))
+    new, unused = load_matching(potential, scalar_part(potential, completed(initial.tensors)), frozen)
     logger.info("initial weights: %d tensors used", len(potential.state_dict()) - len(new))
     if new:
         logger.warning("not in the initial weights, started afresh: %s", ", ".join(new))
