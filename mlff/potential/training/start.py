@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from mlff.artifacts.torchscript import convert_parameters
-from mlff.data import DatasetStatistics, Frame, GraphDataset, fit_reference_energies
+from mlff.data import DatasetStatistics, Frame, GraphDataset, fit_reference_energies, in_symbols
 from mlff.graph import quantity
 from mlff.potential import DensPotential, Potential, PotentialConfig, completed, scalar_part
 from mlff.potential.training.batches import graph_batches
@@ -62,11 +62,6 @@ def known_species(model: PotentialConfig, frames: Sequence[Frame], initial: Init
     if absent:
         logger.warning("model.species: no training frame holds %s; left out of the model", in_symbols(absent))
     return tuple(number for number in listed if number in known)
-
-
-def in_symbols(numbers: Iterable[int]) -> str:
-    """Elements by their symbols, in the order of their atomic numbers."""
-    return ", ".join(chemical_symbols[number] for number in sorted(numbers))
 
 
 def add_dens(potential: Potential, config: TrainingConfig) -> DensPotential | None:
