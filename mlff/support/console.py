@@ -135,7 +135,7 @@ def report_error(error: BaseException) -> None:
 def log_lines() -> Iterator[None]:
     """Log lines of this project and warnings of others on standard error within the block."""
     root, handler = logging.getLogger(), _Lines()
-    # Processes that the trainer starts for further devices stay silent. The trainer library greets, and reports signals,
+    # Processes that the trainer starts for further devices stay silent. The trainer library greets and reports signals
     # at level INFO; its import sets the levels of its packages, not those of its modules.
     ours = logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING
     levels = dict.fromkeys(("mlff", "md_drivers"), ours)

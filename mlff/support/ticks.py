@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FEW = 1e3  # between the ends of an axis that has room for 2 and 5
+# Leading digits of ticks, and how far apart the ends of an axis may be that has room for them.
+_DIGITS = (((1, 2, 5), 1e3), ((1, 2, 3, 5, 7), 30.0), (tuple(range(1, 10)), 10.0))
+_ENOUGH = 3  # ticks
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], linear_below: float | None = None) -> None:
@@ -25,7 +27,10 @@ def log_axis(axes: Axes, which: Literal["x", "y"], linear_below: float | None = 
     else:
         set_scale("log")
         low, high = axis.get_view_interval()
-        if high < _FEW * low:
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        for digits, span in _DIGITS:
+            if high < span * low:
+                axis.set_major_locator(LogLocator(subs=digits))
+                if sum(low <= tick <= high for tick in axis.get_majorticklocs()) >= _ENOUGH:
+                    break
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12f}".rstrip("0").rstrip(".")))
     axis.set_minor_formatter(NullFormatter())
