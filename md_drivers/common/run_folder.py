@@ -66,8 +66,7 @@ class RunFolder:
                 raise FileExistsError(f"{path} exists already: go on with it (--resume, resume=True) or name another")
             return None
         if not self._record.exists():
-            missing = NOT_THERE.format(self._record if path.exists() else path)
-            raise FileNotFoundError(f"{missing}, so there is no {self._noun} to resume")
+            raise FileNotFoundError(f"{NOT_THERE.format(self._record)}, so there is no {self._noun} to resume")
         try:
             record: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
             changed = _differences(record["settings"], self.content["settings"], self._free)

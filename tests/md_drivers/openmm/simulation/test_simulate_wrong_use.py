@@ -162,7 +162,7 @@ def test_nothing_is_overwritten(dynamics, tmp_path):
 
 
 def test_resuming_what_cannot_be_resumed(dynamics, dipeptide, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"out: no such file or folder, so there is no simulation to resume"):
+    with pytest.raises(FileNotFoundError, match=r"simulation\.json: no such file or folder, so there"):
         dynamics(resume=True)
     folder = dynamics(steps=20).folder
     with pytest.raises(
