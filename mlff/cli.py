@@ -219,7 +219,7 @@ def import_equiformer_v2(
 
 @app.command()
 def inspect(
-    model: Annotated[str, typer.Argument(help="Exported model: file or shipped name.")],
+    model: Annotated[str, typer.Argument(help="Exported model: file or pretrained name.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a model file says about itself and repeat its self-test.

@@ -19,7 +19,7 @@ from mlff.support.ticks import log_axis
 Array = NDArray[np.float64]
 
 #: Times the floor that jumps may be away from MD.
-BAR = 1.5
+TARGET = 1.5
 _RESAMPLES = 1000
 _COLOURS = {"jumps": "tab:orange", "no-op": "0.4", "random walk": "0.65"}
 _MARKERS = {"jumps": "o", "no-op": "x", "random walk": "+"}
@@ -47,10 +47,10 @@ def judge(results: list[StartResult], torsions: tuple[str, ...], seed: int) -> d
             **{o: float(np.median(values)) for o, values in medians.items()},
             "ratio": ratio,
             "ratio_interval": interval.tolist() if len(results) > 1 else None,
-            "starts_within_the_bar": float((ratios["jumps"] <= BAR).mean()),
+            "starts_within_the_target": float((ratios["jumps"] <= TARGET).mean()),
             "starts_better_than": beaten,
-            "bar": BAR,
-            "passed": ratio <= BAR and all(np.median(medians["jumps"]) < np.median(medians[o]) for o in OTHERS[1:]),
+            "target": TARGET,
+            "passed": ratio <= TARGET and all(np.median(medians["jumps"]) < np.median(medians[o]) for o in OTHERS[1:]),
             "starts": {"floor": floor.tolist(), **{o: values.tolist() for o, values in medians.items()}},
         }
     single = np.median(np.median([result.torsions for result in results], axis=1), axis=0)  # [1 + others, D]
@@ -77,11 +77,11 @@ def show(record: dict[str, Any], console: Console) -> None:
     for other in OTHERS:
         table.add_row(f"{other} against MD", *(f"{row[other]:.3g}" for row in measures))
     table.add_row("jumps over floor", *map(ratio, measures))
-    table.add_row(f"starts within {BAR:g} floors", *(f"{row['starts_within_the_bar']:.0%}" for row in measures))
-    table.add_row("bar", *("met" if row["passed"] else "MISSED" for row in measures))
+    table.add_row(f"starts within {TARGET:g} floors", *(f"{row['starts_within_the_target']:.0%}" for row in measures))
+    table.add_row("target", *("met" if row["passed"] else "MISSED" for row in measures))
     table.caption = (
-        f"medians over starts; sets of {record['relaunches'] // 2}; bar: at most {BAR:g} floors, and closer than no-op "
-        "and random walk"
+        f"medians over starts; sets of {record['relaunches'] // 2}; target: at most {TARGET:g} floors, and closer than "
+        "no-op and random walk"
     )
     console.print(table)
     if record["broken_jumps"]:

@@ -3,7 +3,7 @@
     python -m benchmarks.physics.nve co2-ni100 --picoseconds 20 -o benchmarks/results/nve_co2-ni100
 
 Velocity Verlet in float64 from a 300 K start on a metal slab with an adsorbate. Writes JSON and a plot of the total
-energy per atom. The figure of merit is the least-squares slope; the bar is 1e-5 eV/atom/ps over 20 ps.
+energy per atom. The metric is the least-squares slope; the target is 1e-5 eV/atom/ps over 20 ps.
 """
 
 from __future__ import annotations

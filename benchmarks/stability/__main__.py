@@ -2,10 +2,10 @@
 
     python -m benchmarks.stability --model peptides -o benchmarks/results/stability_peptides.json
 
-Constant energy: alanine dipeptide, equilibrated for 2 ps, then 20 ps of leapfrog Verlet at 0.5 fs in float64. Bars:
+Constant energy: alanine dipeptide, equilibrated for 2 ps, then 20 ps of leapfrog Verlet at 0.5 fs in float64. Targets:
 slope of the total energy at most 1e-5 eV/atom/ps, its spread at most 5 % of that of the kinetic energy. Constant
 temperature: ACE-X-NME of three held-out residues (ILE, THR, GLU), minimised, 100 ps of Langevin dynamics at 300 K,
-1 fs. Bars: no broken bond in any frame (every 0.1 ps), mean temperature within four standard errors.
+1 fs. Targets: no broken bond in any frame (every 0.1 ps), mean temperature within four standard errors.
 
 The simulations stay in --work; the same command goes on with those that were stopped and skips those that are done.
 """
@@ -35,7 +35,7 @@ DIPEPTIDE = Path(__file__).resolve().parents[2] / "examples" / "alanine_dipeptid
 TEMPERATURE, INTERVAL = 300.0, 100  # K, steps between frames
 NVE_STEP, NVT_STEP = 0.5, 1.0  # fs
 APART = 300.0  # Å between peptides at the start; they diffuse by some 30 Å
-SLOPE_BAR, SPREAD_BAR, ERRORS_BAR = 1e-5, 0.05, 4.0
+SLOPE_TARGET, SPREAD_TARGET, ERRORS_TARGET = 1e-5, 0.05, 4.0
 
 
 def steps(picoseconds: float, time_step: float) -> int:
@@ -102,7 +102,7 @@ def constant_energy(model: str, work: Path, equilibration: float, picoseconds: f
         "std_kinetic_eV_per_atom": float(np.std(kinetic)),
         "ns_per_day": result.speed,
         "broken_bonds": result.broken_bonds,
-        "passed": abs(slope) <= SLOPE_BAR and spread <= SPREAD_BAR and not result.broken_bonds,
+        "passed": abs(slope) <= SLOPE_TARGET and spread <= SPREAD_TARGET and not result.broken_bonds,
     }
 
 
@@ -146,7 +146,7 @@ def constant_temperature(model: str, work: Path, residues: list[str], picosecond
         "variance_of_kinetic_energy_over_chi_square": float(fluctuation),
         "broken_bonds": result.broken_bonds,
         "ns_per_day": result.speed,
-        "passed": not result.broken_bonds and abs(float(error)) <= ERRORS_BAR,
+        "passed": not result.broken_bonds and abs(float(error)) <= ERRORS_TARGET,
     }
 
 
@@ -155,7 +155,7 @@ def show(record: dict[str, Any], console: Console) -> None:
     if "nve" in record:
         row = record["nve"]
         table = Table(title="Constant energy")
-        for heading in ("system", "ps", "T (K)", "slope (eV/atom/ps)", "spread, total / kinetic (eV/atom)", "bar"):
+        for heading in ("system", "ps", "T (K)", "slope (eV/atom/ps)", "spread, total / kinetic (eV/atom)", "target"):
             table.add_column(heading, justify="right")
         spread = f"{row['std_total_eV_per_atom']:.1e} / {row['std_kinetic_eV_per_atom']:.1e}"
         figures = (
@@ -168,7 +168,7 @@ def show(record: dict[str, Any], console: Console) -> None:
     if "nvt" in record:
         row = record["nvt"]
         table = Table(title=f"Constant temperature, {TEMPERATURE:g} K")
-        for heading in ("systems", "ps", "T (K)", "standard errors off", "broken bonds", "ns/day", "bar"):
+        for heading in ("systems", "ps", "T (K)", "standard errors off", "broken bonds", "ns/day", "target"):
             table.add_column(heading, justify="right")
         systems = "\n".join(row["systems"])
         if "failure" in row:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from md_drivers.common import options
-from mlff.support.console import command, error_console
-from mlff.support.errors import InputError, NotConvergedError
+from mlff.support.console import command, error_console, this_command
+from mlff.support.errors import InputError, NotConvergedError, unknown
 
 _STRAINS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
@@ -80,7 +80,7 @@ def relax_command(
 
     if restart:
         error_console.print("--restart is now --resume, and --steps counts from the very start")
-    with command(options.RESUME) as stop:
+    with command(this_command("--resume")) as stop:
         settings = RelaxSettings(
             fmax=fmax,
             optimizer=optimizer,
@@ -132,5 +132,5 @@ def _parse_strains(text: str | None) -> list[bool] | None:
     wanted = [part.strip() for part in text.split(",")]
     for part in wanted:
         if part not in _STRAINS:
-            raise InputError(f"--cell-mask {text!r}: {part!r} is none of {', '.join(_STRAINS)}")
+            raise InputError(f"--cell-mask {text!r}: {unknown('strain component', part, _STRAINS)}")
     return [strain in wanted for strain in _STRAINS]

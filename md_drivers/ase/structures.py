@@ -8,11 +8,12 @@ from pathlib import Path
 
 import ase.io
 from ase import Atoms
-from ase.io.formats import parse_filename
+from ase.io.formats import UnknownFileTypeError, parse_filename
 
 from md_drivers.common.checks import missing_structure
 from md_drivers.common.errors import StructureError
 
+_FORMATS = "these are .extxyz, .xyz, .traj, .db, .json, .cif, .pdb, POSCAR and what else ase info --formats lists"
 _COMPRESSED = {".gz", ".bz2", ".xz"}
 
 #: A structure or a file of structures, several of them, or structures by name.
@@ -42,6 +43,8 @@ def read_structures(file: str | Path) -> list[tuple[str, Atoms]]:
         raise StructureError(f"structure file {filename!r} is empty")
     try:
         read = ase.io.read(path, index=-1 if index is None else index, do_not_split_by_at_sign=True)
+    except UnknownFileTypeError as error:
+        raise StructureError(f"{text!r} is not a structure file: {_FORMATS}") from error
     except Exception as error:  # ASE's readers raise whatever the parser met.
         reason = str(error) or type(error).__name__
         raise StructureError(f"cannot read {text!r} as a structure: {reason}") from error

@@ -9,6 +9,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mlff.support.errors import unknown
+from mlff.support.files import NOT_THERE
+
 _T = TypeVar("_T")
 
 
@@ -21,7 +24,7 @@ def check_count(name: str, value: object, least: int = 1) -> None:
 def check_choice(name: str, value: object, choices: tuple[Any, ...]) -> None:
     """ValueError, naming it, unless a value is one of the choices."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(unknown(name, value, choices))
 
 
 def check_skin(skin: object) -> None:
@@ -44,7 +47,7 @@ def check_file(path: Path, needed: str) -> None:
 def missing_structure(text: str) -> str | None:
     """What to say of a structure file, with ASE's selection behind an @ or without, that is not there."""
     name = text if Path(text).exists() else text.rpartition("@")[0] or text
-    return None if Path(name).exists() else f"structure file {name!r} does not exist"
+    return None if Path(name).exists() else NOT_THERE.format(name)
 
 
 def first_few(things: Sequence[object], limit: int) -> str:

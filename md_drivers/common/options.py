@@ -9,8 +9,6 @@ import typer
 
 from mlff.artifacts.names import resolve
 
-RESUME = "the same command and --resume"
-
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of a pretrained model, or an exported file.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from what is in the output folder.")]

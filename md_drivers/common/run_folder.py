@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Loaded, dtype_name, model_name
-from mlff.support.files import write_json
+from mlff.support.console import this_command
+from mlff.support.files import NOT_THERE, write_json
 from mlff.support.folders import at_work, holds_files
 from mlff.support.versions import installed_versions
 
@@ -47,7 +46,7 @@ class RunFolder:
         dtype = dtype_name(model.dtype)
         about = {"path": str(model.path), "sha256": model.sha256, "device": str(model.device), "dtype": dtype}
         self.content: dict[str, Any] = {
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": this_command(),
             "settings": {**settings, "dtype": dtype, "model_sha256": model.sha256},
             "model": {"name": model_name(model), **about},
             "versions": installed_versions((*_PACKAGES, *packages)),
@@ -67,7 +66,7 @@ class RunFolder:
                 raise FileExistsError(f"{path} exists already: go on with it (--resume, resume=True) or name another")
             return None
         if not self._record.exists():
-            raise FileNotFoundError(f"{self._record}: no such file, so there is no {self._noun} to resume in {path}")
+            raise FileNotFoundError(f"{NOT_THERE.format(self._record)}, so there is no {self._noun} to resume")
         try:
             record: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
             changed = _differences(record["settings"], self.content["settings"], self._free)

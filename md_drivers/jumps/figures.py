@@ -42,7 +42,15 @@ def _draw_course(path: Path, table: dict[str, np.ndarray]) -> None:
     for replica in numbers[:_MOST_LINES]:
         own = table["replica"] == replica
         stride = max(1, int(own.sum()) // (5 * _POINTS))
-        lower.plot(time[own][::stride], table["gyration_A"][own][::stride], linewidth=0.5, alpha=0.7)
-    shown = f" (first {_MOST_LINES} replicas)" if len(numbers) > _MOST_LINES else ""
-    lower.set(xlabel=f"time (ns){shown}", ylabel="radius of gyration (Å)")
+        gyration = table["gyration_A"][own][::stride]
+        lower.plot(time[own][::stride], gyration, linewidth=0.5, alpha=0.7, label=f"{replica:.0f}")
+    lower.set(xlabel="time (ns)", ylabel="radius of gyration (Å)")
+    if len(numbers) > 1:
+        shown = f"replica (the first {_MOST_LINES} of {len(numbers)})" if len(numbers) > _MOST_LINES else "replica"
+        handles, labels = lower.get_legend_handles_labels()
+        legend = figure.legend(
+            handles, labels, title=shown, loc="outside lower center", ncols=_MOST_LINES, fontsize="small", frameon=False
+        )
+        for line in legend.get_lines():
+            line.set(linewidth=2, alpha=1)
     write_figure(path, figure)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from md_drivers.common import options
-from mlff.support.console import command
+from mlff.support.console import command, this_command
 from mlff.support.errors import Interrupted, RunError
 
 
@@ -56,7 +56,7 @@ def rollout_command(
     from md_drivers.common.checks import check_file
     from md_drivers.jumps.settings import STRUCTURE, RolloutSettings
 
-    with command(options.RESUME) as stop:
+    with command(this_command("--resume")) as stop:
         settings = RolloutSettings(
             lag=lag,
             replicas=replicas,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from mlff.artifacts.errors import ArtifactNotFoundError
+from mlff.support.errors import unknown
+from mlff.support.files import NOT_THERE
 
 MODEL_FILE = "model.pt"
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -48,12 +51,12 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
         if name_or_path in models:
             return models[name_or_path]
         if not path.exists() and path.name == name_or_path and not path.suffix:
-            listed = ", ".join(models) if models else "none (no checkpoints are installed)"
-            raise ArtifactNotFoundError(f"no pretrained model or file is called {name_or_path!r}; available: {listed}")
+            raise ArtifactNotFoundError(f"{NOT_THERE.format(path)}; {unknown('pretrained model', path, models)}")
     if path.is_dir():
         if not (path / MODEL_FILE).exists() and (path / "weights.safetensors").exists():
-            raise ArtifactNotFoundError(f"{path} is a training run; make a model of it: mlff export {path} -o model.pt")
+            make = shlex.join(["mlff", "export", str(path), "-o", "model.pt"])
+            raise ArtifactNotFoundError(f"{path} is a training run; make a model of it: {make}")
         path = path / MODEL_FILE
     if not path.is_file():
-        raise ArtifactNotFoundError(f"{path}: no such file")
+        raise ArtifactNotFoundError(NOT_THERE.format(path))
     return path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mlff.support.console import command, error_console, progress
+from mlff.support.console import command, error_console, progress, this_command
 from mlff.support.errors import InputError
 from mlff.support.files import check_exists
 from mlff.support.versions import git_commit
@@ -63,7 +63,7 @@ def generate_data(
 
         equijump generate-data -o ala2 --length 200
     """
-    with command(resume="the same command") as stop:
+    with command(this_command()) as stop:
         if config is not None and preset is not None:
             raise InputError("CONFIG and --preset exclude each other")
         if pdb is not None and preset is None:
@@ -111,11 +111,12 @@ def _summary(content: dict[str, Any], output: Path) -> str:
     systems = content["systems"]
     counts = ", ".join(f"{sum(s['frames'][split] for s in systems)} {split}" for split in ("train", "val", "test"))
     cut = sum(system["cut"] for system in systems)
-    state = "done" if content["complete"] else "not complete yet, the same command continues"
+    state = "done" if content["complete"] else "not complete yet"
     return (
         f"{state}: {content['simulated_ns']:g} ns, frames: {counts}"
         + (f"; {cut} trajectories were cut" if cut else "")
         + f"; files in {output}"
+        + ("" if content["complete"] else f"; continue with: {this_command()}")
     )
 
 
@@ -131,8 +132,8 @@ def _progress() -> Iterator[Callable[[float, float], None]]:
             now = time.monotonic()
             if first is None:
                 begun, first = now, done
-            rate = _SECONDS_PER_DAY * (done - first) / (now - begun) if now > begun else 0.0
-            text = f"{done:.4g} of {total:g} ns, {rate:.0f} ns/day"
+            speed = f"{_SECONDS_PER_DAY * (done - first) / (now - begun):.0f} ns/day" if done > first else "starting"
+            text = f"{done:.4g} of {total:g} ns, {speed}"
             if update is not None:
                 update(completed=done, total=total, description=text)
             elif now - spoken > _LINE_EVERY:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mlff.support.console import command, error_console, progress
+from mlff.support.console import command, error_console, progress, this_command
 from mlff.support.errors import InputError
 from mlff.support.files import check_exists
 from mlff.support.versions import git_commit
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run_peptides(output: Path, config_file: Path | None, frames: int | None, workers: int, quick: bool) -> None:
     """Make or continue a peptide data set and print a summary."""
-    with command(resume="the same command") as stop:
+    with command(this_command()) as stop:
         if quick and config_file is not None:
             raise InputError("--quick and --config exclude each other")
         check_exists(config_file)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlff.support.console import command, error_console
-from mlff.support.errors import ConfigError
-from mlff.support.files import check_exists
+from mlff.support.console import command, error_console, this_command
+from mlff.support.errors import ConfigError, unknown
+from mlff.support.files import NOT_THERE, check_exists
 from mlff.support.kinds import DEFAULT, find
 from mlff.support.settings import read_mapping
 
@@ -26,7 +26,7 @@ def run_train(
     """
     with command():
         config = _configuration(source, resume, output, overrides, kind)
-    with command(f"mlff train --resume {config.output}") as stop:
+    with command(this_command("--resume")) as stop:
         from mlff.commands.progress import training_progress
         from mlff.training import set_up_process, train
 
@@ -45,10 +45,13 @@ def run_train(
 def _configuration(
     source: Path, resume: bool, output: Path | None, overrides: Sequence[str], kind: str | None
 ) -> RunConfig:
+    check_exists(source)
     a_run = source.is_dir()
     if a_run and not resume:
         raise ConfigError(f"{source} is a folder: give a configuration file, or --resume to continue the run in it")
     path = source / "config.yaml" if a_run else source
+    if a_run and not path.is_file():
+        raise ConfigError(f"{source}: not a run folder (no {path.name})")
     content = read_mapping(path, overrides=overrides)
     if kind is not None and content.get("kind", kind) != kind:
         raise ConfigError(f"{path}: kind: {content['kind']}, but this command trains kind {kind} only; use: mlff train")
@@ -77,5 +80,4 @@ def _with_pretrained_start(config: RunConfig, base: Path) -> RunConfig:
         return config
     if path.parent == base and path.name in pretrained():
         return config.model_copy(update={"init_from": pretrained()[path.name].parent})
-    names = ", ".join(pretrained()) or "none"
-    raise ConfigError(f"init_from: {path} does not exist, and is no name of a pretrained model (these are: {names})")
+    raise ConfigError(f"init_from: {NOT_THERE.format(path)}; {unknown('pretrained model', path.name, pretrained())}")

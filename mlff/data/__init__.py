@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlff.data.dataset import collate as collate
     from mlff.data.frame import Frame as Frame
     from mlff.data.frame import frames_fingerprint as frames_fingerprint
+    from mlff.data.frame import in_symbols as in_symbols
     from mlff.data.label_config import DataKeys as DataKeys
     from mlff.data.label_config import DataUnits as DataUnits
     from mlff.data.loading import DataSplits as DataSplits

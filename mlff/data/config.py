@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit, SplitConfig
+from mlff.support.errors import unknown
 from mlff.support.settings import Section, with_paths
 
 FileFormat = Literal["auto", "extxyz", "traj", "db", "npz"]
@@ -23,7 +24,7 @@ def _as_tuple(value: object) -> object:
 
 def _known(symbol: str) -> str:
     if atomic_numbers.get(symbol, 0) == 0:
-        raise ValueError(f"no such chemical element: {symbol}")
+        raise ValueError(unknown("chemical element", symbol, chemical_symbols[1:]))
     return symbol
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
+from ase.data import chemical_symbols
 
 from mlff.graph import check_structure, quantity, spans_volume
 from mlff.support.errors import DataError
@@ -75,6 +76,11 @@ def fixed_atoms(atoms: Atoms) -> np.ndarray:
     return fixed
 
 
+def in_symbols(numbers: Iterable[int]) -> str:
+    """Elements by their symbols, in the order of their atomic numbers."""
+    return ", ".join(chemical_symbols[number] for number in sorted(numbers))
+
+
 def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
     """Returns the frame if it can be trained on.
 
@@ -101,11 +107,9 @@ def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
     present = {int(z) for z in np.unique(atoms.numbers)}
     unknown = {z for z in present if z < 1} if species is None else present - set(species)
     if unknown:
-        allowed = "" if species is None else f" (allowed: {sorted(species)})"
-        raise frame.error(
-            f"unknown species with atomic number {', '.join(map(str, sorted(unknown)))}{allowed}",
-            "remove the frame or add the element to `species`",
-        )
+        allowed = "" if species is None else f"; `species` lists only {in_symbols(species)}"
+        hint = "give the atoms elements" if species is None else "remove the frame or add the element to `species`"
+        raise frame.error(f"holds {in_symbols(unknown)}{allowed}", hint)
     _check_cell(frame)
     return frame
 

@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt, ValidationError
 from mlff.data.frame import Frame
 from mlff.data.provenance import dataset_fingerprint
 from mlff.data.splits import PARTS, read_indices
-from mlff.support.errors import DataError
+from mlff.support.errors import DataError, unknown
 from mlff.support.settings import Section, describe
 
 
@@ -43,7 +43,7 @@ class SplitFile(Section):
                 made for, two files have one name, or a frame does not exist.
         """
         if part not in self.parts:
-            raise DataError(f"the split has no part {part!r}", hint=f"parts: {', '.join(self.parts)}")
+            raise DataError(unknown("part of the split", part, self.parts))
         wanted = {name: indices for name, indices in self.parts[part].items() if indices}
         if not wanted:
             raise DataError(f"the {part} part holds no frames")

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlff.support.errors import unknown
 from mlff.support.settings import Section
 
 #: The published EquiformerV2 models (arXiv:2306.12059; OC20 and OC22 configurations) differ in size only.
@@ -112,7 +113,7 @@ class EquiformerConfig(Section):
         values = dict(values)
         name = values.pop("preset")
         if name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+            raise ValueError(unknown("preset", name, PRESETS))
         return {**PRESETS[name], **values}
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from mlff.graph._structure import (
     output_device,
 )
 from mlff.graph.torch_neighbors import torch_neighbor_list
+from mlff.support.errors import unknown
 
 TIE_TOLERANCE = 1e-6  # A; distances closer than this count as equal when neighbours are ranked
 _MOST_CELLS = 9e4  # vesin ends the process on a flat grid of more than 1e5 cells
@@ -80,7 +81,7 @@ def neighbor_list(
             cutoff,
         )
     else:
-        raise ValueError(f"unknown neighbour-list backend {backend!r}; there are 'vesin' and 'torch'")
+        raise ValueError(unknown("neighbour-list backend", backend, ("vesin", "torch")))
     edge_index, counts = limited(structure, edge_index, counts, max_neighbors, max_neighbors_strict)
     return edge_index.to(device), counts.to(device)
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from ase import units
 from pydantic import AfterValidator
 
+from mlff.support.errors import unknown
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -139,7 +141,7 @@ class Quantity:
         """
         known = {self.unit: 1.0, **self.factors}
         if unit is not None and unit not in known:
-            raise ValueError(f"unknown unit {unit!r} of {self.title}: there are {', '.join(known)}")
+            raise ValueError(unknown(f"unit of {self.title}", unit, known))
         return 1.0 if unit is None else known[unit]
 
     def transformed(self, value: Tensor, matrix: Tensor) -> Tensor:
@@ -206,7 +208,7 @@ def quantity(name: str) -> Quantity:
         for entry in entry_points(group="mlff.quantities", name=name):
             register(entry.load())
     if name not in _rows:
-        raise ValueError(f"there is no quantity {name!r}; known: {', '.join(_rows)}")
+        raise ValueError(unknown("quantity", name, _rows))
     return _rows[name]
 
 

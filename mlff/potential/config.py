@@ -7,6 +7,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from mlff.equiformer import EquiformerConfig
 from mlff.graph import quantity
+from mlff.support.errors import unknown
 from mlff.support.settings import Section
 
 #: Of the published EquiformerV2 models.
@@ -78,7 +79,7 @@ class PotentialConfig(Section):
             elif isinstance(value, int) and not isinstance(value, bool) and 0 < value < len(chemical_symbols):
                 numbers.add(value)
             else:
-                raise ValueError(f"{value!r} is neither a chemical symbol nor an atomic number")
+                raise ValueError(unknown("chemical element", value, chemical_symbols[1:]))
         return tuple(sorted(numbers))
 
     @field_serializer("species")

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from mlff.support.console import this_command
 from mlff.support.errors import Interrupted, RunError
 
 _LOOK_EVERY = 0.2  # s, at what the workers have made and at requests to stop
@@ -66,7 +67,7 @@ def run_jobs(
                 if should_stop():
                     raise Interrupted(message="stopped")
         except BrokenProcessPool as broken:
-            raise RunError("a worker process was killed (out of memory?); the same command continues") from broken
+            raise RunError(f"a worker process was killed (out of memory?); continue with: {this_command()}") from broken
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)

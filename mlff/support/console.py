@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
+from typer.core import TyperGroup
 
-from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError
+from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError, unknown
 from mlff.support.signals import StopRequest
 
 FAILED, WRONG_INPUT, NOT_CONVERGED = 1, 2, 3
@@ -33,10 +38,24 @@ _STATUS: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 
+class _Commands(TyperGroup):
+    """Words a value of an option that is none of its choices as everywhere else."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            wrong = re.fullmatch(r"(?:Value error, )?'(.*)' is not one of (.*?)\.?", error.message, re.DOTALL)
+            if wrong and error.param is not None:
+                error.message = unknown(str(error.param.name), wrong[1], re.findall(r"'(.*?)'", wrong[2]))
+            raise
+
+
 def new_app(help: str, name: str | None = None) -> typer.Typer:
     """A command line with commands below it, like all of this project."""
     return typer.Typer(
         name=name,
+        cls=_Commands,
         help=help,
         no_args_is_help=True,
         add_completion=False,
@@ -57,7 +76,7 @@ def command(resume: str | None = None) -> Iterator[StopRequest]:
     first one does.
 
     Args:
-        resume: how to go on after an interruption, e.g. ``mlff train --resume runs/first``; None: not at all.
+        resume: how to go on after an interruption, e.g. :func:`this_command`; None: not at all.
 
     Yields:
         the request to stop.
@@ -77,6 +96,16 @@ def command(resume: str | None = None) -> Iterator[StopRequest]:
         except tuple(kind for kind, _ in _STATUS) as error:
             report_error(error)
             raise typer.Exit(next(status for kind, status in _STATUS if isinstance(error, kind))) from error
+
+
+def this_command(*further: str) -> str:
+    """The command line of this process, as a shell takes it, with ``further`` options where they are missing."""
+    module = sys.modules["__main__"].__spec__
+    program = [Path(sys.argv[0]).name] if module is None else ["python", "-m", module.name.removesuffix(".__main__")]
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    words[end:end] = [option for option in further if option not in words]
+    return shlex.join([*program, *words])
 
 
 @contextmanager
@@ -106,12 +135,12 @@ def report_error(error: BaseException) -> None:
 def log_lines() -> Iterator[None]:
     """Log lines of this project and warnings of others on standard error within the block."""
     root, handler = logging.getLogger(), _Lines()
-    # Processes that the trainer starts for further devices stay silent. The trainer library greets at level INFO.
+    # Processes that the trainer starts for further devices stay silent. The trainer library greets and reports signals
+    # at level INFO; its import sets the levels of its packages, not those of its modules.
     ours = logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING
     levels = dict.fromkeys(("mlff", "md_drivers"), ours)
-    levels |= dict.fromkeys(
-        ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"), logging.WARNING
-    )
+    trainer = ("pytorch", "fabric", "pytorch.utilities.rank_zero", "pytorch.trainer.connectors.signal_connector")
+    levels |= dict.fromkeys((f"lightning.{name}" for name in trainer), logging.WARNING)
     before = {name: logging.getLogger(name).level for name in levels}
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

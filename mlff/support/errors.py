@@ -15,14 +15,30 @@ error                status  what it says
 
 from __future__ import annotations
 
+import difflib
 import signal
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+
+_MOST_CHOICES = 30  # longer lists, such as that of all elements, help nobody
 
 
 def first_line(error: Exception) -> str:
     """What an error says, without further lines; its class if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def unknown(what: str, given: object, known: Iterable[object]) -> str:
+    """What to say of a name that is none of those there are; everywhere the same.
+
+    >>> unknown("optimizer", "adam", ["muon", "adamw"])
+    'unknown optimizer `adam`: choose from muon, adamw; did you mean `adamw`?'
+    """
+    names = {str(name).lower(): str(name) for name in known}
+    near = difflib.get_close_matches(str(given).lower(), names, n=1)
+    listed = f": choose from {', '.join(names.values()) or 'none'}" if len(names) <= _MOST_CHOICES else ""
+    return f"unknown {what} `{given}`{listed}" + (f"; did you mean `{names[near[0]]}`?" if near else "")
 
 
 class InputError(ValueError):

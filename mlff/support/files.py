@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 from mlff.support.errors import InputError
 from mlff.support.folders import temporary_beside
 
+NOT_THERE = "{}: no such file or folder"
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -61,7 +63,7 @@ def check_exists(*paths: Path | None) -> None:
     """
     for path in paths:
         if path is not None and not path.exists():
-            raise InputError(f"{path}: no such file or folder")
+            raise InputError(NOT_THERE.format(path))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Any
 
-from mlff.support.errors import ConfigError
+from mlff.support.errors import ConfigError, unknown
 
 DEFAULT = "potential"
 
@@ -87,7 +87,7 @@ def find(name: str) -> Kind:
         for entry in entry_points(group="mlff.kinds", name=name):
             register(entry.load())
     if not isinstance(name, str) or name not in _known:
-        raise ConfigError(f"kind: there is no kind {name!r} of model; known: {', '.join(sorted(names()))}")
+        raise ConfigError(f"kind: {unknown('kind of model', name, sorted(names()))}")
     return _known[name]
 
 

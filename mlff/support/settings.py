@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,10 +11,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlff.support.errors import ConfigError, InputError
+from mlff.support.errors import ConfigError, InputError, unknown
 from mlff.support.files import write_text
 
 M = TypeVar("M", bound=BaseModel)
+_Place = tuple[int | str, ...]
 
 
 class Section(BaseModel):
@@ -65,18 +67,24 @@ def validated(kind: type[M], content: dict[str, Any], source: str, *, error: typ
 
 
 def validation_message(problem: ValidationError, source: str, kind: type[BaseModel] | None = None) -> str:
-    """One line for each bad field; unknown ones with the known name that is nearest."""
+    """One line for each bad field; unknown ones, and values that are none of the choices, with the nearest name."""
     lines = []
-    for item in problem.errors():
-        *sections, name = [str(part) for part in item["loc"]] or ["(whole file)"]
+    for item in (items := problem.errors()):
+        place, message = item["loc"], item["msg"].removeprefix("Value error, ")
+        others = [other["loc"] for other in items if other is not item]
+        choices = _choices(item, others)
         if item["type"] == "extra_forbidden":
-            where = f"{'.'.join(sections)}: " if sections else ""
-            lines.append(f"{source}: {where}unknown field `{name}`{_nearest(item['loc'], kind)}")
-            continue
-        field = ".".join([*sections, name])
-        message = item["msg"].removeprefix("Value error, ")
-        shown = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
-        lines.append(f"{source}: {field}: {message}{shown}")
+            place, message = place[:-1], f"unknown field `{place[-1]}`{_nearest(place, kind)}"
+        elif choices is not None:
+            place, message = choices
+        elif any(_is_choice(other[-1:]) and other[:-1] == place[:-1] for other in others):
+            continue  # another alternative of a field that has choices, which are listed once
+        elif item["type"] == "too_short" and any(other[: len(place)] == place for other in others):
+            continue  # its wrong items are named
+        elif item["type"] not in ("missing", "value_error"):
+            message += f" (got {item['input']!r:.80})"
+        field = ".".join(str(part) for part in place if part != "[key]")
+        lines.append(": ".join(filter(None, (source, field, message))))
     return "\n".join(lines)
 
 
@@ -144,7 +152,30 @@ def apply_changes(content: dict[str, Any], changes: Mapping[str, Any]) -> None:
         target[field] = value
 
 
-def _nearest(location: tuple[int | str, ...], kind: type[BaseModel] | None) -> str:
+def _choices(item: Any, others: Sequence[_Place]) -> tuple[_Place, str] | None:
+    """Section and message of a value that is none of the choices of its field; None for other errors."""
+    place, context = item["loc"], item.get("ctx", {})
+    if item["type"] == "union_tag_invalid":
+        return place, unknown(context["discriminator"].strip("'"), context["tag"], _quoted(context["expected_tags"]))
+    if item["type"] != "literal_error":
+        return None
+    known = _quoted(context["expected"])
+    if _is_choice(place[-1:]):  # one of several alternatives
+        place = place[:-1]
+        known += [{"int": "a whole number"}.get(str(o[-1]), str(o[-1])) for o in others if o[:-1] == place]
+    return place[:-1], unknown(str(place[-1]), item["input"], known)
+
+
+def _is_choice(label: _Place) -> bool:
+    return bool(label) and str(label[0]).startswith("literal[")
+
+
+def _quoted(text: str) -> list[str]:
+    """The names in ``'a', 'b' or 'c'``."""
+    return re.findall(r"'([^']*)'", text)
+
+
+def _nearest(location: _Place, kind: type[BaseModel] | None) -> str:
     """``, did you mean `...`?`` from the fields of the innermost section of a configuration."""
     sections = _sections(kind)
     for part in location[:-1]:

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.ticker import Locator
 
-_FEW = 1e3  # between the ends of an axis that has room for 2 and 5
+# Leading digits of ticks, and how far apart the ends of an axis may be that has room for them.
+_DIGITS = (((1, 2, 5), 1e3), ((1, 2, 3, 5, 7), 30.0), (tuple(range(1, 10)), 10.0))
+_ENOUGH = 3  # ticks
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], linear_below: float | None = None) -> None:
@@ -16,7 +19,7 @@ def log_axis(axes: Axes, which: Literal["x", "y"], linear_below: float | None = 
     Args:
         linear_below: where the axis becomes linear, so that it can show zero; None: nowhere.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     set_scale = axes.set_xscale if which == "x" else axes.set_yscale
@@ -25,7 +28,21 @@ def log_axis(axes: Axes, which: Literal["x", "y"], linear_below: float | None = 
     else:
         set_scale("log")
         low, high = axis.get_view_interval()
-        if high < _FEW * low:
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_locator(_locator(low, high))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12f}".rstrip("0").rstrip(".")))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _locator(low: float, high: float) -> Locator:
+    """Where ticks of a logarithmic axis are: few enough to read, and enough to read values off."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    if high < 2 * low:
+        return MaxNLocator(5)
+    chosen = LogLocator()
+    for digits, span in _DIGITS:
+        if high < span * low:
+            chosen = LogLocator(subs=digits)
+            if sum(low <= tick <= high for tick in chosen.tick_values(low, high)) >= _ENOUGH:
+                break
+    return chosen

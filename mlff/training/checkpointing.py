@@ -83,8 +83,10 @@ def load_model(source: Path, build: Callable[[dict[str, str]], N]) -> tuple[N, d
         ArtifactError: the weights are missing or damaged.
     """
     path = source / WEIGHTS if source.is_dir() else source
-    if (source / "config.yaml").is_file() and not path.exists():
-        raise ArtifactError(f"{source}: no weights: the run stopped before its first validation; use --resume")
+    if source.is_dir() and not path.exists():
+        begun = (source / "config.yaml").is_file()
+        stopped = "no weights: the run stopped before its first validation; use --resume"
+        raise ArtifactError(f"{source}: {stopped if begun else f'not a run folder (no {WEIGHTS})'}")
     tensors, metadata = load_weights(path)
     try:
         model = build(metadata)

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from mlff.support.errors import ConfigError, Interrupted
-from mlff.support.files import write_json
+from mlff.support.files import NOT_THERE, write_json
 from mlff.support.folders import at_work
 from mlff.support.kinds import find
 from mlff.support.settings import dump
@@ -82,7 +82,7 @@ def _train(config: RunConfig, resume: bool, initial: Any, on_step: OnStep | None
     trainer = build_trainer(config, folder, 0 if state is None else state["step"])
     if state is None and initial is None and config.init_from is not None:
         if not config.init_from.exists():
-            raise ConfigError(f"init_from: {config.init_from} does not exist")
+            raise ConfigError(f"init_from: {NOT_THERE.format(config.init_from)}")
         initial = task.read_initial(config.init_from)
     if state is None and initial is None and config.freeze:
         raise ConfigError("freeze: parts without initial weights would stay random; give init_from")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def finished_report(folder: RunFolder) -> dict[str, Any]:
     """
     if not folder.config.is_file():
         raise ConfigError(f"{folder.root}: not a run folder (no {folder.config.name})")
-    unfinished = f"{folder.root}: the run is not finished (%s); finish it with: mlff train --resume {folder.root}"
+    finish = shlex.join(["mlff", "train", "--resume", str(folder.root)])
+    unfinished = f"{folder.root}: the run is not finished (%s); finish it with: {finish}"
     for path in (folder.weights, folder.results):
         if not path.is_file():
             raise ConfigError(unfinished % f"no {path.relative_to(folder.root)}")

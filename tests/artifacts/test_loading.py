@@ -282,7 +282,7 @@ def test_shipped_names(checkpoints, monkeypatch):
 
 
 def test_unknown_name_lists_the_known_ones(checkpoints):
-    with pytest.raises(ArtifactNotFoundError, match="called 'toy-ag'; available: toy-cu"):
+    with pytest.raises(ArtifactNotFoundError, match="toy-ag`: choose from toy-cu; did you mean `toy-cu`"):
         mlff.load("toy-ag")
 
 

@@ -112,7 +112,7 @@ def test_large_forces_leave_training_only(tmp_path, molecules):
 
 def test_reference_energies_and_species(file):
     assert load(paths=file, reference_energies={"Ar": -1.5}).isolated_atoms == {18: -1.5}
-    with pytest.raises(DataError, match="unknown species"):
+    with pytest.raises(DataError, match="`species` lists only"):
         load(paths=file, species=["Cu"])
 
 

@@ -35,7 +35,7 @@ BAD_FRAMES = {
         r"forces have shape \(1, 2\), expected \(1, 3\)",
     ),
     "no such element": (frame_text(atoms=ATOM.replace("Ar", "Qq")), "cannot be parsed"),
-    "dummy element": (frame_text(atoms=ATOM.replace("Ar", "X")), "unknown species with atomic number 0"),
+    "dummy element": (frame_text(atoms=ATOM.replace("Ar", "X")), "holds X; "),
     "missing column": (frame_text(atoms="Ar 0.0 0.0 0.0 0.1\n"), "cannot be parsed"),
     "number with a letter": (frame_text(atoms=ATOM.replace("0.1", "0.1x")), "cannot be parsed"),
     "header is a word": ("one\n" + HEADER + "\n" + ATOM, "line 4: expected the number of atoms, found 'one'"),
@@ -152,7 +152,7 @@ def test_bad_npz(tmp_path, change, reason):
 def test_unknown_species_against_a_list(tmp_path, slabs):
     write(tmp_path / "x.traj", slabs(2))
     assert len(read_frames(tmp_path / "x.traj", species=[8, 29])) == 2
-    with pytest.raises(DataError, match=r"x\.traj, frame 0: unknown species with atomic number 8 \(allowed: \[29\]\)"):
+    with pytest.raises(DataError, match=r"x\.traj, frame 0: holds O; `species` lists only Cu; remove"):
         read_frames(tmp_path / "x.traj", species=[29])
 
 

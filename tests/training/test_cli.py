@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -132,18 +133,22 @@ def test_infinite_loss_gives_exit_code_1(write_config: WriteConfig, tmp_path: Pa
     assert "frame" in result.stderr
 
 
-def test_ctrl_c_gives_130_and_resume_by_folder_completes(
-    write_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_and_resume_by_folder_completes(
+    write_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int
 ) -> None:
     @contextmanager
-    def press_ctrl_c(describe: object) -> Iterator[Callable[..., None]]:
-        yield lambda step, total, metrics: os.kill(os.getpid(), signal.SIGINT) if step == 2 else None
+    def signalling(describe: object) -> Iterator[Callable[..., None]]:
+        logging.getLogger("lightning.pytorch").setLevel(logging.INFO)  # as its import does
+        yield lambda step, total, metrics: os.kill(os.getpid(), number) if step == 2 else None
 
     with monkeypatch.context() as patch:
-        patch.setattr("mlff.commands.progress.training_progress", press_ctrl_c)
+        patch.setattr("mlff.commands.progress.training_progress", signalling)
+        patch.setattr("sys.argv", ["/usr/bin/mlff", "train", "my config.yaml", "--set", "seed=1", "--set", "seed=1"])
         result = invoke("train", write_config(epochs=1), "-o", tmp_path / "run")
-    assert result.exit_code == 130
-    assert "--resume" in result.stderr
+    assert result.exit_code == status
+    assert re.search("; continue with: .* train 'my config.yaml' --set seed=1 --set seed=1 --resume\n", result.stderr)
+    assert "Received" not in result.stderr
     # The folder may have been moved meanwhile.
     (tmp_path / "run").rename(tmp_path / "moved")
     assert invoke("train", "--resume", tmp_path / "moved").exit_code == 0
@@ -182,6 +187,15 @@ def test_evaluate_refuses_wrong_input(run_folder: Path, tmp_path: Path) -> None:
     assert invoke("evaluate", run_folder, tmp_path / "absent.xyz", "-o", output).exit_code == 2
     assert invoke("evaluate", run_folder, data, "-o", output, "--energy-key", "nothing").exit_code == 2
     assert invoke("evaluate", run_folder, data, "-o", output, "--energy-unit", "stone").exit_code == 2
+    frames = read(data, ":")
+    frames[1].numbers[0] = 47
+    write(tmp_path / "silver.extxyz", frames)
+    (tmp_path / "others.txt").write_text("0 2")
+    refused = invoke("evaluate", run_folder, tmp_path / "silver.extxyz", "-o", output)
+    assert refused.exit_code == 2
+    assert re.search("frame 1: holds Ag, and .*run knows only .*; name the frames without it by", refused.stderr)
+    advised = ("--indices", tmp_path / "others.txt", "-o", tmp_path / "advised")
+    assert invoke("evaluate", run_folder, tmp_path / "silver.extxyz", *advised).exit_code == 0
     for device in ("foo", "cuda:99"):
         refused = invoke("evaluate", run_folder, data, "-o", output, "--device", device)
         assert refused.exit_code == 2

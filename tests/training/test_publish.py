@@ -205,7 +205,7 @@ def test_selection_of_frames(data_file: Path, tmp_path: Path) -> None:
     assert [frame.index for frame in select_frames(frames, str(tmp_path / "some.txt"))] == [4, 2]
 
     for selection, message in [
-        (f"{path}:val", "no part 'val'"),
+        (f"{path}:val", "unknown part of the split `val`: choose from"),
         (str(path), "split.json:test"),
         (str(tmp_path / "absent.json:test"), "absent.json"),
         (str(tmp_path / "absent.txt"), "absent.txt"),

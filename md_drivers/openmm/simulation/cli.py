@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from md_drivers.common import options
-from mlff.support.console import command
+from mlff.support.console import command, this_command
 from mlff.support.errors import Interrupted
 
 
@@ -75,7 +75,7 @@ def simulate_command(
     from md_drivers.common.checks import check_file
     from md_drivers.openmm.simulation.settings import FORCE_FIELDS, STRUCTURE, SimulationSettings
 
-    with command(options.RESUME) as stop:
+    with command(this_command("--resume")) as stop:
         settings = SimulationSettings(
             ensemble=ensemble,
             temperature=temperature,

@@ -17,8 +17,8 @@ from mlff.support.files import write_figure
 _log = logging.getLogger(__name__)
 
 
-def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
-    """Energies for each atom, relative to the first sample, and temperature against time."""
+def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int, target: float | None) -> None:
+    """Energies for each atom, relative to the first sample, and temperature against time; ``target`` of the latter."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     time = table["time_ps"]
@@ -29,9 +29,11 @@ def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
     upper.legend(frameon=False, ncols=3, fontsize="small")
     mean = table["temperature_K"].mean()
     lower.plot(time, table["temperature_K"], color="tab:red", linewidth=0.8)
-    lower.axhline(mean, color="black", linestyle="--", linewidth=1, label=f"mean {mean:.1f} K")
+    lower.axhline(mean, color="black", linestyle="--", linewidth=1, label=f"mean, {mean:.1f} K")
+    if target is not None:
+        lower.axhline(target, color="tab:green", linestyle=":", linewidth=1.5, label=f"target, {target:g} K")
     lower.set(xlabel="time (ps)", ylabel="temperature (K)")
-    lower.legend(frameon=False, fontsize="small")
+    lower.legend(frameon=False, ncols=2, fontsize="small")
     write_figure(path, figure)
 
 

@@ -92,5 +92,6 @@ class Folder(RunFolder):
         )
         if self.temperature is not None:
             topology = self.structure.topology
-            draw_state(self.path / "simulation.png", table, topology.getNumAtoms())
+            target = None if self.settings.ensemble == "nve" else self.settings.temperature
+            draw_state(self.path / "simulation.png", table, topology.getNumAtoms(), target)
             draw_dihedrals(self.path / "ramachandran.png", self._trajectory, topology)

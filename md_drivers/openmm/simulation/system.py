@@ -15,6 +15,7 @@ from md_drivers.openmm.force import openmm_force
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Structure, select
 from mlff.potential.artifact import LoadedModel
+from mlff.support.errors import unknown
 
 _INTERPOLATION = "lambda_interpolate"  # openmm-ml's name
 _BAROSTAT_INTERVAL = 25  # steps
@@ -108,7 +109,7 @@ def find_platform(name: str | None, settings: SimulationSettings) -> tuple[openm
         if platform.getName().lower() == name.lower():
             mixed = {"Precision": "mixed"} if "Precision" in platform.getPropertyNames() else {}
             return platform, mixed
-    raise ValueError(f"platform must be one of {', '.join(p.getName() for p in known)}, got {name!r}")
+    raise ValueError(unknown("platform", name, (platform.getName() for platform in known)))
 
 
 def _mixed(

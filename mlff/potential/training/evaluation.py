@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mlff.artifacts import load
 from mlff.artifacts.devices import find_device
-from mlff.data import DataKeys, DataUnits, GraphDataset, read_frames
+from mlff.data import DataKeys, DataUnits, Frame, GraphDataset, in_symbols, read_frames
 from mlff.data.split_file import select_frames
 from mlff.graph import AtomicGraph
 from mlff.potential.training.batches import graph_batches
@@ -64,9 +64,10 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     named = {name: None for name in ("energy", "forces") if name not in about.outputs} | options.keys
     keys = validated(DataKeys, named, "--key", error=InputError)
     units = validated(DataUnits, options.units, "--unit", error=InputError)
-    frames = read_frames(list(files), keys=keys, units=units, species=about.species)
+    frames = read_frames(list(files), keys=keys, units=units)
     if options.indices is not None:
         frames = select_frames(frames, options.indices)
+    _check_species(name, frames, set(about.species))
     missing = [quantity for quantity in keys.named() if quantity not in about.outputs]
     if missing:
         why = "its forces are direct" if missing == ["stress"] else f"it computes {', '.join(about.outputs)}"
@@ -82,6 +83,15 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
         "hardware": hardware(device),
         "versions": versions(),
     }
+
+
+def _check_species(name: str, frames: Sequence[Frame], known: set[int]) -> None:
+    for frame in frames:
+        if new := set(frame.atoms.numbers.tolist()) - known:
+            raise frame.error(
+                f"holds {in_symbols(new)}, and {name} knows only {in_symbols(known)}",
+                "name the frames without it by --indices, or evaluate a model that knows it",
+            )
 
 
 def _weights(path: Path, device: torch.device) -> _Model:

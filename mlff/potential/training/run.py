@@ -18,6 +18,7 @@ from mlff.data import (
     GraphDataset,
     collate,
     compute_statistics,
+    in_symbols,
     load_splits,
 )
 from mlff.graph import AtomicGraph, quantity
@@ -31,7 +32,6 @@ from mlff.potential.training.report import plot_learning_curve, write_evaluation
 from mlff.potential.training.start import (
     add_dens,
     build_potential,
-    in_symbols,
     known_last_block,
     known_species,
     refit_reference_energies,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from mlff.artifacts.torchscript import convert_parameters
-from mlff.data import DatasetStatistics, Frame, GraphDataset, fit_reference_energies
+from mlff.data import DatasetStatistics, Frame, GraphDataset, fit_reference_energies, in_symbols
 from mlff.graph import quantity
 from mlff.potential import DensPotential, Potential, PotentialConfig, completed, scalar_part
 from mlff.potential.training.batches import graph_batches
@@ -70,11 +70,6 @@ def known_last_block(model: PotentialConfig, initial: InitialWeights | None) -> 
     if model.last_block != "auto" or not model.energy_needs_scalars or initial is None or name not in initial.tensors:
         return model.last_block
     return "scalars" if len(initial.tensors[name]) == 1 else "auto"  # rows by degree
-
-
-def in_symbols(numbers: Iterable[int]) -> str:
-    """Elements by their symbols, in the order of their atomic numbers."""
-    return ", ".join(chemical_symbols[number] for number in sorted(numbers))
 
 
 def add_dens(potential: Potential, config: TrainingConfig) -> DensPotential | None:

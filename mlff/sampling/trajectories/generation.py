@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import time
@@ -21,6 +22,7 @@ from mlff.sampling.workers import count, run_jobs
 from mlff.support.errors import DataError, InputError
 from mlff.trajectories import SYSTEM_FILE, SystemRecord, read_record
 
+_LOG = logging.getLogger(__name__)
 _ASSEMBLE_EVERY = 600.0  # s; what exists can be used while the rest is being made
 
 Progress = Callable[[float, float], None]
@@ -65,6 +67,7 @@ def generate(
     with making_data(folder):
         config = _open_folder(config, folder)
         run = _Run(config, folder, time_limit, on_progress, details or {})
+        run.announce()
         try:
             run_jobs(
                 _work,
@@ -99,6 +102,16 @@ class _Run:
         self._records: dict[str, SystemRecord | None] = {}
         self._seen: dict[str, int] = {}
         self._updated = time.monotonic()
+
+    def announce(self) -> None:
+        """Say what happens before the first frame."""
+        if not (left := self.waiting(())):
+            return
+        config, begins = self._config, any(self.done[group] == 0 for group in left)
+        steps = ["building", *(["compiling"] if config.platform == "torch" else [])]
+        steps += ["finding starts", f"equilibration ({config.equilibration:g} ps)"] if begins else []
+        names = ", ".join(dict.fromkeys(group.system.folder for group in left))
+        _LOG.info("%s: %s; frames come after that", names, ", ".join(steps))
 
     def waiting(self, running: Collection[Group]) -> list[Group]:
         """Groups with chunks to make; those that are behind come first, so that all systems advance together."""

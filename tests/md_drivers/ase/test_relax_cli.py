@@ -102,13 +102,13 @@ def test_cell_options(model_path, tmp_path):
     ("arguments", "message"),
     [
         (["{slab}", "-m", "no-such-model"], "no-such-model"),
-        (["{folder}/missing.traj", "-m", "{model}"], "does not exist"),
+        (["{folder}/missing.traj", "-m", "{model}"], "missing.traj: no such file or folder"),
         (["{folder}/empty.xyz", "-m", "{model}"], "is empty"),
         (["{slab}", "-m", "{model}", "--fix", "depth:3"], "cannot read selection 'depth:3'"),
-        (["{slab}", "-m", "{model}", "--optimizer", "Newton"], "'Newton' is not one of"),
-        (["{slab}", "-m", "{model}", "--cell", "cubic"], "'cubic' is not one of"),
-        (["{slab}", "-m", "{model}", "--cell", "unit", "--cell-mask", "zx"], "'zx' is none of"),
-        (["{slab}", "-m", "{model}", "--dtype", "float16"], "'float16' is not one of"),
+        (["{slab}", "-m", "{model}", "--optimizer", "Newton"], "unknown optimizer `newton`: choose from fire, bfgs"),
+        (["{slab}", "-m", "{model}", "--cell", "cubic"], "unknown cell `cubic`"),
+        (["{slab}", "-m", "{model}", "--cell", "unit", "--cell-mask", "zx"], "unknown strain component `zx`"),
+        (["{slab}", "-m", "{model}", "--dtype", "float16"], "unknown dtype `float16`: choose from float32, float64"),
         (["{slab}", "-m", "{model}", "--device", "abacus"], "'abacus' is no device"),
         (["{slab}", "-m", "{model}", "--skin", "-1"], "skin"),
         (["{slab}", "-m", "{model}", "--fmax", "0"], "fmax"),
@@ -124,7 +124,8 @@ def test_usage_errors(slab_file, model_path, tmp_path, arguments, message):
     output = tmp_path / "out"
     result = run(*(argument.format(**places) for argument in arguments), "-o", output)
     assert result.exit_code == 2
-    assert message in " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╰─╮╯]", "", result.stderr).split())
+    said = " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╰─╮╯]", "", result.stderr).split())
+    assert message.lower() in said.lower()  # versions of typer differ in how they show choices
     assert not output.exists()
 
 
@@ -213,10 +214,11 @@ def test_interrupt(slab_file, model_path, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr("md_drivers.ase.progress.StepReporter", Interrupting)
+    monkeypatch.setattr("sys.argv", ["md-drivers", "relax", "slab.xyz"])
     result = run(slab_file, "-m", model_path, "--fmax", 1e-4, "-o", tmp_path / "out")
     assert result.exit_code == 130
     assert "stopped while relaxing 'slab'" in result.stderr
-    assert "continue with: the same command and --resume" in result.stderr
+    assert re.search("; continue with: .* relax slab.xyz --resume\n", result.stderr)
     assert len(read(tmp_path / "out" / "slab" / "trajectory.traj", ":")) == 3
 
 

@@ -53,10 +53,11 @@ def test_compressed_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.traj", None, "does not exist"),
+        ("missing.traj", None, "no such file or folder"),
         ("empty.xyz", b"", "is empty"),
         ("noise.xyz", b"two\natoms\n", "cannot read"),
         ("short.xyz", b"3\n\nCu 0 0 0\n", "cannot read"),
+        ("config.yaml", b"steps: 3\n", "is not a structure file: these are .*traj"),
         ("noise.traj", b"\x00\x01\x02", "cannot read"),
     ],
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
+from types import ModuleType
 
 import pytest
 import typer
 
-from mlff.support.console import command
+from mlff.support.console import command, this_command
 from mlff.support.errors import Interrupted, NotConvergedError, RunError
 from mlff.support.signals import StopRequest, deferred
 
@@ -62,6 +64,20 @@ def test_one_table_of_errors(error, status, message, capsys):
         raise error
     assert caught.value.exit_code == status
     assert capsys.readouterr().err.strip() == message
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["relax", "my slab.traj"], "relax 'my slab.traj' --resume"),
+        (["relax", "a.traj", "--resume", "-o", "out"], "relax a.traj --resume -o out"),
+        (["train", "--set", "a=1", "--set", "a=1", "--", "-a"], "train --set a=1 --set a=1 --resume -- -a"),
+    ],
+)
+def test_the_command_to_continue_with(words, text, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/md-drivers", *words])
+    monkeypatch.setattr("sys.modules", {**sys.modules, "__main__": ModuleType("__main__")})
+    assert this_command("--resume") == f"md-drivers {text}"
 
 
 def test_log_lines_go_to_standard_error(capsys):

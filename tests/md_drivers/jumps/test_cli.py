@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_wrong_input(dipeptide, jump_path, tmp_path):
     base = ["rollout", dipeptide, "--steps", 2, "-o", tmp_path / "out"]
     for options, message in (
         (["-m", jump_path, "--lag", 7], "not trained for a lag of 7 ps"),
-        (["-m", "equijump-none", "--lag", 10], "no pretrained model or file is called 'equijump-none'"),
+        (["-m", "equijump-none", "--lag", 10], "unknown pretrained model `equijump-none`"),
         (["-m", jump_path, "--lag", 10, "--resume"], "no rollout to resume"),
     ):
         result = run(*base, *options)
@@ -104,11 +105,12 @@ def test_signals_stop_between_jumps(dipeptide, jump_path, tmp_path, monkeypatch,
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(course.Course, "_jump", interrupted)
+    monkeypatch.setattr("sys.argv", ["equijump", "rollout", "a.pdb"])
     out = tmp_path / "out"
     base = ["rollout", dipeptide, "-m", jump_path, "--lag", 10, "--steps", 4, "-o", out]
     result = run(*base)
     assert result.exit_code == status
-    assert "stopped after 2 of 4 jumps; continue with: the same command and --resume" in result.stderr
+    assert re.search("stopped after 2 of 4 jumps; continue with: .* rollout a.pdb --resume\n", result.stderr)
     assert run(*base, "--resume").exit_code == 0
     assert json.loads((out / "rollout.json").read_text())["frames"] == 4
 

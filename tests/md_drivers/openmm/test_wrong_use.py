@@ -89,7 +89,7 @@ def test_the_topology_of_another_system(toy, dipeptide, dipeptide_atoms, impleme
 def test_missing_files_and_names(dipeptide, tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.pt: no such file"):
         openmm_force(tmp_path / "nothing.pt", dipeptide.topology)
-    with pytest.raises(FileNotFoundError, match="no pretrained model or file is called 'peptide-x'; available: "):
+    with pytest.raises(FileNotFoundError, match="peptide-x: no such file or folder; unknown pretrained model"):
         openmm_force("peptide-x", dipeptide.topology)
 
 
@@ -101,7 +101,7 @@ def test_missing_files_and_names(dipeptide, tmp_path) -> None:
         ({"parameter": ""}, "parameter must be a name"),
         ({"dtype": "float16"}, "float32 or float64"),
         ({"device": "abacus"}, "'abacus' is no device"),
-        ({"implementation": "cforce"}, "implementation must be one of"),
+        ({"implementation": "cforce"}, "unknown implementation `cforce`: choose from"),
     ],
 )
 def test_options_with_impossible_values(toy, dipeptide, options, message) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -113,7 +114,7 @@ def test_interrupted_and_resumed_files_are_the_same(data: Path, tiny: PeptideDat
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert "stopped; continue with: the same command" in errors
+    assert f"stopped; continue with: python -m mlff.cli {shlex.join(words)}" in errors
     assert not (folder / "provenance.json").exists()
     before = {path: path.stat().st_mtime_ns for path in folder.glob("shards/*.npz")}
     assert 0 < len(before) < 4

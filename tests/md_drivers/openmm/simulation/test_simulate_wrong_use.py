@@ -17,8 +17,8 @@ from md_drivers import SimulationSettings, StructureError, simulate
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ensemble": "nph"}, "ensemble must be one of nve, nvt, npt, got 'nph'"),
-        ({"trajectory_format": "trr"}, "trajectory_format must be one of dcd, xtc"),
+        ({"ensemble": "nph"}, "unknown ensemble `nph`: choose from nve, nvt, npt; did you mean `npt`"),
+        ({"trajectory_format": "trr"}, "unknown trajectory_format `trr`: choose from dcd, xtc"),
         ({"time_step": 0.0}, "time_step must be a positive number, got 0.0"),
         ({"friction": float("nan")}, "friction must be a positive number"),
         ({"pressure": -1.0}, "pressure must be a positive number"),
@@ -42,7 +42,7 @@ def test_settings_without_meaning(settings, message):
         ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
         ({"steps": 10.5}, "steps must be a whole number"),
         ({"checkpoint_interval": 0}, "checkpoint_interval must be"),
-        ({"platform": "Abacus"}, "platform must be one of .*Reference.*, got 'Abacus'"),
+        ({"platform": "Abacus"}, "unknown platform `Abacus`: choose from .*Reference"),
         ({"device": "abacus"}, "'abacus' is no device"),
         ({"dtype": "float16"}, "float32 or float64"),
         ({"ensemble": "npt"}, r"dipeptide\.pdb: the ensemble npt needs a box"),
@@ -113,7 +113,7 @@ def test_unusable_files(dynamics, dipeptide_file, tmp_path):
 
 
 def test_unusable_models(dipeptide_file, toy, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no pretrained model or file is called 'peptide-x'"):
+    with pytest.raises(FileNotFoundError, match="peptide-x: no such file or folder; unknown pretrained model"):
         simulate(dipeptide_file, "peptide-x", tmp_path / "out", steps=1)
     salt = write_pdb(tmp_path / "salt.pdb", Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.5]]))
     with pytest.raises(StructureError, match="species not known to model 'toy': Na, first atom 0"):
@@ -162,7 +162,7 @@ def test_nothing_is_overwritten(dynamics, tmp_path):
 
 
 def test_resuming_what_cannot_be_resumed(dynamics, dipeptide, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"simulation\.json: no such file, so there is no simulation to resume"):
+    with pytest.raises(FileNotFoundError, match=r"simulation\.json: no such file or folder, so there"):
         dynamics(resume=True)
     folder = dynamics(steps=20).folder
     with pytest.raises(
