@@ -7,13 +7,13 @@ import torch
 from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
 
-from mlff.proteins.geometry import Floats, GeometryTerms
+from mlff.proteins.geometry import LINK, Floats, GeometryTerms
 from mlff.proteins.layout import CloudLayout
 from mlff.support.errors import DataError
 
-# Of the sum of the covalent radii (Cordero et al., Dalton Trans. 2832 (2008)). Bonds have 0.86 (C=O) to 1.02; 0.4 Å
+# Of the sum of the covalent radii (Cordero et al., Dalton Trans. 2832 (2008)). Bonds have 0.86 (C=O) to 1.02; 0.3 Å
 # further is ten times their thermal motion.
-_SHORTEST, _LONGEST = 0.7, 1.3
+_SHORTEST, _LONGEST = 0.65, 1.3
 _NEAREST = 1.7  # Å, of atoms without a bond; ends of the sharpest angle, in rings of five, are 2.1 apart
 # Signs of `GeometryTerms.handedness` of the natural amino acids: the alpha carbons, (3S)-Ile, (3R)-Thr, and the methyl
 # groups of Val and Leu by their names (IUPAC, J. Mol. Biol. 52, 1 (1970)).
@@ -24,10 +24,11 @@ _CHUNK = 4_000_000  # distances at a time
 _CURES = {
     "bond": "make molecules whole that a periodic box has cut (MDTraj: make_molecules_whole, GROMACS: trjconv -pbc "
     "whole), and keep the order of the atoms of the topology",
-    "unit": "coordinates seem to be in another unit",
-    "hand": "D residues and their peptides are other molecules than the names say; correct the names or the structure",
+    "unit": "coordinates seem to be in another unit than the file should have, or to be none",
+    "hand": "D residues are other molecules than the names say; correct the names or the structure",
+    "name": "correct the names or the order of the atoms",
     "near": "correct the structure, for example by a minimisation with a force field",
-    "number": "leave such frames out",
+    "number": "correct or leave out what is damaged",
 }
 
 
@@ -46,6 +47,7 @@ class IntegrityCheck:
         self._labels = [f"{atom.name} of {layout.labels[atom.residue.index]}" for atom in atoms]
         radii = covalent_radii[[atomic_numbers[atom.element.symbol] for atom in atoms]]
         self._lengths = radii[self.terms.bonds].sum(-1)
+        self._links = np.array([name.startswith(LINK) for name in self.terms.bond_names])
         names = self.terms.centre_names
         alpha = [_ALPHA if name.endswith(":CA") else 0 for name in names]
         self._hands = np.array([_SIDE_CHAINS.get(name, a) for name, a in zip(names, alpha, strict=True)])
@@ -91,21 +93,22 @@ class IntegrityCheck:
             return "number", f"the position of {labels[int(np.argmin(np.isfinite(atoms).all(-1)))]} is not finite"
         lengths = self.terms.bond_lengths(atoms)
         ratios = lengths / self._lengths
-        if not ((ratios > _SHORTEST) & (ratios < _LONGEST)).all():
-            worst = int(np.abs(np.log(ratios.clip(1e-9))).argmax())
+        torn = ~((ratios > _SHORTEST) & (ratios < _LONGEST))
+        if torn.any():
+            links = np.flatnonzero(torn & self._links)
+            worst = int(links[0]) if len(links) else int(np.abs(np.log(ratios.clip(1e-9))).argmax())
             first, second = (labels[atom] for atom in self.terms.bonds[worst])
-            words = f"no whole molecule: {first} and {second} are {lengths[worst]:.2f} Å apart"
+            words = "broken chain" if len(links) else "no whole molecule"
+            words += f": {first} and {second} are {lengths[worst]:.2f} Å apart, but bonded"
             typical = float(np.median(ratios))
-            return (
-                "bond" if _SHORTEST < typical < _LONGEST else "unit",
-                f"{words}, but bonded (about {self._lengths[worst]:.1f} Å)",
-            )
+            return "bond" if _SHORTEST < typical < _LONGEST else "unit", words
         hands = self.terms.handedness(atoms) * self._hands
         if (hands < 0).any() or ((hands == 0) & (self._hands != 0)).any():
             worst = int(hands.argmin())
-            image = "as in a mirror image (a D residue)" if self.terms.centre_names[worst].endswith(":CA") else ""
-            image = image or "as if names of its neighbours were exchanged"
-            return "hand", f"{labels[self.terms.centres[worst, 0]]} has the wrong hand, {image}"
+            words = f"{labels[self.terms.centres[worst, 0]]} has the wrong hand, as "
+            if self.terms.centre_names[worst].endswith(":CA"):
+                return "hand", f"{words}in a mirror image (a D residue)"
+            return "name", f"{words}if names of its neighbours were exchanged"
         distances = self._distances(atoms[None])[0]
         one, other = divmod(int(distances.argmin()), len(atoms))
         return "near", f"{labels[one]} and {labels[other]} are {distances[one, other]:.2f} Å apart, but not bonded"
