@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from support.trajectory_files import peptide_topology, trembling
 
 from mlff.sampling.geometry import dihedral
