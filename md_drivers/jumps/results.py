@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +47,7 @@ class Confidence:
 
     def as_dict(self) -> dict[str, Any]:
         """For the record."""
-        known = {name: getattr(self.familiarity, name) for name in ("nearest", "distance")}
-        lists = {name: list(getattr(self.familiarity, name)) for name in ("unseen_residues", "unseen", "unseen_neighbours")}
-        return {"invalid_share": self.invalid, "training_invalid_share": self.expected, **known, **lists}
+        return {"invalid_share": self.invalid, "training_invalid_share": self.expected, **asdict(self.familiarity)}
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def openmm_force(
     warn_if_direct(potential)
     region = read_region(topology, atoms, potential)
     if region.partial and region.particles is not None:
-        check_bonds_known(topology, region.particles)
+        check_bonds_known(topology, region.particles, whole_residues=True)
         check_bonds_whole(topology, region.particles)
     periodic = region.box is not None if periodic is None else periodic
     return build_force(reference(model, potential), potential, region, periodic, options, force_group)

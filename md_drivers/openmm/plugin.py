@@ -161,9 +161,8 @@ def _checked(args: dict[str, Any], others: tuple[str, ...] = ()) -> dict[str, An
     """Options, with a dtype for a precision; TypeError for unknown ones, ValueError for a precision without meaning."""
     unknown = sorted(set(args) - {*_OPTIONS, "precision", *others})
     if unknown:
-        raise TypeError(
-            f"unknown option(s) {', '.join(unknown)}; there are {', '.join((*_OPTIONS, *others))}, and precision for dtype"
-        )
+        known = ", ".join((*_OPTIONS, "precision", *others))
+        raise TypeError(f"unknown option(s) {', '.join(unknown)}; there are {known}")
     options = dict(args)
     if "precision" in options:
         word = options.pop("precision")

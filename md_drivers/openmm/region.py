@@ -93,17 +93,24 @@ def check_box(box: np.ndarray, cutoff: float) -> None:
         )
 
 
-def check_bonds_known(topology: Topology, atoms: Sequence[int]) -> None:
+def check_bonds_known(topology: Topology, atoms: Sequence[int], whole_residues: bool = False) -> None:
     """Make sure that the topology tells where a region ends.
+
+    Args:
+        topology: of the whole System.
+        atoms: of the region.
+        whole_residues: residues that the region has all atoms of are taken for whole molecules.
 
     Raises:
         StructureError: an atom of the region, other than a metal, has no bond although its residue has other atoms.
     """
     bonded = {atom.index for bond in topology.bonds() for atom in bond[:2]}
     everything = list(topology.atoms())
-    sizes = {residue.index: sum(1 for _ in residue.atoms()) for residue in topology.residues()}
+    inside = set(atoms) if whole_residues else set[int]()
+    members = [[atom.index for atom in residue.atoms()] for residue in topology.residues()]
+    doubtful = [len(own) > 1 and not inside.issuperset(own) for own in members]
     for k in atoms:
-        if k not in bonded and sizes[everything[k].residue.index] > 1 and _number(everything[k]) not in METALS:
+        if k not in bonded and doubtful[everything[k].residue.index] and _number(everything[k]) not in METALS:
             raise StructureError(
                 f"the topology has no bond of {label(everything[k])}: bonds cut by the border of the region are found "
                 "in the topology only; add them (CONECT records of a PDB file, topology.createStandardBonds(), "

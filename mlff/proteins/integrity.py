@@ -69,8 +69,9 @@ class IntegrityCheck:
         if not len(frames):
             return
         kind, words = self._fault(np.asarray(atoms[frames[0]], dtype=np.float64))
-        more = f" (frames {frames[0]} to {frames[-1]} have such faults, {len(frames)} of {len(atoms)})" if len(frames) > 1 else ""
-        raise DataError(f"{words}{more}", frame=int(frames[0]) if len(atoms) > 1 else None, hint=_CURES[kind])
+        if len(frames) > 1:
+            words += f" (frames {frames[0]} to {frames[-1]} have such faults, {len(frames)} of {len(atoms)})"
+        raise DataError(words, frame=int(frames[0]) if len(atoms) > 1 else None, hint=_CURES[kind])
 
     def _broken(self, atoms: NDArray[np.floating]) -> NDArray[np.bool_]:
         # Differences of float32 coordinates are as exact as these are; "not within", so that NaN is caught as well.
@@ -83,8 +84,9 @@ class IntegrityCheck:
     def _distances(self, atoms: NDArray[np.floating]) -> torch.Tensor:
         """[F,M,M] in Å; infinite for bonded atoms."""
         # Centred, since the fast way over products of matrices has the errors of their squares.
-        centred = torch.from_numpy(np.asarray(atoms - atoms.mean(-2, keepdims=True), dtype=np.float32))
-        return torch.cdist(centred, centred) + self._bonded
+        with np.errstate(invalid="ignore"):  # of infinite coordinates
+            centred = np.asarray(atoms - atoms.mean(-2, keepdims=True), dtype=np.float32)
+        return torch.cdist(torch.from_numpy(centred), torch.from_numpy(centred)) + self._bonded
 
     def _fault(self, atoms: Floats) -> tuple[str, str]:
         """Kind and words of the worst fault of one frame [M,3]."""
@@ -103,10 +105,10 @@ class IntegrityCheck:
             typical = float(np.median(ratios))
             return "bond" if _SHORTEST < typical < _LONGEST else "unit", words
         hands = self.terms.handedness(atoms) * self._hands
-        if (hands < 0).any() or ((hands == 0) & (self._hands != 0)).any():
-            worst = int(hands.argmin())
-            words = f"{labels[self.terms.centres[worst, 0]]} has the wrong hand, as "
-            if self.terms.centre_names[worst].endswith(":CA"):
+        wrong = np.flatnonzero((self._hands != 0) & ~(hands > 0))
+        if len(wrong):
+            words = f"{labels[self.terms.centres[wrong[0], 0]]} has the wrong hand, as "
+            if self.terms.centre_names[wrong[0]].endswith(":CA"):
                 return "hand", f"{words}in a mirror image (a D residue)"
             return "name", f"{words}if names of its neighbours were exchanged"
         distances = self._distances(atoms[None])[0]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mdtraj import Trajectory
 
 #: Files that hold times, in ps. In others MDTraj counts the frames.
-WITH_TIMES = (".xtc", ".trr", ".nc", ".netcdf", ".ncdf", ".h5", ".hdf5", ".gro", ".dtr")
+WITH_TIMES = (".xtc", ".trr", ".nc", ".netcdf", ".ncdf", ".h5", ".hdf5", ".dtr")
 
 _SAME = 0.01  # of an interval
 # Header of a DCD file: a record of 84 bytes with CORD, the steps between frames, and the time step as a float.

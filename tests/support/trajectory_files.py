@@ -22,7 +22,7 @@ def peptide_topology(sequence: list[str]) -> mdtraj.Topology:
 
 
 def trembling(topology: mdtraj.Topology, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """[frames, atoms, 3] in Å of a capped peptide, its atoms in any order, 0.04 Å about one structure; others astray."""
+    """[frames, atoms, 3] in Å of a capped peptide, atoms in any order, 0.04 Å about one structure; others astray."""
     built = heavy_trajectory("".join(LETTERS.get(residue.name, "") for residue in topology.residues))
     where = {(atom.residue.index, atom.name): 10 * built.xyz[0, atom.index] for atom in built.topology.atoms}
     xyz = [where.get((atom.residue.index, atom.name), rng.normal(size=3)) for atom in topology.atoms]

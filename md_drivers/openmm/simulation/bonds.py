@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
@@ -19,7 +21,7 @@ _NAMED = 5  # residues or atoms in a message
 
 
 def add_missing(topology: app.Topology, positions: np.ndarray, box: np.ndarray | None) -> list[str]:
-    """Add the bonds of residues that the bonds of the topology do not hold together, by distance; words on them.
+    """Add the bonds that the topology lacks between its molecules and within residues in pieces, by distance.
 
     PDB files have no bonds of ligands and other residues without a template, unless CONECT records list them. Metals
     have no bonds.
@@ -28,33 +30,40 @@ def add_missing(topology: app.Topology, positions: np.ndarray, box: np.ndarray |
         topology: of N atoms; bonds are added.
         positions: [N, 3] in A.
         box: [3, 3] in A as rows, whose nearest images count; or ``None``.
+
+    Returns:
+        words on bonds that were found, and on atoms in pieces without any.
     """
     everything = [atom for atom in topology.atoms() if atom.element is not None]
-    index = np.array([atom.index for atom in everything], dtype=np.int64)
+    place = {atom.index: k for k, atom in enumerate(everything)}
+    listed = [(place[b[0].index], place[b[1].index]) for b in topology.bonds() if {b[0].index, b[1].index} <= {*place}]
     numbers = np.array([atom.element.atomic_number for atom in everything], dtype=np.int64)
     residues = np.array([atom.residue.index for atom in everything], dtype=np.int64)
-    listed = {tuple(sorted((bond[0].index, bond[1].index))) for bond in topology.bonds()}
-    bonded = np.isin(index, [atom for pair in listed for atom in pair])
-    loose = _in_pieces(index, residues, numbers, listed)
-    if not loose.any():
-        return []
-    atoms = Atoms(numbers, positions[index], cell=box, pbc=box is not None)
+    pieces = _connected(len(everything), listed)
+    loose = _in_pieces(residues, [(i, j) for i, j in listed if residues[i] == residues[j]])
+    atoms = Atoms(numbers, positions[list(place)], cell=box, pbc=box is not None)
     first, second = neighbor_list("ij", atoms, _BONDED * covalent_radii[numbers])
     metal = np.isin(numbers, METALS)
-    wanted = (first < second) & (loose[first] | loose[second]) & ~metal[first] & ~metal[second]
-    pairs = sorted({(int(i), int(j)) for i, j in zip(first[wanted], second[wanted], strict=True)})
-    found = [pair for pair in pairs if (index[pair[0]], index[pair[1]]) not in listed]
+    apart = (pieces[first] != pieces[second]) | loose[first] | loose[second]
+    wanted = (first < second) & apart & ~metal[first] & ~metal[second]
+    near = {(int(i), int(j)) for i, j in zip(first[wanted], second[wanted], strict=True)}
+    found = sorted(near - {(min(pair), max(pair)) for pair in listed})
     for i, j in found:
         topology.addBond(everything[i], everything[j])
-        bonded[[i, j]] = True
-    said, hint = [], "list bonds in the file (CONECT) if these are wrong"
+    said = []
     if found:
-        names = dict.fromkeys(everything[k].residue for pair in found for k in pair if loose[k])
-        where = first_few([f"{residue.name} {residue.id}" for residue in names], _NAMED)
-        said.append(f"the file does not list all bonds of {where}: {len(found)} were found by distance; {hint}")
-    alone = [label(everything[k]) for k in np.flatnonzero(loose & ~bonded & ~metal)]
-    if alone:
-        said.append(f"no bonds in the file and none by distance: {first_few(alone, _NAMED)}; is the molecule torn?")
+        told = [k for pair in found for k in pair if loose[k] or not loose[list(pair)].any()]
+        where = first_few(
+            list(dict.fromkeys(f"{everything[k].residue.name} {everything[k].residue.id}" for k in told)), _NAMED
+        )
+        said.append(
+            f"the file does not list all bonds of {where}: {len(found)} were found by distance; list bonds in the file "
+            "(CONECT) if these are wrong"
+        )
+    alone = loose & ~metal & ~np.isin(np.arange(len(everything)), [k for pair in (*listed, *found) for k in pair])
+    if alone.any():
+        names = first_few([label(everything[k]) for k in np.flatnonzero(alone)], _NAMED)
+        said.append(f"no bonds in the file and none by distance: {names}; is the molecule torn?")
     return said
 
 
@@ -86,15 +95,15 @@ def made_whole(topology: app.Topology, positions: np.ndarray, box: np.ndarray | 
     return positions + shifts @ box, int(mended.sum())
 
 
-def _in_pieces(
-    index: np.ndarray, residues: np.ndarray, numbers: np.ndarray, listed: set[tuple[int, ...]]
-) -> np.ndarray:
-    """[N] bool: atoms of residues of several atoms that listed bonds within them do not connect."""
-    place = {int(atom): k for k, atom in enumerate(index)}
-    inner = [(place[i], place[j]) for i, j in listed if i in place and j in place]
-    pairs = np.array([(i, j) for i, j in inner if residues[i] == residues[j]], dtype=np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(index),) * 2)
-    _, pieces = connected_components(graph, directed=False)
-    count = np.zeros(residues.max(initial=0) + 1, dtype=np.int64)
-    np.add.at(count, residues[np.unique(pieces, return_index=True)[1]], 1)
-    return count[residues] > 1
+def _connected(size: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """[size], number of the piece that each atom belongs to."""
+    rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(rows)), (rows[:, 0], rows[:, 1])), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1])
+
+
+def _in_pieces(residues: np.ndarray, inner: Sequence[tuple[int, int]]) -> np.ndarray:
+    """[N] bool: atoms of residues that the bonds within them do not hold together."""
+    pieces = _connected(len(residues), inner)
+    count = np.bincount(residues[np.unique(pieces, return_index=True)[1]], minlength=residues.max(initial=0) + 1)
+    return np.asarray(count[residues] > 1)

@@ -33,7 +33,8 @@ def export_jump(
 
     Args:
         model, path, metadata, dtype: as there.
-        residues, sequences, conditions, geometry, invalid_share: what is known of the training data, see :class:`JumpMetadata`.
+        residues, sequences, conditions, geometry, invalid_share: what is known of the training data, see
+            :class:`JumpMetadata`.
         self_test_clouds: single frames [N] that are stored with a jump each; small ones are always added.
     """
     of_data = {
