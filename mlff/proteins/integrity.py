@@ -56,7 +56,8 @@ class IntegrityCheck:
     def broken(self, atoms: NDArray[np.floating]) -> NDArray[np.bool_]:
         """[F] of heavy atoms [F,M,3] in Å: which frames are not the molecule."""
         step = max(1, _CHUNK // self._bonded.numel())
-        parts = [self._broken(atoms[start : start + step]) for start in range(0, len(atoms), step)]
+        starts = range(0, len(atoms), step)
+        parts = [self._broken(np.asarray(atoms[start : start + step], dtype=np.float64)) for start in starts]
         return np.concatenate([np.zeros(0, dtype=bool), *parts])
 
     def __call__(self, atoms: NDArray[np.floating]) -> None:
@@ -73,15 +74,15 @@ class IntegrityCheck:
             words += f" (frames {frames[0]} to {frames[-1]} have such faults, {len(frames)} of {len(atoms)})"
         raise DataError(words, frame=int(frames[0]) if len(atoms) > 1 else None, hint=_CURES[kind])
 
-    def _broken(self, atoms: NDArray[np.floating]) -> NDArray[np.bool_]:
-        # Differences of float32 coordinates are as exact as these are; "not within", so that NaN is caught as well.
+    def _broken(self, atoms: Floats) -> NDArray[np.bool_]:
+        # "not within", so that NaN is caught as well
         lengths = self.terms.bond_lengths(atoms) / self._lengths
         torn = ~((lengths > _SHORTEST) & (lengths < _LONGEST)).all(-1)
         wrong = ~((self._hands == 0) | (self.terms.handedness(atoms) * self._hands > 0)).all(-1)
         near = ~(self._distances(atoms).amin((-2, -1)) > _NEAREST).numpy()
         return torn | wrong | near | ~np.isfinite(atoms).all((-2, -1))
 
-    def _distances(self, atoms: NDArray[np.floating]) -> torch.Tensor:
+    def _distances(self, atoms: Floats) -> torch.Tensor:
         """[F,M,M] in Å; infinite for bonded atoms."""
         # Centred, since the fast way over products of matrices has the errors of their squares.
         with np.errstate(invalid="ignore"):  # of infinite coordinates

@@ -91,7 +91,7 @@ def test_bonds_that_conect_lists_in_part(tmp_path, caplog) -> None:
 
 @pytest.mark.parametrize("listed", [False, True])
 def test_a_modified_residue_keeps_its_place_in_the_chain(tmp_path, caplog, dipeptide_file, listed) -> None:
-    """Alanine by a name that OpenMM has no template for: its bond to the residue before, and its own where not listed."""
+    """Alanine by a name without template: its bond to the residue before, and its own where not listed."""
     pairs, _ = bonds_of(dipeptide_file)
     assert not caplog.records
     text = dipeptide_file.read_text()
