@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from md_drivers.jumps.errors import OutOfMemory as OutOfMemory
     from md_drivers.jumps.openmm_bridge import JumpRecord as JumpRecord
     from md_drivers.jumps.openmm_bridge import OpenMMJumper as OpenMMJumper
+    from md_drivers.jumps.results import Confidence as Confidence
     from md_drivers.jumps.results import RolloutProgress as RolloutProgress
     from md_drivers.jumps.results import RolloutResult as RolloutResult
     from md_drivers.jumps.settings import RolloutSettings as RolloutSettings

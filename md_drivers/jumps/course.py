@@ -11,24 +11,26 @@ import torch
 
 from md_drivers.jumps.errors import OutOfMemory, is_out_of_memory
 from md_drivers.jumps.folder import RolloutFolder
+from md_drivers.jumps.judgement import Judgement
 from md_drivers.jumps.noise import ReplicaNoise
-from md_drivers.jumps.results import RolloutProgress, RolloutResult
+from md_drivers.jumps.results import Confidence, RolloutProgress, RolloutResult
 from md_drivers.jumps.state import COUNTS, State
 from mlff.proteins import TensorCloud
-from mlff.proteins.validity import GeometryCheck
 
 _SAVE_EVERY = 20.0  # seconds
 _BUFFER = 2_000_000  # atoms of frames that wait for the disk
+_HALF = 0.5  # of the frames; the pretrained models have 0.9 and more for molecules like those that they know
 _FARTHEST = 1e4  # Å from the centre of the molecule; beyond, it has exploded (and XTC files overflow)
 _log = logging.getLogger(__name__)
 
 
 class Course:
-    """A rollout on its way: ``check`` judges its frames, ``state`` is where it begins or goes on."""
+    """A rollout on its way: ``judged`` is its start, ``state`` where it begins or goes on."""
 
-    def __init__(self, folder: RolloutFolder, check: GeometryCheck, state: State) -> None:
+    def __init__(self, folder: RolloutFolder, judged: Judgement, state: State) -> None:
         self.state = state
-        self._folder, self._model, self._settings, self._check = folder, folder.model, folder.settings, check
+        self._folder, self._model, self._settings, self._judged = folder, folder.model, folder.settings, judged
+        self._check = judged.check
         self._layout = folder.start.layout
         self._cloud = folder.start.clouds[0]  # on the CPU, as all coordinates are between jumps
         noises = folder.model.num_noises(folder.settings.latent_steps)
@@ -55,6 +57,8 @@ class Course:
             self._folder.update(status="interrupted")  # what was saved last is what a resumption goes on from
             raise
         self._folder.update(**self._summary(steps))
+        if self.valid is not None and self.valid < _HALF:
+            _log.warning("most frames are no valid structures: the model cannot make jumps of this molecule")
         return RolloutResult(
             folder=self._folder.path,
             steps=state.step,
@@ -62,6 +66,7 @@ class Course:
             frames=state.counts["frames"],
             valid=self.valid,
             speed=self.speed,
+            confidence=self.confidence,
             failed=self._failed,
             stopped=state.step < steps and len(state.running) > 0,
         )
@@ -138,6 +143,12 @@ class Course:
         return counts["valid"] / counts["frames"] if counts["frames"] else None
 
     @property
+    def confidence(self) -> Confidence:
+        """How far the frames so far can be trusted."""
+        invalid = None if self.valid is None else 1.0 - self.valid
+        return Confidence(invalid, self._model.metadata.invalid_share, self._judged.familiarity)
+
+    @property
     def speed(self) -> float:
         """ns per second of wall time since the start or the resumption."""
         made = int(self.state.frames.sum()) - self._first_frames
@@ -160,6 +171,7 @@ class Course:
             "frames": counts["frames"],
             "valid_frames": counts["valid"],
             "valid_share": self.valid,
+            "confidence": self.confidence.as_dict(),
             "bond_outlier_share": counts["bond_outliers"] / (frames * max(1, bonds)),
             "angle_outlier_share": counts["angle_outliers"] / (frames * max(1, angles)),
             "clashes": counts["overlaps"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,16 @@ from md_drivers.common.checks import check_count, ignore, never
 from md_drivers.common.models import Model, open_jump_model
 from md_drivers.jumps.course import Course
 from md_drivers.jumps.folder import RolloutFolder
+from md_drivers.jumps.judgement import judge
 from md_drivers.jumps.results import RolloutProgress, RolloutResult
 from md_drivers.jumps.settings import RolloutSettings
-from md_drivers.jumps.start import Start, check_residues, geometry_check, read_start
+from md_drivers.jumps.start import Start, read_start
 from md_drivers.jumps.state import State
+
+_BORROWED = (
+    "%s: %d bonds and angles were not in the training data of the model; frames are judged by their values in the start"
+)
+_log = logging.getLogger(__name__)
 
 
 def rollout(
@@ -47,7 +54,7 @@ def rollout(
         settings: lag, replicas and all else that defines the rollout.
         device: of the model; ``None`` takes a GPU if there is one.
         resume: go on from the state in ``output``; to rounding errors on a GPU or with another ``batch_size``.
-        strict: refuse residues that the model was not trained on, instead of a warning.
+        strict: refuse molecules that the model was not trained for and distorted starts, instead of a warning.
         on_progress: called after each jump.
         should_stop: asked between jumps; when true, the state is saved and the rollout ends.
 
@@ -56,26 +63,29 @@ def rollout(
         FileExistsError: ``output`` has files and ``resume`` is off.
         FileNotFoundError: no such structure or model, or nothing to resume.
         ValueError: a setting without meaning, a lag that the model was not trained for, a model of another kind; as
-            StructureError, a structure or state that cannot be used, or other settings than those to resume with.
+            StructureError, a structure that is no molecule, a structure or state that cannot be used, or other
+            settings than those to resume with.
         OutOfMemory: so many replicas do not fit at once; go on with ``resume`` and a smaller ``batch_size``.
     """
     check_count("steps", steps)
     loaded = open_jump_model(model, device, settings.dtype)
     loaded.check_lag(settings.lag)
     start = read_start(Path(structure))
-    untrained = check_residues(loaded, start, strict)
-    check, borrowed = geometry_check(loaded, start)
+    judged = judge(loaded, start.layout, start.atoms, str(start.path), strict)
+    if judged.borrowed:
+        _log.warning(_BORROWED, start.path, len(judged.borrowed))
     folder = RolloutFolder(Path(output), start, loaded, settings)
     first = _first_state(start, settings.replicas)
     with folder.at_work(resume):
         state = folder.opened(resume, first.coordinates.shape, steps)
-        folder.begin(untrained_residues=untrained, terms_judged_by_the_start=borrowed)
+        unseen = list(judged.familiarity.unseen_residues)
+        folder.begin(untrained_residues=unseen, terms_judged_by_the_start=judged.borrowed)
         folder.write_topology()
         if state is None:
             folder.frames.create()
         else:
             folder.frames.cut_back(state.sizes, state.frames)
-        result = Course(folder, check, state or first).go(steps, on_progress or ignore, should_stop or never)
+        result = Course(folder, judged, state or first).go(steps, on_progress or ignore, should_stop or never)
         from md_drivers.jumps.figures import draw_figures  # matplotlib takes its time to import
 
         draw_figures(folder)

@@ -37,11 +37,12 @@ class JumpDynamics(Dynamics):
             :func:`md_drivers.jumps.rollout`.
         latent_steps: of a jump; ``None``: the model's own.
         device, dtype: of the model; ``None``: a GPU if there is one, and as exported.
+        strict: refuse molecules unlike those of the training and distorted starts, instead of a warning.
         trajectory, logfile, append_trajectory, loginterval: as in ASE.
 
     Raises:
         ImportError: MDTraj is not installed.
-        StructureError: missing arrays, constraints, an unknown residue, missing atoms, a broken chain.
+        StructureError: missing arrays, constraints, an unknown residue, missing atoms, positions that are no molecule.
         ValueError: a lag that the model was not trained for, or a model of another kind.
     """
 
@@ -55,19 +56,21 @@ class JumpDynamics(Dynamics):
         latent_steps: int | None = None,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        strict: bool = False,
         trajectory: str | Path | None = None,
         logfile: IO[str] | str | Path | None = None,
         append_trajectory: bool = False,
         loginterval: int = 1,
     ) -> None:
-        super().__init__(
-            atoms, logfile=logfile, trajectory=trajectory, append_trajectory=append_trajectory, loginterval=loginterval
-        )
         loaded = open_jump_model(model, device, dtype)
         if atoms.constraints:
             raise StructureError("the atoms have constraints, which jumps do not keep; remove them")
-        self.model = loaded
-        self.jumper = MoleculeJumper(loaded, topology_of(atoms), atoms.get_positions(), lag, seed, latent_steps)
+        jumper = MoleculeJumper(loaded, topology_of(atoms), atoms.get_positions(), lag, seed, latent_steps, strict)
+        # Opens files, so nothing may be refused after it.
+        super().__init__(
+            atoms, logfile=logfile, trajectory=trajectory, append_trajectory=append_trajectory, loginterval=loginterval
+        )
+        self.model, self.jumper = loaded, jumper
 
     def todict(self) -> dict[str, Any]:
         """What the trajectory says of how it was made."""

@@ -67,11 +67,12 @@ class OpenMMJumper:
         md_steps: of the simulation after each jump.
         latent_steps: of a jump; ``None``: the model's own.
         device, dtype: of the model; ``None``: a GPU if there is one, and as exported.
+        strict: refuse molecules unlike those of the training and distorted starts, instead of a warning.
 
     Raises:
         ImportError: OpenMM or MDTraj is not installed.
         StructureError: a periodic system or one with solvent, particles that are no atoms, an unknown residue, missing
-            atoms, a broken chain, no hydrogens.
+            atoms, positions that are no molecule, no hydrogens.
         ValueError: a lag that the model was not trained for, a model of another kind, a number without meaning, or no
             temperature.
     """
@@ -90,6 +91,7 @@ class OpenMMJumper:
         latent_steps: int | None = None,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        strict: bool = False,
     ) -> None:
         mdtraj = import_mdtraj()
         check_count("minimize_iterations", minimize_iterations, least=0)
@@ -102,7 +104,7 @@ class OpenMMJumper:
         loaded = open_jump_model(model, device, dtype)
         _check_system(simulation)
         topology = mdtraj.Topology.from_openmm(simulation.topology)
-        self.jumper = MoleculeJumper(loaded, topology, self.positions(), lag, seed, latent_steps)
+        self.jumper = MoleculeJumper(loaded, topology, self.positions(), lag, seed, latent_steps, strict)
         if not len(self.jumper.hydrogens):
             raise StructureError("the simulation has no hydrogens; add them first (OpenMM's Modeller.addHydrogens)")
         self._minimizer = _Minimizer(simulation, self.jumper.heavy, restraint) if minimize_iterations else None

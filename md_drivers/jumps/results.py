@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlff.equijump.artifact import Familiarity
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,30 @@ class RolloutProgress:
 
 
 @dataclass(frozen=True)
+class Confidence:
+    """How far a rollout can be trusted, as far as it is known.
+
+    Attributes:
+        invalid: share of the frames after a jump that are no valid structures; ``None`` without frames.
+        expected: the same of the molecular dynamics that the model imitates; ``None`` where its file does not say.
+        familiarity: how far the molecule is from those that the model was trained on.
+    """
+
+    invalid: float | None
+    expected: float | None
+    familiarity: Familiarity
+
+    def __str__(self) -> str:
+        expected = "share not known" if self.expected is None else f"{100 * self.expected:.2f} %"
+        invalid = "no frames" if self.invalid is None else f"{100 * self.invalid:.2f} % of the frames invalid"
+        return f"{invalid} (training data: {expected}); {self.familiarity}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the record."""
+        return {"invalid_share": self.invalid, "training_invalid_share": self.expected, **asdict(self.familiarity)}
+
+
+@dataclass(frozen=True)
 class RolloutResult:
     """Outcome of a rollout.
 
@@ -33,6 +61,7 @@ class RolloutResult:
         frames: of all replicas together.
         valid: share of them that are valid; ``None`` without frames.
         speed: ns per second of wall time, all replicas together, since the start or the resumption.
+        confidence: how far the frames can be trusted.
         failed: replicas whose coordinates exploded, with the step that made no frame.
         stopped: the rollout was asked to stop before the last step.
     """
@@ -43,5 +72,6 @@ class RolloutResult:
     frames: int
     valid: float | None
     speed: float
+    confidence: Confidence
     failed: dict[int, int] = field(default_factory=dict)
     stopped: bool = False

@@ -29,7 +29,7 @@ def rollout_command(
     ] = "xtc",
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse residues that the model was not trained on.")
+        bool, typer.Option("--strict", help="Refuse molecules unlike those of the training, and distorted starts.")
     ] = False,
     resume: options.Resume = False,
     device: options.Device = None,
@@ -87,6 +87,7 @@ def rollout_command(
             )
         valid = "" if result.valid is None else f", {100 * result.valid:.2f} % valid"
         print(f"{result.frames} frames of {lag:g} ps{valid}, {result.speed:.3g} ns/s; results in {result.folder}")
+        print(f"confidence: {result.confidence}")
         if result.stopped:
             raise Interrupted(stop.signum, f"stopped after {result.steps} of {steps} jumps")
         if result.failed:

@@ -63,20 +63,21 @@ def openmm_force(
         TypeError: ``model``, ``topology`` or ``atoms`` is something else.
         ValueError: the model is not there or no potential, an option has an impossible value.
         StructureError: no atoms, a wrong index, an atom without element, an unknown species, a bond cut by the border
-            of ``atoms``, a box that is too small.
+            of ``atoms``, atoms of them without bonds in the topology, a box that is too small.
         openmm.OpenMMException: (from a simulation) what :class:`md_drivers.openmm.computation.Computation` raises.
 
     Warns:
         UserWarning: the model predicts forces directly, so energy is not conserved.
     """
     import_openmm()
-    from md_drivers.openmm.region import check_bonds_whole, read_region  # imports OpenMM
+    from md_drivers.openmm.region import check_bonds_known, check_bonds_whole, read_region  # imports OpenMM
 
     options = ForceOptions(device, dtype, skin, parameter, implementation, failure_file)
     potential = open_potential(model, device, dtype)
     warn_if_direct(potential)
     region = read_region(topology, atoms, potential)
     if region.partial and region.particles is not None:
+        check_bonds_known(topology, region.particles, whole_residues=True)
         check_bonds_whole(topology, region.particles)
     periodic = region.box is not None if periodic is None else periodic
     return build_force(reference(model, potential), potential, region, periodic, options, force_group)

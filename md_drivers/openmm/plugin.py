@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from md_drivers.common.models import Model
 
 _OPTIONS = ("device", "dtype", "skin", "periodic", "parameter", "implementation", "failure_file")
+_PRECISIONS = {"single": "float32", "double": "float64"}  # the words of openmm-ml for dtypes
+_OF_EMBEDDING = ("linkAtomDistances", "mlLongRange")
 
 
 class MLFFPotentialFactory(MLPotentialImplFactory):
@@ -31,7 +33,8 @@ class MLFFPotentialFactory(MLPotentialImplFactory):
             name: as registered with openmm-ml, ``mlff``.
             modelPath: name of a pretrained model, path of an exported file, or a loaded model.
             args: ``device``, ``dtype``, ``skin``, ``periodic``, ``parameter`` (default: none), ``implementation`` and
-                ``failure_file`` of :func:`md_drivers.openmm_force`; the same can be given to ``createSystem`` and
+                ``failure_file`` of :func:`md_drivers.openmm_force`, and openmm-ml's ``precision`` (``"single"``,
+                ``"double"``) for ``dtype``; the same can be given to ``createSystem`` and
                 ``createMixedSystem``, where they go before these.
 
         Raises:
@@ -112,7 +115,8 @@ class MLFFPotential(MLPotentialImpl):
         the element of every particle, which virtual sites do not have). Arguments as in openmm-ml.
 
         Raises:
-            ValueError: ``interpolate`` with a ``torchforce``.
+            TypeError: an unknown option.
+            ValueError: ``interpolate`` with a ``torchforce``, or an option without meaning.
             StructureError: as :meth:`addForces`, and atoms without bonds in the topology.
         """
         from openmm.app import element
@@ -120,6 +124,7 @@ class MLFFPotential(MLPotentialImpl):
 
         from md_drivers.openmm.region import check_bonds_known, read_region
 
+        args = _checked(args, _OF_EMBEDDING)
         read_region(topology, atoms, self._model)
         check_bonds_known(topology, atoms)
         options = {"periodic": system.usesPeriodicBoundaryConditions(), **self._options, **_known(args)}
@@ -149,11 +154,23 @@ def _set_element(topology: Topology, indices: list[int], element: Any) -> None:
 
 
 def _known(args: dict[str, Any]) -> dict[str, Any]:
-    return {key: args[key] for key in _OPTIONS if key in args}
+    return _checked({key: args[key] for key in (*_OPTIONS, "precision") if key in args})
 
 
-def _checked(args: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(args) - set(_OPTIONS))
+def _checked(args: dict[str, Any], others: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Options, with a dtype for a precision; TypeError for unknown ones, ValueError for a precision without meaning."""
+    unknown = sorted(set(args) - {*_OPTIONS, "precision", *others})
     if unknown:
-        raise TypeError(f"unknown option(s) {', '.join(unknown)}; there are {', '.join(_OPTIONS)}")
-    return args
+        known = ", ".join((*_OPTIONS, "precision", *others))
+        raise TypeError(f"unknown option(s) {', '.join(unknown)}; there are {known}")
+    options = dict(args)
+    if "precision" in options:
+        word = options.pop("precision")
+        if word is not None and word not in _PRECISIONS:
+            raise ValueError(f"precision must be single or double, got {word!r}")
+        if word is not None:
+            dtype = options.get("dtype") or _PRECISIONS[word]
+            if str(dtype).removeprefix("torch.") != _PRECISIONS[word]:
+                raise ValueError(f"precision={word!r} and dtype={dtype!r} contradict each other; give one of them")
+            options["dtype"] = dtype
+    return options

@@ -8,7 +8,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 from openmm import unit
 
 from md_drivers.common.engine import NM
@@ -18,6 +18,10 @@ from mlff.potential.artifact import LoadedModel
 
 if TYPE_CHECKING:
     from openmm.app import Topology
+
+_NONMETALS = "X H He B C N O F Ne Si P S Cl Ar Ge As Se Br Kr Sb Te I Xe At Rn"
+#: Atomic numbers of the elements that form no molecules by bonds of their own.
+METALS = sorted(set(range(len(chemical_symbols))) - {atomic_numbers[symbol] for symbol in _NONMETALS.split()})
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def read_region(topology: Topology, atoms: Iterable[int] | None, model: LoadedMo
     _check_elements([everything[k] for k in chosen], model)
     vectors = topology.getPeriodicBoxVectors()
     return Region(
-        numbers=tuple(int(everything[k].element.atomic_number) for k in chosen),
+        numbers=tuple(_number(everything[k]) for k in chosen),
         particles=None if atoms is None else tuple(chosen),
         partial=len(chosen) < len(everything),
         box=None if vectors is None else box_vectors(vectors),
@@ -89,20 +93,28 @@ def check_box(box: np.ndarray, cutoff: float) -> None:
         )
 
 
-def check_bonds_known(topology: Topology, atoms: Sequence[int]) -> None:
+def check_bonds_known(topology: Topology, atoms: Sequence[int], whole_residues: bool = False) -> None:
     """Make sure that the topology tells where a region ends.
 
+    Args:
+        topology: of the whole System.
+        atoms: of the region.
+        whole_residues: residues that the region has all atoms of are taken for whole molecules.
+
     Raises:
-        StructureError: an atom of the region has no bond although its residue has other atoms.
+        StructureError: an atom of the region, other than a metal, has no bond although its residue has other atoms.
     """
     bonded = {atom.index for bond in topology.bonds() for atom in bond[:2]}
     everything = list(topology.atoms())
-    sizes = {residue.index: sum(1 for _ in residue.atoms()) for residue in topology.residues()}
+    inside = set(atoms) if whole_residues else set[int]()
+    members = [[atom.index for atom in residue.atoms()] for residue in topology.residues()]
+    doubtful = [len(own) > 1 and not inside.issuperset(own) for own in members]
     for k in atoms:
-        if k not in bonded and sizes[everything[k].residue.index] > 1:
+        if k not in bonded and doubtful[everything[k].residue.index] and _number(everything[k]) not in METALS:
             raise StructureError(
                 f"the topology has no bond of {label(everything[k])}: bonds cut by the border of the region are found "
-                "in the topology only; add them (topology.createStandardBonds(), topology.addBond(...))"
+                "in the topology only; add them (CONECT records of a PDB file, topology.createStandardBonds(), "
+                "topology.addBond(...))"
             )
 
 
@@ -140,6 +152,10 @@ def _indices(atoms: Iterable[int], count: int) -> list[int]:
     return chosen
 
 
+def _number(atom: Any) -> int:
+    return int(atom.element.atomic_number)
+
+
 def _check_elements(atoms: Sequence[Any], model: LoadedModel) -> None:
     without = [atom for atom in atoms if atom.element is None]
     if without:
@@ -148,7 +164,7 @@ def _check_elements(atoms: Sequence[Any], model: LoadedModel) -> None:
             "no atoms for a model; leave them out with atoms=, or give real atoms their element"
         )
     known = set(model.metadata.species)
-    unknown = {z: atom for atom in reversed(atoms) if (z := int(atom.element.atomic_number)) not in known}
+    unknown = {z: atom for atom in reversed(atoms) if (z := _number(atom)) not in known}
     if unknown:
         found = ", ".join(f"{chemical_symbols[z]}, first {label(atom)}" for z, atom in sorted(unknown.items()))
         raise StructureError(unknown_species(model, found))

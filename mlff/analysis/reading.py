@@ -13,6 +13,7 @@ from mlff.proteins.layout import CloudLayout
 from mlff.support.errors import DataError
 from mlff.support.units import ANGSTROM_PER_NM
 from mlff.trajectories import DATASET_FILE, SYSTEM_FILE, SystemData, load_dataset, read_record
+from mlff.trajectories.checks import WITH_TIMES
 
 if TYPE_CHECKING:
     from mdtraj import Topology, Trajectory
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _TOPOLOGY = "topology.pdb"
 _TOPOLOGIES = (".pdb", ".cif")
 _TRAJECTORIES = (".xtc", ".dcd", ".trr", ".nc", ".h5")
-_WITH_TIMES = (".xtc", ".trr", ".nc", ".h5")  # a DCD file of MDTraj has none
 _DESCRIPTIONS = (".yaml", ".yml", ".json")
 _ROLLOUT = "rollout.json"
 
@@ -194,7 +194,7 @@ def _lost_replicas(record: dict[str, Any], files: int | None) -> float:
 
 def _interval(file: Path, trajectory: Trajectory) -> float:
     steps = np.diff(trajectory.time.astype(np.float64))
-    if file.suffix not in _WITH_TIMES or not len(steps) or not steps.mean() > 0:
+    if file.suffix not in WITH_TIMES or not len(steps) or not steps.mean() > 0:
         raise DataError("the file does not tell the time between frames", file=file, hint="give the interval in ps")
     if np.abs(steps - steps.mean()).max() > 0.01 * steps.mean():
         raise DataError(f"{file}: frames are not equally far apart in time; give the interval if the times are wrong")

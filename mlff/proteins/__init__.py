@@ -1,9 +1,10 @@
-"""Proteins as tensor clouds: residues and their atoms, layout, alignment, geometry and validity."""
+"""Proteins as tensor clouds: residues and their atoms, layout, alignment, geometry, integrity and validity."""
 
 from mlff.proteins.alignment import align, kabsch_rotation
 from mlff.proteins.cloud import TensorCloud
 from mlff.proteins.conversion import cloud_from_trajectory, trajectory_from_cloud
 from mlff.proteins.geometry import GeometryReference, GeometryTerms
+from mlff.proteins.integrity import IntegrityCheck
 from mlff.proteins.layout import CloudLayout
 from mlff.proteins.relabelling import random_relabelling, relabelled, relabelling
 from mlff.proteins.residues import (
@@ -32,6 +33,7 @@ __all__ = [
     "GeometryCheck",
     "GeometryReference",
     "GeometryTerms",
+    "IntegrityCheck",
     "StructureError",
     "TensorCloud",
     "ValidityLimits",

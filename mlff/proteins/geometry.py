@@ -32,7 +32,7 @@ Integers = NDArray[np.int64]
 # The triple product of the unit vectors to three neighbours is 0.77 at a tetrahedral centre, 0 at a planar one.
 _TETRAHEDRAL = 0.5
 _BONDS_APART = 4
-_LINK = "link "
+LINK = "link "  # begins the names of terms between residues
 # Å; Bondi (J. Phys. Chem. 68, 441 (1964))
 _RADII = {"C": 1.7, "N": 1.55, "O": 1.52, "S": 1.8}
 
@@ -213,9 +213,9 @@ def _find(table: dict[str, float], name: str) -> float | None:
 
 def _without_residues(name: str) -> str:
     """The name of a term between residues without these, nothing for other terms."""
-    if not name.startswith(_LINK):
+    if not name.startswith(LINK):
         return ""
-    return _LINK + _either_way([part.split(":")[1] for part in name.removeprefix(_LINK).split("-")])
+    return LINK + _either_way([part.split(":")[1] for part in name.removeprefix(LINK).split("-")])
 
 
 def _either_way(parts: list[str]) -> str:
@@ -233,7 +233,7 @@ def atom_labels(layout: CloudLayout) -> list[str]:
 
 def _term_name(names: list[str], residues: list[int], atoms: Sequence[int]) -> str:
     between = len({residues[atom] for atom in atoms}) > 1
-    return (_LINK if between else "") + _either_way([names[atom] for atom in atoms])
+    return (LINK if between else "") + _either_way([names[atom] for atom in atoms])
 
 
 def _omegas(layout: CloudLayout) -> Integers:

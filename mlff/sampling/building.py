@@ -86,6 +86,8 @@ def _chain(sequence: str, angles: Sequence[tuple[float, float]]) -> list[Residue
         geometry = Geometry.geometry(letter)
         geometry.phi = _PROLINE_PHI if letter == "P" else phi
         geometry.psi_im1 = psi
+        if letter == "L":  # PeptideBuilder 1.1 lost this sign, which gives the methyl groups each other's names
+            geometry.CA_CB_CG_CD2_diangle = -abs(geometry.CA_CB_CG_CD2_diangle)
         PeptideBuilder.add_residue(structure, geometry)
         psi = next_psi
     residues = list(structure.get_residues())

@@ -56,7 +56,8 @@ class SystemRecord(Section):
     split: Split = "train"
     topology: Path = Field(description="PDB file or another topology that MDTraj reads")
     atoms: str | None = Field(default=None, description="MDTraj selection of the protein; default: all atoms")
-    frame_interval: float = Field(gt=0, description="ps between two frames")
+    frame_interval: float = Field(gt=0, description="ps between two frames; compared with the times in the files")
+    ignore_times: bool = Field(default=False, description="the times in the files are wrong")
     trajectories: tuple[TrajectoryRecord, ...] = Field(min_length=1)
     conditions: Conditions = Conditions()
     complete: bool = True

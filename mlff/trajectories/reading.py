@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlff.proteins.integrity import IntegrityCheck
 from mlff.proteins.layout import CloudLayout
 from mlff.proteins.residues import RESIDUE_NAMES
 from mlff.support.errors import DataError
@@ -18,6 +19,7 @@ from mlff.support.files import sha256_of
 from mlff.support.packages import require_packages
 from mlff.support.settings import read_mapping
 from mlff.support.units import ANGSTROM_PER_NM
+from mlff.trajectories.checks import check_frames
 from mlff.trajectories.format import (
     DATASET_FILE,
     SYSTEM_FILE,
@@ -30,8 +32,6 @@ from mlff.trajectories.format import (
 
 if TYPE_CHECKING:
     from mdtraj import Topology
-
-_AT_A_TIME = 20_000  # frames; clouds take several times the memory of atoms
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,8 @@ def load_dataset(source: Path | str | Sequence[Path | str]) -> tuple[SystemData,
     Raises:
         DataError: nothing to read, a bad description, a missing, damaged or changed file, a file named more than once,
             a sequence on both sides of a split, or mdtraj is not installed.
-        DataError: a topology that is no protein or peptide.
+        DataError: a topology that is no protein or peptide, a frame that is not this molecule, times that are not
+            those of the description, frames that are missing or doubled; file and frame are named.
     """
     sources = [source] if isinstance(source, str | Path) else list(source)
     files = [file for entry in sources for file in _descriptions(Path(entry))]
@@ -144,7 +145,8 @@ def _load_system(record: SystemRecord, folder: Path) -> SystemData:
     except DataError as error:
         raise DataError(error.reason, file=path, hint=error.hint) from error
     heavy = chosen[layout.heavy_atoms.numpy()]
-    pieces = [_frames(folder, entry, topology, heavy, layout) for entry in record.trajectories]
+    check, interval = IntegrityCheck(layout), None if record.ignore_times else record.frame_interval
+    pieces = [_frames(folder / e.file, e, topology, heavy, check, interval) for e in record.trajectories]
     first = np.cumsum([0, *map(len, pieces)]).tolist()
     atoms = torch.cat(pieces)
     trajectories = tuple(
@@ -186,12 +188,16 @@ def _selected(topology: Topology, selection: str | None, path: Path) -> np.ndarr
 
 
 def _frames(
-    folder: Path, entry: TrajectoryRecord, topology: Topology, heavy: np.ndarray, layout: CloudLayout
+    path: Path,
+    entry: TrajectoryRecord,
+    topology: Topology,
+    heavy: np.ndarray,
+    check: IntegrityCheck,
+    interval: float | None,
 ) -> Tensor:
     """[F,M,3] float32, Å."""
     import mdtraj
 
-    path = folder / entry.file
     # Before the frames: if the file is replaced in between, they are more than the record tells.
     found = sha256_of(path) if entry.sha256 is not None and path.is_file() else None
     try:
@@ -211,13 +217,11 @@ def _frames(
             file=path,
             hint="restore the file, or take sha256 out of the description if it was changed on purpose",
         )
-    atoms = torch.from_numpy(trajectory.xyz[: entry.frames] * np.float32(ANGSTROM_PER_NM))
-    for begin in range(0, len(atoms), _AT_A_TIME):
-        try:
-            layout.check_chains(layout.cloud(atoms[begin : begin + _AT_A_TIME]))
-        except DataError as error:
-            raise DataError(error.reason, file=path, frame=begin + (error.frame or 0), hint=error.hint) from error
-    return atoms
+    if entry.frames is not None:
+        trajectory = trajectory[: entry.frames]
+    atoms: np.ndarray = trajectory.xyz * np.float32(ANGSTROM_PER_NM)
+    check_frames(path, trajectory, atoms, check, interval)
+    return torch.from_numpy(atoms)
 
 
 def _check_held_out(systems: Sequence[SystemData]) -> None:

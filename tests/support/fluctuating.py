@@ -22,7 +22,7 @@ def fluctuating_data(folder: Path, split: str) -> Path:
     frame.save_pdb(system / "topology.pdb")
     for k in range(10):
         xyz = np.repeat(frame.xyz, 60, axis=0) + rng.normal(scale=0.1 * FLUCTUATION, size=(60, *frame.xyz.shape[1:]))
-        mdtraj.Trajectory(xyz, frame.topology).save_xtc(str(system / f"{k}.xtc"))
+        mdtraj.Trajectory(xyz, frame.topology, time=5.0 * np.arange(60)).save_xtc(str(system / f"{k}.xtc"))
     files = [f"{k}.xtc" for k in range(10)]
     record = {"split": split, "topology": "topology.pdb", "frame_interval": 5.0, "trajectories": files}
     (system / "system.json").write_text(json.dumps(record))

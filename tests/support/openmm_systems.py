@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from openmm import app
 from openmm.unit import angstrom
 
 from md_drivers.common.trajectory_files import read_frames
+from md_drivers.openmm.computation import Settings
 
 ROOT = Path(__file__).parents[2]
 EV = units.kJ / units.mol  # one kJ/mol in eV
@@ -26,11 +29,13 @@ def atoms_of(topology: app.Topology, positions: Any) -> Atoms:
     return Atoms(numbers, np.array(positions.value_in_unit(angstrom)), cell=cell, pbc=box is not None)
 
 
-def topology_of(atoms: Atoms) -> app.Topology:
-    """A topology without bonds, with a box where the atoms are periodic."""
+def topology_of(atoms: Atoms, *starts: int) -> app.Topology:
+    """A topology without bonds, with a box where the atoms are periodic; a new residue begins at each of ``starts``."""
     topology = app.Topology()
-    residue = topology.addResidue("MOL", topology.addChain())
-    for symbol in atoms.symbols:
+    chain = topology.addChain()
+    for k, symbol in enumerate(atoms.symbols):
+        if k in (0, *starts):
+            residue = topology.addResidue("MOL", chain)
         topology.addAtom(symbol, app.Element.getBySymbol(symbol), residue)
     if atoms.pbc.all():
         topology.setPeriodicBoxVectors(atoms.cell.array * angstrom)
@@ -81,3 +86,9 @@ def read_positions(path: Path, topology: app.Topology) -> np.ndarray:
     num_atoms, boxes = topology.getNumAtoms(), topology.getPeriodicBoxVectors() is not None
     none = np.empty((0, num_atoms, 3), dtype=np.float32)
     return np.concatenate([none, *read_frames(path, num_atoms, boxes=boxes)])
+
+
+def settings_of(force: openmm.Force) -> Settings:
+    """What the XML of a PythonForce holds."""
+    xml = openmm.XmlSerializer.serialize(force)
+    return pickle.loads(bytes.fromhex(re.search(r'function="(\w+)"', xml)[1])).settings

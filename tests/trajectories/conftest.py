@@ -1,4 +1,4 @@
-"""Small trajectories of no physics in files."""
+"""Small trajectories in files."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.trajectory_files import peptide_topology, trembling
 
 from mlff.sampling.geometry import dihedral
 from mlff.trajectories import (
@@ -41,17 +42,14 @@ def turned(atoms: np.ndarray, angle: np.ndarray) -> np.ndarray:
 def system(tmp_path_factory: pytest.TempPathFactory, system_file: Callable[..., Path]) -> SystemData:
     """A dihedral with two states that change rarely, the second one held 3 % of the time, and noise on all atoms."""
     rng = np.random.default_rng(0)
-    base = np.array(
-        [[0, 0, 0], [1.5, 0, 0], [2.1, 1.1, 0], [3.5, -1.3, 0.2], [2.1, -1.2, 0], [4.2, -2.6, 0.4], [3.6, -3.7, 0.6],
-         [4.1, -0.5, 1.4], [6.3, -3.7, 0.6], [5.5, -2.5, 0.4]]
-    )  # fmt: skip
+    base = trembling(peptide_topology(["ACE", "ALA", "NME"]), 1, rng)[0]
     coordinates = []
     for _ in range(3):
         state = np.zeros(3000, dtype=int)
         for k in range(1, len(state)):
             state[k] = (rng.random() >= 0.05) if state[k - 1] else (rng.random() < 0.0015)
         frames = turned(base, 2.0 * state + rng.normal(size=len(state)) * 0.2)
-        coordinates.append(frames + 0.05 * rng.normal(size=frames.shape))
+        coordinates.append(frames + 0.03 * rng.normal(size=frames.shape))
     path = system_file(tmp_path_factory.mktemp("balance"), coordinates=coordinates)
     return load_dataset(path)[0]
 

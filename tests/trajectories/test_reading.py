@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from support.protein_structures import coordinates_of, mdtraj, topology_of
+from support.protein_structures import mdtraj, topology_of
+from support.trajectory_files import trembling
 
 from mlff.proteins import StructureError
 from mlff.trajectories import DataError, fingerprint, load_dataset, read_record, write_record
@@ -31,7 +32,7 @@ def edited(path: Path, **changes: Any) -> Path:
 def test_frames_come_back_in_their_trajectories(tmp_path: Path, system_file: WriteSystem) -> None:
     topology = topology_of([[("ACE", ["CH3", "C", "O"]), ("GLY", ["CA", "N", "C", "O"]), ("NME", ["C", "N"])]])
     rng = np.random.default_rng(0)
-    written = [coordinates_of(topology, number, rng) for number in (7, 5)]
+    written = [trembling(topology, number, rng) for number in (7, 5)]
     path = system_file(tmp_path, ("ACE", "GLY", "NME"), splits=("train", "test"), coordinates=written)
     (system,) = load_dataset(edited(path, conditions={"temperature": 310.0}))
     assert (system.name, system.sequence, system.split) == ("edited", "ACE-GLY-NME", "train")
@@ -46,7 +47,7 @@ def test_frames_come_back_in_their_trajectories(tmp_path: Path, system_file: Wri
 def test_hydrogens_and_water_are_left_out(tmp_path: Path) -> None:
     chain = [("ACE", ["H1", "CH3", "C", "O"]), ("ALA", ["N", "H", "CA", "CB", "C", "O"]), ("NME", ["N", "H", "C"])]
     topology = topology_of([chain, [("HOH", ["O"])]])
-    xyz = coordinates_of(topology, 6, np.random.default_rng(0))
+    xyz = trembling(topology, 6, np.random.default_rng(0))
     trajectory = mdtraj.Trajectory((xyz / 10).astype(np.float32), topology)
     trajectory[0].save_pdb(str(tmp_path / "all.pdb"))
     trajectory.save_dcd(str(tmp_path / "all.dcd"))
@@ -141,7 +142,7 @@ def test_a_file_is_read_once_by_whatever_name(tmp_path: Path, system_file: Write
     (tmp_path / "other").mkdir()
     copy = tmp_path / "other" / path.name  # a description of the same name elsewhere
     entries = [{"file": f"../system_{k}.xtc"} for k in range(3)]
-    copy.write_text(yaml.safe_dump({"topology": "../system.pdb", "frame_interval": 1, "trajectories": entries}))
+    copy.write_text(yaml.safe_dump({"topology": "../system.pdb", "frame_interval": 0.5, "trajectories": entries}))
     with pytest.raises(DataError, match=r"system_0\.xtc is read more than once"):
         load_dataset([path, copy])
     with pytest.raises(DataError, match=r"system_1\.xtc is read more than once"):

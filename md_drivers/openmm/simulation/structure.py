@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,12 @@ from md_drivers.common.checks import check_file
 from md_drivers.common.engine import NM, import_mdtraj
 from md_drivers.common.errors import StructureError
 from md_drivers.openmm.region import box_vectors, label
+from md_drivers.openmm.simulation.bonds import add_missing, made_whole
 from md_drivers.openmm.simulation.settings import STRUCTURE
 from mlff.support.errors import first_line
 from mlff.support.files import sha256_of
+
+_log = logging.getLogger(__name__)
 
 _READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile, ".mmcif": app.PDBxFile, ".pdbx": app.PDBxFile}
 # A^3 for each atom; diamond, the densest arrangement of atoms, has 5.7.
@@ -44,7 +48,9 @@ class Structure:
 
 
 def read_structure(path: Path, periodic: bool | None) -> Structure:
-    """The first model of a PDB or PDBx/mmCIF file.
+    """The first model of a PDB or PDBx/mmCIF file, molecules whole.
+
+    Bonds of residues that the file does not list are found by distance; that is logged as a warning.
 
     Args:
         path: ``.pdb``, ``.cif``, ``.mmcif`` or ``.pdbx``.
@@ -83,6 +89,12 @@ def read_structure(path: Path, periodic: bool | None) -> Structure:
             "leave it out (--no-periodic, periodic=False) if it is but a placeholder"
         )
     _check_hydrogens(path, topology)
+    said = add_missing(topology, positions, box)
+    positions, mended = made_whole(topology, positions, box)
+    if mended:
+        said.append(f"the box cuts {mended} bond(s); their molecules were made whole by nearest images")
+    for words in said:
+        _log.warning("%s: %s", path, words)
     return Structure(path, sha256_of(path), topology, positions, box)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mlff.support.lazy import lazy
 
 if TYPE_CHECKING:
+    from mlff.equijump.artifact.familiarity import Familiarity as Familiarity
     from mlff.equijump.artifact.kind import KIND as KIND
     from mlff.equijump.artifact.loaded import LoadedJump as LoadedJump
     from mlff.equijump.artifact.metadata import JumpMetadata as JumpMetadata

@@ -24,7 +24,7 @@ class JumpKind:
     self_test = JumpSelfTest
     loaded = LoadedJump
     methods: Sequence[str] = ("num_noises",)
-    of_data: Sequence[str] = ("residues", "sequences", "conditions", "geometry")
+    of_data: Sequence[str] = ("residues", "sequences", "conditions", "geometry", "invalid_share")
 
     def facts(self, model: nn.Module) -> dict[str, Any]:
         """Lag times, sampler and architecture."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mlff.artifacts.loaded import Loaded
 from mlff.artifacts.torchscript import plain_execution
+from mlff.equijump.artifact.familiarity import Familiarity
 from mlff.equijump.artifact.metadata import JumpMetadata
 from mlff.proteins import TensorCloud
 from mlff.proteins.residues import RESIDUE_NAMES
@@ -38,6 +39,10 @@ class LoadedJump(Loaded):
                 f"the model {self.name} was not trained for a lag of {lag:g} ps; it was for "
                 f"{self.metadata.lags_in_words}"
             )
+
+    def familiarity(self, cloud: TensorCloud) -> Familiarity:
+        """How far the molecule of a cloud is from those that the model was trained on."""
+        return Familiarity.of(self.metadata, cloud, self.untrained_residues(cloud))
 
     def untrained_residues(self, cloud: TensorCloud) -> list[str]:
         """Names of residues of a cloud that were not in the training data; none where these are not known."""

@@ -43,6 +43,7 @@ class JumpMetadata(Metadata):
         conditions: of the simulations that it imitates, one mapping for each different set of them: force field,
             solvent, temperature (K), friction (1/ps), time step (fs) ..., as far as they are known.
         geometry: mean bond lengths and angles of the training data, by which frames are judged.
+        invalid_share: share of the training frames that are invalid by it; None where this is not known.
     """
 
     kind: Literal["jump"] = "jump"
@@ -54,6 +55,7 @@ class JumpMetadata(Metadata):
     sequences: tuple[str, ...] = ()
     conditions: tuple[dict[str, str | float], ...] = ()
     geometry: GeometryReference | None = None
+    invalid_share: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def lags_in_words(self) -> str:
@@ -87,4 +89,7 @@ class JumpMetadata(Metadata):
             "geometry": "no reference for bonds and angles"
             if geometry is None
             else f"reference for {len(geometry.bonds)} bonds and {len(geometry.angles)} angles",
+            "invalid frames": "share of the training data not known"
+            if self.invalid_share is None
+            else f"{100 * self.invalid_share:.2f} % of the training data",
         }

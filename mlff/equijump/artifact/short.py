@@ -24,6 +24,7 @@ def export_jump(
     sequences: Sequence[str] = (),
     conditions: Sequence[Mapping[str, str | float]] = (),
     geometry: GeometryReference | None = None,
+    invalid_share: float | None = None,
     metadata: Mapping[str, Any] | None = None,
     self_test_clouds: Sequence[TensorCloud] = (),
     dtype: torch.dtype | str | None = None,
@@ -32,7 +33,8 @@ def export_jump(
 
     Args:
         model, path, metadata, dtype: as there.
-        residues, sequences, conditions, geometry: what is known of the training data, see :class:`JumpMetadata`.
+        residues, sequences, conditions, geometry, invalid_share: what is known of the training data, see
+            :class:`JumpMetadata`.
         self_test_clouds: single frames [N] that are stored with a jump each; small ones are always added.
     """
     of_data = {
@@ -40,6 +42,7 @@ def export_jump(
         "sequences": list(sequences),
         "conditions": [dict(entry) for entry in conditions],
         "geometry": None if geometry is None else geometry.model_dump(mode="json"),
+        "invalid_share": invalid_share,
     }
     about = {**(metadata or {}), **of_data}
     return export(model, path, metadata=about, self_test_frames=self_test_clouds, dtype=dtype)

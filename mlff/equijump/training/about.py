@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mlff.equijump.training.config import JumpTrainingConfig
 from mlff.proteins.geometry import GeometryReference
 from mlff.proteins.residues import RESIDUE_NAMES
+from mlff.proteins.validity import GeometryCheck
 from mlff.training.config import read_config
 from mlff.training.run_folder import RunFolder
 from mlff.trajectories import SystemData, load_dataset, provenance
@@ -81,12 +83,16 @@ def _facts(systems: list[SystemData]) -> dict[str, Any]:
         known = system.conditions.model_dump(exclude_none=True)
         if known and known not in conditions:
             conditions.append(known)
+    frames = [(system.layout, _thinned(system)) for system in systems]
+    geometry = GeometryReference.of(frames)
+    valid = np.concatenate([GeometryCheck(layout, geometry)(atoms).valid for layout, atoms in frames])
     tokens = sorted({token for system in systems for token in system.layout.residues.tolist()})
     return {
         "residues": [RESIDUE_NAMES[token] for token in tokens],
         "sequences": list(dict.fromkeys(system.sequence for system in systems)),
         "conditions": conditions,
-        "geometry": GeometryReference.of((s.layout, _thinned(s)) for s in systems).model_dump(mode="json"),
+        "geometry": geometry.model_dump(mode="json"),
+        "invalid_share": float(1.0 - valid.mean()),
     }
 
 

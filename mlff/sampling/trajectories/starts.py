@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff.proteins.integrity import IntegrityCheck
 from mlff.proteins.layout import CloudLayout
 from mlff.sampling.building import Peptide, add_hydrogens, capped_peptide
 from mlff.sampling.dynamics import minimise, sample
@@ -122,6 +123,7 @@ def _attempt(
 def _protein(path: Path) -> Peptide:
     """The first model of a PDB file with hydrogens as at pH 7, without water."""
     require_packages("openmm")
+    from openmm import unit
     from openmm.app import Modeller, PDBFile
 
     try:
@@ -133,7 +135,9 @@ def _protein(path: Path) -> Peptide:
     modeller = Modeller(file.topology, file.positions)
     modeller.deleteWater()
     try:
-        layout_of(modeller.topology)  # names what is missing or unknown
+        layout = layout_of(modeller.topology)  # names what is missing or unknown
+        positions = np.array(modeller.positions.value_in_unit(unit.angstrom))
+        IntegrityCheck(layout)(positions[layout.heavy_atoms.numpy()][None])
         return add_hydrogens(modeller)
     except DataError as error:
         raise DataError(error.reason, file=path, hint=error.hint) from error

@@ -92,7 +92,7 @@ def test_a_region_sees_its_own_atoms_in_the_order_given(toy, dipeptide_atoms, im
     far.positions += [30.0, 0.0, 0.0]
     both = dipeptide_atoms + far
     region = [*range(43, 21, -1)]
-    topology = topology_of(both)
+    topology = topology_of(both, 22)
     force = openmm_force(toy, topology, region, implementation=implementation)
     energy, forces = evaluate(context_of(system_of(topology, force), both.positions))
     alone = MLFFCalculator(toy)
@@ -105,7 +105,7 @@ def test_a_region_in_a_large_enough_box(toy, dipeptide_atoms, implementation) ->
     atoms = dipeptide_atoms + Atoms("O", [[9.0, 9.0, 9.0]])
     atoms.set_cell(TRICLINIC)
     atoms.pbc = True
-    topology = topology_of(atoms)
+    topology = topology_of(atoms, 22)
     force = openmm_force(toy, topology, range(22), implementation=implementation)
     context = context_of(system_of(topology, force), atoms.positions)
     energy, forces = evaluate(context)

@@ -14,7 +14,7 @@ import openmm
 import pytest
 from openmm import app
 from openmm.unit import angstrom, elementary_charge, nanometer
-from support.openmm_systems import EV, atoms_of, context_of, evaluate, system_of
+from support.openmm_systems import EV, atoms_of, context_of, evaluate, settings_of, system_of
 from support.toy_potential import export_toy
 
 from md_drivers import MLFFCalculator, StructureError, openmm_force
@@ -276,10 +276,41 @@ def test_wrong_options(toy_path, dipeptide) -> None:
         openmmml.MLPotential("mlff")
     with pytest.raises(TypeError, match=r"unknown option\(s\) dtpye; there are device, dtype"):
         potential(toy_path, dtpye="float32")
-    with pytest.raises(TypeError, match=r"unknown option\(s\) precision"):
-        potential(toy_path).createSystem(dipeptide.topology, precision="single")
+    with pytest.raises(TypeError, match=r"unknown option\(s\) charge, precison"):
+        potential(toy_path).createSystem(dipeptide.topology, precison="single", charge=0)
     with pytest.raises(FileNotFoundError, match=r"nothing\.pt: no such file"):
         potential(toy_path.with_name("nothing.pt"))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"skni": 1.0}, TypeError, r"unknown option\(s\) skni; there are device, dtype.*linkAtomDistances"),
+        ({"embeding": "mechanical"}, TypeError, r"unknown option\(s\) embeding"),
+        ({"charge": 1, "multiplicity": 2}, TypeError, r"unknown option\(s\) charge, multiplicity"),
+        ({"precision": "half"}, ValueError, "precision must be single or double, got 'half'"),
+        ({"precision": "single", "dtype": "float64"}, ValueError, "contradict each other"),
+    ],
+)
+def test_wrong_options_of_mixed_systems(toy_path, box, options, error, message) -> None:
+    topology, _, classical = box
+    for call in (potential(toy_path).createMixedSystem, potential(toy_path, dtype="float32").createMixedSystem):
+        with pytest.raises(error, match=message):
+            call(topology, classical, PEPTIDE, **options)
+
+
+@pytest.mark.parametrize(("word", "dtype"), [("single", "float32"), ("double", "float64"), (None, "float64")])
+def test_precision_is_the_dtype(toy_path, dipeptide, box, word, dtype) -> None:
+    """The word of openmm-ml, wherever it is given; the toy has float64 of its own."""
+    topology, _, classical = box
+    systems = [
+        potential(toy_path, precision=word).createSystem(dipeptide.topology),
+        potential(toy_path).createSystem(dipeptide.topology, precision=word),
+        potential(toy_path).createMixedSystem(topology, classical, PEPTIDE, precision=word),
+    ]
+    for system in systems:
+        force = next(force for force in system.getForces() if isinstance(force, openmm.PythonForce))
+        assert settings_of(force).options.dtype == dtype
 
 
 def test_the_model_does_its_own_long_range(toy_path, box) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-import re
 import shutil
 import subprocess
 import sys
@@ -15,11 +13,10 @@ import openmm
 import pytest
 import torch
 from ase import Atoms
-from support.openmm_systems import ROOT, context_of, evaluate, system_of, topology_of
+from support.openmm_systems import ROOT, context_of, evaluate, settings_of, system_of, topology_of
 from support.toy_potential import export_toy
 
 from md_drivers import openmm_force
-from md_drivers.openmm.computation import Settings
 from mlff.artifacts import load
 
 OPTIONS = {"parameter": "scale", "force_group": 7, "dtype": "float32"}
@@ -33,11 +30,6 @@ def model_path(toy_path: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def system(model_path, dipeptide) -> openmm.System:
     return system_of(dipeptide.topology, openmm_force(model_path, dipeptide.topology, **OPTIONS))
-
-
-def settings_of(force: openmm.Force) -> Settings:
-    xml = openmm.XmlSerializer.serialize(force)
-    return pickle.loads(bytes.fromhex(re.search(r'function="(\w+)"', xml)[1])).settings
 
 
 def test_xml_round_trip(system, dipeptide_atoms) -> None:

@@ -66,8 +66,18 @@ def test_unusable_regions(toy, dipeptide, atoms, error, message) -> None:
 def test_a_box_too_small_for_a_region(toy) -> None:
     atoms = Atoms("OCO", np.diag([1.0, 2.0, 3.0]), cell=[[9.0, 0, 0], [0, 9.0, 0], [4.4, 4.4, 8.0]], pbc=True)
     with pytest.raises(StructureError, match=r"the box is 7\.89 A high along a, .* twice its cutoff, 8\.00 A"):
-        openmm_force(toy, topology_of(atoms), [0, 1])
+        openmm_force(toy, topology_of(atoms, 2), [0, 1])
     openmm_force(toy, topology_of(atoms))  # of all atoms: any box
+
+
+def test_a_region_of_a_molecule_whose_bonds_are_not_known(toy) -> None:
+    """What it cuts is not known; whole residues, and single atoms of metals, are no question."""
+    methanol = topology_of(Atoms("COH4O", np.zeros((7, 3))), 6)
+    for atoms in ([0], [1, 5, 6], range(5)):
+        with pytest.raises(StructureError, match=r"the topology has no bond of atom \d \([COH] of MOL 1\): .*CONECT"):
+            openmm_force(toy, methanol, atoms)
+    openmm_force(toy, methanol, range(6))
+    openmm_force(toy, methanol, [6])
 
 
 def test_a_box_too_thin_for_anything(toy) -> None:
