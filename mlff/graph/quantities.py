@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # Names of the tensors of a graph and of the keys of `data.units`, beside which labels stand.
-_TAKEN = {"positions", "numbers", "cell", "pbc", "edge_index", "shifts", "batch", "fixed"}
+_TAKEN = {"positions", "numbers", "cell", "pbc", "edge_index", "shifts", "batch", "fixed", "partly_fixed"}
 _TAKEN |= {"length", "stress_convention"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from mlff.artifacts import load
 from mlff.artifacts.devices import find_device
-from mlff.data import DataKeys, DataUnits, GraphDataset, read_frames
+from mlff.data import DataKeys, DataUnits, Frame, GraphDataset, read_frames
 from mlff.data.split_file import select_frames
 from mlff.graph import AtomicGraph
 from mlff.potential.training.batches import graph_batches
@@ -21,10 +22,12 @@ from mlff.potential.training.lightning_module import potential_predictor
 from mlff.potential.training.metrics import Predict, predict
 from mlff.potential.training.report import write_evaluation
 from mlff.potential.training.trained import load_trained
-from mlff.support.errors import ConfigError, InputError
+from mlff.support.errors import ConfigError, DataError, InputError
 from mlff.support.settings import Section, validated
 from mlff.training.environment import hardware, versions
 from mlff.training.run_folder import is_trained
+
+_LOG = logging.getLogger(__name__)
 
 
 class EvaluateOptions(Section):
@@ -63,10 +66,14 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     about = model.about
     keys = validated(DataKeys, options.keys, "--key", error=InputError)
     units = validated(DataUnits, options.units, "--unit", error=InputError)
-    frames = read_frames(list(files), keys=keys, units=units, species=about.species)
+    optional = set(keys.named()) - set(options.keys)
+    frames = read_frames(list(files), keys=keys, units=units, species=about.species, optional=optional)
     if options.indices is not None:
         frames = select_frames(frames, options.indices)
-    missing = [quantity for quantity in keys.named() if quantity not in about.outputs]
+    names = [name for name in keys.named() if _compared(name, frames)]
+    if not names:
+        raise DataError(f"no frame has {' or '.join(keys.named())}", file=files[0], hint="name the labels with --key")
+    missing = [quantity for quantity in names if quantity not in about.outputs]
     if missing:
         why = "its forces are direct" if missing == ["stress"] else f"it computes {', '.join(about.outputs)}"
         raise ConfigError(f"{name}: has no {' and '.join(missing)} to compare: {why}")
@@ -74,13 +81,21 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=model.dtype)
     graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, device)
     return {
-        **write_evaluation(output, predict(graphs, model.predict, list(keys.named()), options.fixed_atoms)),
+        **write_evaluation(output, predict(graphs, model.predict, names, options.fixed_atoms)),
         "model": model.details,
         "files": [path.name for path in files],
         "indices": None if options.indices is None else Path(options.indices).name,
         "hardware": hardware(device),
         "versions": versions(),
     }
+
+
+def _compared(name: str, frames: Sequence[Frame]) -> bool:
+    """Whether a quantity can be compared: all frames have it."""
+    count = sum(name in frame.labels for frame in frames)
+    if count < len(frames):
+        _LOG.warning("%d of %d frames have no %s, which is not compared", len(frames) - count, len(frames), name)
+    return count == len(frames)
 
 
 def _weights(path: Path, device: torch.device) -> _Model:
