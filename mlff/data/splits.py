@@ -141,12 +141,13 @@ def read_indices(path: Path, count: int) -> np.ndarray:
 
 
 def index_split(train: np.ndarray, val: np.ndarray, test: np.ndarray) -> SplitIndices:
-    """The split given by three index arrays.
+    """The split given by three index arrays, or masks of booleans.
 
     Raises:
         DataError: an index is in two parts.
     """
-    parts = dict(zip(PARTS, (train, val, test), strict=True))
+    arrays = [np.flatnonzero(part) if part.dtype == bool else part for part in (train, val, test)]
+    parts = dict(zip(PARTS, arrays, strict=True))
     for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
         shared = np.intersect1d(parts[first], parts[second])
         if len(shared):
