@@ -139,7 +139,9 @@ class MLFFCalculator(Calculator):
         if not spans_volume(atoms.cell.array):
             return "stress needs a three-dimensional cell of nonzero volume, set atoms.cell"
         if not atoms.pbc.any():
-            return "stress needs a periodic direction, and pbc is false in all three: the box of a molecule means nothing"
+            return (
+                "stress needs a periodic direction, and pbc is false in all three: the box of a molecule means nothing"
+            )
         return None
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:

@@ -36,13 +36,16 @@ def changed_constraints(first: Atoms, atoms: Atoms) -> str | None:
     """How constraints differ from those of the first frame of a trajectory, ``None`` if they do not."""
     before, now = _fixed(first), _fixed(atoms)
     if before != now:
-        return f"{len(before)} atoms were fixed, now {len(now)}" if len(before) != len(now) else "other atoms were fixed"
+        return (
+            f"{len(before)} atoms were fixed, now {len(now)}" if len(before) != len(now) else "other atoms were fixed"
+        )
     if not all(hasattr(one, "todict") for one in atoms.constraints):
         return None  # trajectories cannot hold those
-    before, now = _others(first), _others(atoms)
-    if len(before) != len(now) or not all(map(_same, before, now)):
-        return f"constraints were {_names(before)}, now {_names(now)}"
-    return None
+    noted, given = _others(first), _others(atoms)
+    if len(noted) == len(given) and all(map(_same, noted, given)):
+        return None
+    was, now_is = _names(noted), _names(given)
+    return f"other {was}" if was == now_is else f"constraints were {was}, now {now_is}"
 
 
 def _fixed(atoms: Atoms) -> set[int]:

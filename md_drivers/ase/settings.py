@@ -21,7 +21,7 @@ CellFilterName = Literal["unit", "exp", "frechet"]
 
 @dataclass(frozen=True)
 class RelaxSettings:
-    """How structures are relaxed; a resumed relaxation keeps ``cell``, ``cell_mask``, ``hydrostatic``, ``pressure``, ``fix``.
+    """How structures are relaxed; a resumed relaxation keeps cell, cell_mask, hydrostatic, pressure and fix.
 
     Attributes:
         fmax: converged when no atom has a force above this, eV/A; with ``cell`` the same threshold holds for the

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -62,10 +61,10 @@ def iter_npz(path: Path, keys: DataKeys) -> Iterator[tuple[int, Atoms]]:
     Raises:
         DataError: unreadable, arrays missing or of shapes that do not agree, or a lattice, which the layout lacks.
     """
-    names = {key: (key, *_NPZ_NAMES.get(name, ())) for name, key in keys.named().items()}
-    wanted = {*_NUMBERS, *_POSITIONS, *(name for several in names.values() for name in several)}
+    aliases = {key: (key, *_NPZ_NAMES.get(name, ())) for name, key in keys.named().items()}
+    needed = {*_NUMBERS, *_POSITIONS, *(name for several in aliases.values() for name in several)}
     with _reading("not a readable npz file", path):
-        arrays = read_arrays(path, wanted)
+        arrays = read_arrays(path, needed)
     lattice = {"cell", "lattice", "pbc"} & {name.lower() for name in arrays}
     if lattice:
         raise DataError(
@@ -80,7 +79,7 @@ def iter_npz(path: Path, keys: DataKeys) -> Iterator[tuple[int, Atoms]]:
     labels = {}
     for name, key in keys.named().items():
         row = quantity(name)
-        labels[key] = _pick(arrays, names[key], path)
+        labels[key] = _pick(arrays, aliases[key], path)
         wanted = (*shape[: 2 if row.per == "atom" else 1], *row.shape)
         if labels[key].size == count and wanted == (count,):
             labels[key] = labels[key].reshape(count)

@@ -95,7 +95,9 @@ def partly_fixed(frame: Frame) -> np.ndarray:
     atoms, forces = frame.atoms, frame.labels.get("forces")
     held = [one for one, full in _holding(atoms) if not full]
     partly = np.zeros(len(atoms), dtype=bool)
-    for constraint in [] if forces is None else held:
+    if forces is None:
+        return partly
+    for constraint in held:
         left = forces.copy()
         copy.deepcopy(constraint).adjust_forces(atoms, left)
         if not np.allclose(left, forces, rtol=0, atol=_HELD * max(1.0, float(np.abs(forces).max()))):
@@ -186,7 +188,7 @@ def structure_key(frame: Frame) -> bytes:
 
 
 def label_difference(one: Frame, other: Frame) -> str | None:
-    """How labels of equal structures differ by more than rounding and the noise of calculations; None if they do not."""
+    """How labels of equal structures differ by more than noise; None if they do not."""
     for name, first in one.labels.items():
         row, second = quantity(name), other.labels.get(name)
         if second is None or second.shape != first.shape:

@@ -54,8 +54,7 @@ def load_splits(config: DataConfig) -> DataSplits:
     """Reads, checks and divides the frames that a configuration names.
 
     Equal structures (within 1e-5 A) never lie in two parts: random and group splits keep them together; splits given by
-    files or indices are refused unless `config.allow_duplicates`. So are equal structures with different labels, wherever
-    they stand.
+    files or indices are refused unless `config.allow_duplicates`. So are equal structures with different labels.
 
     Raises:
         DataError: see `read_frames` and `mlff.data.splits`; also when no training frame is left.
@@ -149,7 +148,9 @@ def _check_duplicates(parts: dict[str, list[Frame]], refuse: bool) -> None:
                     "remove it from one part or set `allow_duplicates`",
                 )
             if difference := label_difference(first, frame):
-                reason = f"the same structure as in {first.source}, frame {first.index}, with other labels: {difference}"
+                reason = (
+                    f"the same structure as in {first.source}, frame {first.index}, with other labels: {difference}"
+                )
                 conflicts.append(frame.error(reason, "remove one, or set `allow_duplicates` to train on both"))
     if conflicts and refuse:
         raise conflicts[0]

@@ -75,13 +75,15 @@ def read_frames(
     for path in [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]:
         before = len(frames)
         for index, atoms in _iter_atoms(path, format, keys, units):
-            options = {"keys": keys, "units": units, "group_by": group_by, "species": allowed, "optional": optional}
-            frames.append(build_frame(atoms, path, index, **options))
+            frame = build_frame(
+                *(atoms, path, index), keys=keys, units=units, group_by=group_by, species=allowed, optional=optional
+            )
+            frames.append(frame)
         _LOG.info("read %d frames from %s", len(frames) - before, path)
         partly = [frame.index for frame in frames[before:] if frame.atoms.has(PARTLY_FIXED)]
         if partly:
             _LOG.warning(
-                "%s: in %d frames, the first of them %d, forces are zero where constraints hold atoms in some directions: "
+                "%s: in %d frames, first in frame %d, forces are zero where constraints hold atoms in some directions; "
                 "the forces on these atoms are no labels (`loss.fixed_atoms`)",
                 *(path, len(partly), partly[0]),
             )

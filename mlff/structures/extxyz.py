@@ -24,7 +24,16 @@ from mlff.support.errors import DataError
 _AGAIN = "write or download it again"
 # Of a row, such as "H 0 0 0".
 _SHORTEST = 8
-_LOGICAL = {"T": True, "True": True, "TRUE": True, "true": True, "F": False, "False": False, "FALSE": False, "false": False}
+_LOGICAL = {
+    "T": True,
+    "True": True,
+    "TRUE": True,
+    "true": True,
+    "F": False,
+    "False": False,
+    "FALSE": False,
+    "false": False,
+}
 
 
 @dataclass(frozen=True)
@@ -172,8 +181,8 @@ def _numbers(cut: Cut, arrays: dict[str, np.ndarray]) -> np.ndarray:
     named = np.array([atomic_numbers.get(symbol.capitalize(), -1) for symbol in symbols], dtype=int)
     for k in np.flatnonzero(named < 0)[:1]:
         raise cut.error(f"cannot be parsed: no chemical element {str(symbols[k])[:40]!r}", "correct it", int(k) + 2)
-    for k in [] if numbers is None else np.flatnonzero(named != numbers)[:1]:
-        raise cut.error(f"has species {symbols[k]} and Z {numbers[k]}", "correct one of the two", int(k) + 2)
+    for k in np.flatnonzero(named != (named if numbers is None else numbers))[:1]:
+        raise cut.error(f"has species {symbols[k]} and another Z", "correct one of the two", int(k) + 2)
     return named
 
 
@@ -186,7 +195,10 @@ def _vectors(cut: Cut) -> tuple[np.ndarray, list[bool]]:
                 raise ValueError
             cell[k] = [float(word) for word in line.split()[1:]]
         except ValueError:
-            reason, line_number = "cannot be parsed: expected VEC1, VEC2, VEC3 with three numbers each", len(cut.rows) + 2 + k
+            reason, line_number = (
+                "cannot be parsed: expected VEC1, VEC2, VEC3 with three numbers each",
+                len(cut.rows) + 2 + k,
+            )
             raise cut.error(reason, "correct the lattice vectors", line_number) from None
     return cell, [k < len(cut.vectors) for k in range(3)]
 

@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 
 STRUCTURAL = {"lattice": "Lattice", "pbc": "pbc", "properties": "Properties"}
+_LONGEST = 1 << 22  # characters; a Hessian of 150 atoms fits
 # Words of parts in quotes or brackets; an open one ends with the line. No part is read twice, however it is nested.
 _PART = r'\\.?|"(?:\\.?|[^"\\]++)*+(?:"|\Z)|' + r"'(?:\\.?|[^'\\]++)*+(?:'|\Z)|"
 _PART += r"\{(?:\\.?|[^}\\]++)*+(?:\}|\Z)|\[(?:\\.?|[^\]\\]++)*+(?:\]|\Z)"
 _PARTS = re.compile(rf"{_PART}|[^\s=\\\"'{{\[]++", re.DOTALL)
 _WORD = re.compile(rf"=|(?:{_PARTS.pattern})++", re.DOTALL)
+_MARKS = frozenset("\"'{[\\")
 _CLOSING = {'"': '"', "'": "'", "{": "}", "[": "]"}
-_LOGICAL = {"T": True, "F": False} | {word: word.lower() == "true" for word in "true True TRUE false False FALSE".split()}
+_LOGICAL = {"T": True, "F": False} | {
+    word: word.lower() == "true" for word in ["true", "True", "TRUE", "false", "False", "FALSE"]
+}
 _PERIODIC = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 _KINDS = {"R": float, "I": int, "S": str, "L": bool}
 # Names of columns and of arrays in ASE.
@@ -67,8 +71,10 @@ def read_header(line: str, watched: Collection[str]) -> Header:
         watched: keys that may not stand twice in any case of their letters; others may differ by that alone.
 
     Raises:
-        ValueError: a key twice, or a cell, periodicity or columns that cannot be read.
+        ValueError: too long, a key twice, or a cell, periodicity or columns that cannot be read.
     """
+    if len(line) > _LONGEST:
+        raise ValueError(f"{len(line)} characters, more than the {_LONGEST} that are read")
     found: dict[str, str] = {}
     folded: dict[str, str] = {}
     guarded = {key.lower() for key in watched} | set(STRUCTURAL)
@@ -107,12 +113,14 @@ def _pairs(line: str) -> list[tuple[str, str | None]]:
 
 def _bare(word: str) -> str:
     """A word without its quotes, brackets and backslashes."""
+    if _MARKS.isdisjoint(word):
+        return word
     plain = []
     for match in _PARTS.finditer(word):
         part = match[0]
         if part[0] in _CLOSING:
             part = part[1:-1] if len(part) > 1 and part.endswith(_CLOSING[part[0]]) else part[1:]
-        plain.append(re.sub(r"\\(.?)", r"\1", part, flags=re.DOTALL))
+        plain.append(re.sub(r"\\(.?)", r"\1", part, flags=re.DOTALL) if "\\" in part else part)
     return "".join(plain)
 
 
@@ -179,7 +187,9 @@ def _columns(text: str) -> tuple[Column, ...]:
     columns: list[Column] = []
     for name, letter, count in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
         if not name or letter not in _KINDS or re.fullmatch(r"[1-9]\d{0,8}", count, re.ASCII) is None:
-            raise ValueError(f"Properties has {_shown(f'{name}:{letter}:{count}')}; entries are name:R, I, S or L:count")
+            raise ValueError(
+                f"Properties has {_shown(f'{name}:{letter}:{count}')}; entries are name:R, I, S or L:count"
+            )
         start = columns[-1].stop if columns else 0
         columns.append(Column(name, _ARRAYS.get(name, name), _KINDS[letter], start, start + int(count)))
     if len(fields) % 3:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import ase.io
 from ase import Atoms
@@ -44,7 +45,7 @@ def read_structures(path: Path, index: int | slice | str = -1) -> Atoms | list[A
     elif kind == "proteindatabank":
         read = _pdb(path, pdb_models(read_text(path, "replace"))[index])  # type: ignore[index]
     else:
-        options = {"store_tags": True} if kind == "cif" else {}
+        options: dict[str, Any] = {"store_tags": True} if kind == "cif" else {}
         try:
             read = ase.io.read(path, index=index, do_not_split_by_at_sign=True, **options)
         except StopIteration as error:
@@ -65,12 +66,12 @@ def _pdb(path: Path, models: str | list[str]) -> Atoms | list[Atoms]:
     if residues:
         named = ", ".join(list(residues)[:5]) + (f", … ({len(residues)} in all)" if len(residues) > 5 else "")
         _log.warning("%s: of alternate locations the one of highest occupancy is kept: %s", path, named)
-    read = [ase.io.read(io.StringIO(text), format="proteindatabank") for text in texts]
+    read: list[Any] = [ase.io.read(io.StringIO(text), format="proteindatabank") for text in texts]
     return read[0] if isinstance(models, str) else read
 
 
 def _cif_fault(atoms: Atoms) -> str | None:
-    """Sites of partial occupancy by their labels; takes the tags of the file, which are no properties, out of `info`."""
+    """Sites of partial occupancy by their labels; takes the tags of the file out of `info`."""
     tags = {key: atoms.info.pop(key) for key in list(atoms.info) if key.startswith("_")}
     labels, occupancies = (_tag(tags, name) for name in ("label", "occupancy"))
     labels = labels or _tag(tags, "label_atom_id") or [f"site {k}" for k in range(len(occupancies))]

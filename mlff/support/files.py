@@ -44,7 +44,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def most_bytes(packed: int) -> int:
-    """What a compressed file of so many bytes may hold, unless it is made to swell: structures pack 20 times at most."""
+    """What a compressed file of so many bytes may hold, unless it is made to swell; structures pack 20 times."""
     return max(1 << 26, 100 * packed)
 
 

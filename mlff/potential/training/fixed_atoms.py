@@ -16,8 +16,8 @@ def force_atoms(graph: AtomicGraph, rule: FixedAtoms) -> Tensor | None:
     """Atoms whose force labels count, [N] bool; None: all of them.
 
     Many programs store zero for atoms held by a constraint, which is not their force. ``auto`` leaves the fixed atoms
-    of a structure out where the forces on all of them are exactly zero, and those that are held in some directions where
-    these components are zero; ``exclude`` leaves fixed atoms out always, ``include`` never. Without force labels
+    of a structure out where the forces on all of them are exactly zero, and those that are held in some directions
+    where these components are zero; ``exclude`` leaves fixed atoms out always, ``include`` never. Without force labels
     ``auto`` leaves nothing out.
     """
     fixed = graph.fixed
