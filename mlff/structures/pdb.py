@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
+from pathlib import Path
+
+from mlff.structures.text import read_text
+
+_log = logging.getLogger(__name__)
 
 _ATOMS = ("ATOM  ", "HETATM")
 # Records that stand before the models and hold for all of them, as far as ASE reads them.
 _COMMON = ("CRYST1", "ORIGX")
+
+
+def read_pdb(path: Path) -> str:
+    """The text of a PDB file with one location for every atom; the log names the residues that had several, once.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    text, residues = one_location(read_text(path, "replace"))
+    if residues:
+        named = ", ".join(residues[:5]) + (f", … ({len(residues)} in all)" if len(residues) > 5 else "")
+        _log.warning("%s: of alternate locations the one of highest occupancy is kept: %s", path, named)
+    return text
 
 
 def pdb_models(text: str) -> list[str]:
@@ -25,28 +44,30 @@ def pdb_models(text: str) -> list[str]:
 
 
 def one_location(text: str) -> tuple[str, list[str]]:
-    """A model in which every atom has one location, and the residues that had several.
+    """The text with one location for every atom, and the residues that had several.
 
     A residue keeps the locations of highest mean occupancy, of equal ones the first in the alphabet, so that the
     atoms of one conformer stay together; atoms that these lack keep the best that they have. Of residues of several
     kinds at one place (microheterogeneity) one is kept.
 
     Args:
-        text: a PDB file of one model.
+        text: a PDB file of one or several models.
     """
     lines = text.splitlines()
-    residues = defaultdict[str, list[int]](list)
+    residues = defaultdict[tuple[int, str], list[int]](list)
+    model = 0
     for k, line in enumerate(lines):
+        model += line.startswith(("MODEL", "END"))
         if line.startswith(_ATOMS):
-            residues[line[21:27]].append(k)
+            residues[model, line[21:27]].append(k)
     left_out: set[int] = set()
-    several = []
+    several = dict[str, None]()
     for members in residues.values():
         kept = _kept(lines, members)
         if len(kept) < len(members):
-            several.append(" ".join(lines[min(kept)][17:27].split()))
+            several[" ".join(lines[min(kept)][17:27].split())] = None
             left_out |= set(members) - kept
-    return "\n".join(line for k, line in enumerate(lines) if k not in left_out), several
+    return "\n".join(line for k, line in enumerate(lines) if k not in left_out) + "\n", list(several)
 
 
 def _kept(lines: list[str], members: list[int]) -> set[int]:
@@ -58,12 +79,12 @@ def _kept(lines: list[str], members: list[int]) -> set[int]:
     if len(letters) < 2 and not (letters and places[" "]):
         return set(members)
     kind = lines[places[letters[0]][0]][17:20]
-    kept: dict[str, int] = {}
+    chosen: dict[str, str] = {}
     for letter in (*letters, " "):
         for k in places[letter]:
             if lines[k][17:20] == kind:
-                kept.setdefault(lines[k][12:16], k)
-    return set(kept.values())
+                chosen.setdefault(lines[k][12:16], letter)
+    return {k for k in members if lines[k][17:20] == kind and chosen.get(lines[k][12:16]) == lines[k][16]}
 
 
 def _occupancy(lines: list[str], members: list[int]) -> float:

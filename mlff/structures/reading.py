@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,9 @@ from ase.io.formats import UnknownFileTypeError, filetype
 
 from mlff.structures.checks import is_partial, occupancy_fault, partial_sites
 from mlff.structures.extxyz import cut_frames, parse_frame
-from mlff.structures.pdb import one_location, pdb_models
-from mlff.structures.text import read_text
+from mlff.structures.pdb import pdb_models, read_pdb
 from mlff.support.errors import DataError
 
-_log = logging.getLogger(__name__)
 _ORDERED = "make an ordered structure of it first, and remove `occupancy` from its info"
 
 
@@ -43,7 +40,8 @@ def read_structures(path: Path, index: int | slice | str = -1) -> Atoms | list[A
         cuts = list(cut_frames(path))[index]  # type: ignore[index]
         read = [parse_frame(cut) for cut in cuts] if isinstance(cuts, list) else parse_frame(cuts)
     elif kind == "proteindatabank":
-        read = _pdb(path, pdb_models(read_text(path, "replace"))[index])  # type: ignore[index]
+        models = pdb_models(read_pdb(path))[index]  # type: ignore[index]
+        read = _pdb(models) if isinstance(models, str) else [_pdb(model) for model in models]
     else:
         options: dict[str, Any] = {"store_tags": True} if kind == "cif" else {}
         try:
@@ -57,17 +55,8 @@ def read_structures(path: Path, index: int | slice | str = -1) -> Atoms | list[A
     return read
 
 
-def _pdb(path: Path, models: str | list[str]) -> Atoms | list[Atoms]:
-    texts, residues = [], dict[str, None]()
-    for model in [models] if isinstance(models, str) else models:
-        text, several = one_location(model)
-        texts.append(text)
-        residues |= dict.fromkeys(several)
-    if residues:
-        named = ", ".join(list(residues)[:5]) + (f", … ({len(residues)} in all)" if len(residues) > 5 else "")
-        _log.warning("%s: of alternate locations the one of highest occupancy is kept: %s", path, named)
-    read: list[Any] = [ase.io.read(io.StringIO(text), format="proteindatabank") for text in texts]
-    return read[0] if isinstance(models, str) else read
+def _pdb(model: str) -> Any:
+    return ase.io.read(io.StringIO(model), format="proteindatabank")
 
 
 def _cif_fault(atoms: Atoms) -> str | None:
