@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
 from mlff.graph import Quantity, origin_shift, quantity, spans_volume, total_charge
 from mlff.potential.artifact import LoadedModel
 
+_log = logging.getLogger(__name__)
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
 
 
@@ -32,7 +34,8 @@ class MLFFCalculator(Calculator):
     Properties: ``energy`` and ``free_energy`` (eV, equal), ``energies`` (eV per atom, their sum is ``energy``),
     ``forces`` (eV/A, [N, 3]) and ``stress`` (eV/A^3, Voigt order xx yy zz yz xz xy, ASE's sign), always float64. An
     energy alone computes no gradient; forces and stress come together from one gradient wherever there is a stress,
-    which needs a conservative model and a cell of nonzero volume. Any mix of periodic and open directions is allowed,
+    which needs a conservative model, a cell of nonzero volume and a periodic direction; along open directions it is
+    zero, as the log says once. Any mix of periodic and open directions is allowed,
     and cells may be smaller than the cutoff. Further properties of the model, such as ``dipole`` (e·Å), are there under
     ASE's name for them, for structures that they are defined for. Dipoles are about the origin of the coordinates: of a
     charged structure, ``atoms.info["charge"]`` (e) times the centre of mass is added to what the model returns. Results
@@ -55,7 +58,8 @@ class MLFFCalculator(Calculator):
             no length.
         StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, or two
             atoms on top of each other (closer than 0.05 A).
-        PropertyNotImplementedError: (from a calculation) stress without a cell or from a direct-force model.
+        PropertyNotImplementedError: (from a calculation) stress without a cell or a periodic direction, or from a
+            direct-force model.
         CalculationError: (an ASE CalculationFailed, from a calculation) the model gave a non-finite number.
     """
 
@@ -86,7 +90,7 @@ class MLFFCalculator(Calculator):
             raise ValueError(f"two quantities have the same name in ASE: {', '.join(names)} beside energy and forces")
         has_energy = "energy" in self._model.metadata.outputs
         self.implemented_properties = [*(type(self).implemented_properties if has_energy else ()), *names]
-        self._skin = float(skin)
+        self._skin, self._told_open = float(skin), False
         self._graphs = ModelGraphs(self._model, self._skin)
         self._busy = threading.RLock()
         # Written by ASE into trajectories, so that a frame says which model made it.
@@ -136,6 +140,10 @@ class MLFFCalculator(Calculator):
             return f"model {model_name(self._model)!r} predicts forces directly; stress needs a conservative model"
         if not spans_volume(atoms.cell.array):
             return "stress needs a three-dimensional cell of nonzero volume, set atoms.cell"
+        if not atoms.pbc.any():
+            return (
+                "stress needs a periodic direction, and pbc is false in all three: the box of a molecule means nothing"
+            )
         return None
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
@@ -182,6 +190,9 @@ class MLFFCalculator(Calculator):
             self.atoms = atoms.copy()
         self.check_atoms(atoms)
         stress = "stress" in properties
+        if stress and not atoms.pbc.all() and atoms.pbc.any() and not self._told_open:
+            self._told_open = True
+            _log.warning("stress has components along the periodic directions alone, those along open ones are zero")
         if stress and (obstacle := self.stress_obstacle(atoms)) is not None:
             raise PropertyNotImplementedError(obstacle)
         for name, row in self.properties.items():
@@ -193,6 +204,9 @@ class MLFFCalculator(Calculator):
         graph = self._graphs(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
         check_separate(atoms, graph.edge_index, graph.shifts)
         outputs = self._model.evaluate(graph, forces=forces, stress=with_stress)
+        if with_stress and not atoms.pbc.all():
+            inside = torch.as_tensor(periodic_projector(atoms)).to(outputs["stress"])
+            outputs["stress"] = inside @ outputs["stress"] @ inside
         if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
@@ -213,6 +227,12 @@ class MLFFCalculator(Calculator):
         self.__dict__.update(state)
         self._graphs = ModelGraphs(self._model, self._skin)
         self._busy = threading.RLock()
+
+
+def periodic_projector(atoms: Atoms) -> np.ndarray:
+    """[3, 3] projector on the space of the periodic lattice vectors."""
+    vectors = atoms.cell.array[atoms.pbc]
+    return np.asarray(np.linalg.pinv(vectors) @ vectors)
 
 
 def _symbol(number: int) -> str:

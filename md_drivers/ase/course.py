@@ -14,6 +14,7 @@ from ase.filters import ExpCellFilter, FrechetCellFilter, UnitCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
 from ase.optimize.optimize import Optimizer
 
+from md_drivers.ase import resuming
 from md_drivers.ase.calculator import MLFFCalculator
 from md_drivers.ase.contacts import close_contacts
 from md_drivers.ase.jobs import Job, Request
@@ -54,11 +55,12 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
         for reached in engine.irun(fmax=settings.fmax, steps=steps - first):
             # The filter's forces are what the optimizer compares with fmax; its energy has the PV term in it.
             fmax = float(np.linalg.norm(target.get_forces(), axis=1).max())
-            energy = float(atoms.get_potential_energy())
+            energy = float(atoms.get_potential_energy(apply_constraint=False))
+            held = float(atoms.get_potential_energy()) - energy
             enthalpy = energy + settings.pressure * atoms.get_volume() if settings.pressure != 0.0 else None
             if job.trajectory is not None and (job.first_step is None or engine.nsteps > 0):
-                append_frame(job.trajectory, atoms, new=engine.nsteps == 0)
-            course.append(RelaxStep(job.name, index, first + engine.nsteps, energy, fmax, atoms, enthalpy))
+                append_frame(job.trajectory, atoms, new=engine.nsteps == 0, about=resuming.about(settings))
+            course.append(RelaxStep(job.name, index, first + engine.nsteps, energy, fmax, atoms, enthalpy, held))
             request.on_progress(course[-1])
             if not reached and course[-1].step < steps and request.should_stop():
                 raise Stopped
@@ -80,6 +82,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
         trajectory=job.trajectory,
         first_step=first,
         initial_energy=job.initial_energy,
+        constraint_energy=course[-1].constraint_energy,
     )
 
 

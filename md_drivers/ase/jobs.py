@@ -12,7 +12,8 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixAtoms
 
-from md_drivers.ase.calculator import MLFFCalculator
+from md_drivers.ase import resuming
+from md_drivers.ase.calculator import MLFFCalculator, periodic_projector
 from md_drivers.ase.contacts import check_separate, close_contacts
 from md_drivers.ase.results import StepCallback
 from md_drivers.ase.selection import select_atoms
@@ -23,7 +24,7 @@ from md_drivers.common.errors import StructureError
 from md_drivers.common.run_folder import check_steps
 from mlff.graph import neighbor_list
 
-SAME_STRUCTURE = 1e-3  # A, rounding of structure files
+ALIGNED = 1e-6  # part of a vector that rounding may turn
 
 SUMMARY = "summary.json"
 _TRAJECTORY = "trajectory.traj"
@@ -91,12 +92,14 @@ def prepare(name: str, atoms: Atoms, calculator: MLFFCalculator, request: Reques
         calculator.check_atoms(atoms)
         if settings.cell is not None and (obstacle := calculator.stress_obstacle(atoms)) is not None:
             raise StructureError(f"the cell cannot be relaxed: {obstacle}")
+        if settings.cell is not None:
+            _check_open(name, atoms, settings)
         if settings.fix is not None:
             # Selections refer to the structure as given, also when a resumed run begins elsewhere.
             atoms.set_constraint([*atoms.constraints, FixAtoms(indices=select_atoms(atoms, settings.fix))])
         job = Job(name, initial=atoms, start=atoms, folder=None if output is None else output / name)
         if request.resume:
-            job = _resumed(job, calculator, request.steps)
+            job = _resumed(job, calculator, settings, request.steps)
         start = job.start
         calculator.check_atoms(start)
         reach = calculator.model.metadata.cutoff
@@ -112,16 +115,43 @@ def prepare(name: str, atoms: Atoms, calculator: MLFFCalculator, request: Reques
     return job
 
 
-def _resumed(job: Job, calculator: MLFFCalculator, steps: int) -> Job:
+def _check_open(name: str, atoms: Atoms, settings: RelaxSettings) -> None:
+    """Make sure that a cell relaxation changes the cell along its periodic directions alone, and say which are open."""
+    if atoms.pbc.all():
+        return
+    inside, axes = periodic_projector(atoms), "".join("abc"[k] for k in np.flatnonzero(~atoms.pbc))
+    open_vectors = atoms.cell.array[~atoms.pbc]
+    if settings.pressure != 0.0 or settings.hydrostatic:
+        raise StructureError(f"pressure and hydrostatic change the cell in all directions, and it is open along {axes}")
+    if np.abs(open_vectors @ inside).max() > ALIGNED * np.abs(open_vectors).max():
+        raise StructureError(
+            f"the cell cannot be relaxed: it is open along {axes}, and these vectors are not perpendicular to the "
+            "periodic ones; they mean nothing, make them so"
+        )
+    if settings.cell_mask is not None:
+        components = [inside[k, k] * inside[m, m] for k, m in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]
+        if np.abs(inside - np.diag(np.diag(inside))).max() > ALIGNED:
+            raise StructureError("cell_mask needs open directions along x, y or z: turn the structure")
+        if not np.dot(np.asarray(settings.cell_mask, dtype=bool), components) > 0.5:
+            raise StructureError(f"cell_mask leaves strains along open directions ({axes}) alone, which do not change")
+    _log.warning("structure %r is open along %s: only the periodic directions of its cell are relaxed", name, axes)
+
+
+def _resumed(job: Job, calculator: MLFFCalculator, settings: RelaxSettings, steps: int) -> Job:
     """The job where its trajectory left it; as it was where there is none."""
     ends = None if job.trajectory is None else end_frames(job.trajectory)
     if ends is None:
         return job
-    first, last, frames = ends
-    if (obstacle := _difference(job.initial, first)) is not None:
+    first, last, frames, about = ends
+    if (obstacle := resuming.difference(job.initial, first)) is not None:
         raise StructureError(
             f"the trajectory to resume from holds another structure ({obstacle}): use the output folder of the "
             "structure, or start anew without resume"
+        )
+    if (obstacle := resuming.changed(about, settings) or resuming.changed_constraints(first, job.initial)) is not None:
+        raise StructureError(
+            f"the trajectory to resume from was made with other settings ({obstacle}): give those of before, or start "
+            "anew without resume"
         )
     made_by = getattr(last.calc, "parameters", {}).get("sha256")
     if made_by is not None and made_by != calculator.model.sha256:
@@ -131,7 +161,7 @@ def _resumed(job: Job, calculator: MLFFCalculator, steps: int) -> Job:
         )
     check_steps(str(job.folder), "relaxation", frames - 1, steps)
     try:
-        initial_energy = float(first.get_potential_energy())
+        initial_energy = float(first.get_potential_energy(apply_constraint=False))
     except (RuntimeError, PropertyNotImplementedError):  # frames of another program may have none
         initial_energy = None
     start = job.initial.copy()
@@ -139,17 +169,3 @@ def _resumed(job: Job, calculator: MLFFCalculator, steps: int) -> Job:
     start.set_positions(last.positions, apply_constraint=False)
     _log.info("structure %r goes on after step %d; the memory of the optimizer starts anew", job.name, frames - 1)
     return Job(job.name, job.initial, start, job.folder, frames - 1, initial_energy)
-
-
-def _difference(atoms: Atoms, first: Atoms) -> str | None:
-    """How the structure as given differs from the first frame of a trajectory, ``None`` if it does not."""
-    if len(first) != len(atoms) or (first.numbers != atoms.numbers).any():
-        return f"{first.get_chemical_formula()}, or another order of the atoms"
-    if (first.pbc != atoms.pbc).any():
-        return "other pbc"
-    if np.abs(first.cell.array - atoms.cell.array).max() > SAME_STRUCTURE:
-        return "its first frame has another cell"
-    distances = np.abs(first.positions - atoms.positions).max(axis=1)
-    if distances.max() > SAME_STRUCTURE:
-        return f"its first frame has other positions, by {distances.max():.3g} A for atom {int(distances.argmax())}"
-    return None

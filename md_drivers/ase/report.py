@@ -54,6 +54,8 @@ def write_structure(path: Path, result: RelaxResult) -> None:
     if dropped:
         _log.info("structure %r: %s cannot store %s", result.name, path.name, ", ".join(map(repr, sorted(dropped))))
     atoms.info.update(converged=result.converged, fmax=result.fmax, steps=result.steps)
+    if result.constraint_energy:
+        atoms.info["constraint_energy"] = result.constraint_energy
     others = [one for one in atoms.constraints if not isinstance(one, (FixAtoms, FixCartesian))]
     complete = path.with_suffix(".traj")
     complete.unlink(missing_ok=True)  # of an earlier run
@@ -168,6 +170,8 @@ def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:
         "relaxed": relative(result.relaxed),
         "figure": relative(result.figure),
     }
+    if result.constraint_energy:
+        row["constraint_energy_eV"] = result.constraint_energy
     if result.enthalpy is not None:
         row["enthalpy_eV"] = result.enthalpy
     return row

@@ -21,10 +21,11 @@ class RelaxStep:
         name: name of the structure.
         structure: its place in the call, from 0.
         step: optimizer steps since the start, those before a resumption included.
-        energy: potential energy, eV.
+        energy: potential energy of the model, eV.
         fmax: largest force, eV/A, after constraints; with a cell relaxation also over the forces on the cell.
         atoms: the moving atoms themselves, with calculator; copy them to keep them.
         enthalpy: energy + pressure * volume in eV, ``None`` without external pressure.
+        constraint_energy: of constraints such as ``Hookean``, eV, which the optimizer minimizes as well.
     """
 
     name: str
@@ -34,6 +35,7 @@ class RelaxStep:
     fmax: float
     atoms: Atoms
     enthalpy: float | None = None
+    constraint_energy: float = 0.0
 
 
 StepCallback = Callable[[RelaxStep], None]
@@ -47,8 +49,7 @@ class RelaxResult:
         name: name of the structure.
         converged: whether ``fmax`` was reached by a structure that can be trusted, that is, without ``close_contacts``.
         steps: optimizer steps since the start, those before a resumption included.
-        energy: final potential energy, eV; as ``atoms.get_potential_energy()`` with that of constraints such as
-            ``Hookean``.
+        energy: final potential energy of the model, eV.
         fmax: final largest force, eV/A, as compared with the threshold.
         atoms: relaxed structure, with energy and forces stored and constraints kept.
         initial: structure as given, with the constraints used.
@@ -62,6 +63,8 @@ class RelaxResult:
         trajectory, relaxed, figure: files written, ``None`` where there is none.
         first_step: steps before this call, 0 unless it resumed.
         initial_energy: of the very first frame, eV; ``None``: that of ``energies``.
+        constraint_energy: final energy of constraints such as ``Hookean``, eV, which is in no other energy here;
+            ``atoms.get_potential_energy()`` adds it.
     """
 
     name: str
@@ -82,6 +85,7 @@ class RelaxResult:
     figure: Path | None = None
     first_step: int = 0
     initial_energy: float | None = None
+    constraint_energy: float = 0.0
 
     @property
     def enthalpy(self) -> float | None:

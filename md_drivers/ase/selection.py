@@ -21,6 +21,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from md_drivers.common.errors import StructureError
+from md_drivers.common.masks import unmasked
 
 #: A selection in words, several of them (their union), or atom numbers.
 FixSpec = str | Sequence[str] | Sequence[int] | np.ndarray
@@ -48,14 +49,9 @@ def select_atoms(atoms: Atoms, fix: FixSpec) -> np.ndarray:
     """
     if isinstance(fix, str):
         fix = [fix]
-    values = list(fix)
-    if values and all(isinstance(value, str) for value in values):
-        masks = [_mask(atoms, str(value)) for value in values]
-        return np.flatnonzero(np.logical_or.reduce(masks))
-    if values and all(isinstance(value, (bool, np.bool_)) for value in values):
-        if len(values) != len(atoms):
-            raise StructureError(f"the mask of atoms to fix has {len(values)} entries for {len(atoms)} atoms")
-        return np.flatnonzero(values)
+    if len(fix) and all(isinstance(value, str) for value in fix):
+        return np.flatnonzero(np.logical_or.reduce([_mask(atoms, str(value)) for value in fix]))
+    values = unmasked(fix, len(atoms))
     if not all(isinstance(value, (int, np.integer)) for value in values):
         raise StructureError(f"cannot select atoms by {fix!r}: give strings such as 'layers:2' or atom numbers")
     mask = np.zeros(len(atoms), dtype=bool)

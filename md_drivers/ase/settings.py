@@ -21,13 +21,14 @@ CellFilterName = Literal["unit", "exp", "frechet"]
 
 @dataclass(frozen=True)
 class RelaxSettings:
-    """How structures are relaxed; all of it may change when a relaxation is resumed.
+    """How structures are relaxed; a resumed relaxation keeps cell, cell_mask, hydrostatic, pressure and fix.
 
     Attributes:
         fmax: converged when no atom has a force above this, eV/A; with ``cell`` the same threshold holds for the
             generalized forces on the cell (ASE's cell filters).
         optimizer: ``FIRE``, ``BFGS`` or ``LBFGS``, of ASE, in any case.
-        cell: relax the cell too, with ASE's ``unit``, ``exp`` or ``frechet`` filter (the latter is best).
+        cell: relax the cell too, along its periodic directions, with ASE's ``unit``, ``exp`` or ``frechet`` filter (the
+            latter is best).
         cell_mask: six bools, which strain components xx yy zz yz xz xy may change; default all.
         hydrostatic: change only the volume of the cell.
         pressure: external pressure in eV/A^3 for a cell relaxation.

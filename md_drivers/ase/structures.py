@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import ase.io
 from ase import Atoms
 from ase.io.formats import UnknownFileTypeError, parse_filename
 
 from md_drivers.common.checks import missing_structure
 from md_drivers.common.errors import StructureError
+from mlff import structures as files
+from mlff.structures import occupancy_fault, room_fault
 
 _FORMATS = "these are .extxyz, .xyz, .traj, .db, .json, .cif, .pdb, POSCAR and what else ase info --formats lists"
 _COMPRESSED = {".gz", ".bz2", ".xz"}
@@ -42,7 +43,7 @@ def read_structures(file: str | Path) -> list[tuple[str, Atoms]]:
     if path.is_file() and path.stat().st_size == 0:
         raise StructureError(f"structure file {filename!r} is empty")
     try:
-        read = ase.io.read(path, index=-1 if index is None else index, do_not_split_by_at_sign=True)
+        read = files.read_structures(path, -1 if index is None else index)
     except UnknownFileTypeError as error:
         raise StructureError(f"{text!r} is not a structure file: {_FORMATS}") from error
     except Exception as error:  # ASE's readers raise whatever the parser met.
@@ -62,7 +63,8 @@ def collect_structures(structures: Structures) -> list[tuple[str, Atoms]]:
     Files of the same stem in different folders are named ``<folder>-<stem>``, whatever their order.
 
     Raises:
-        StructureError: nothing was given, an item is of another type, or a file cannot be read.
+        StructureError: nothing was given, an item is of another type, a file cannot be read, sites are not wholly
+            occupied, or a cell cannot hold its atoms.
     """
     if isinstance(structures, Mapping):
         items: Sequence[object] = list(structures.values())
@@ -90,8 +92,17 @@ def collect_structures(structures: Structures) -> list[tuple[str, Atoms]]:
         candidate, number = name, 2
         while candidate in unique:
             candidate, number = f"{name}-{number}", number + 1
-        unique[candidate] = atoms.copy()
+        unique[candidate] = _checked(candidate, atoms)
     return list(unique.items())
+
+
+def _checked(name: str, atoms: Atoms) -> Atoms:
+    """A copy of a structure that can be."""
+    if fault := occupancy_fault(atoms):
+        raise StructureError(f"structure {name!r}: {fault}; order it, and delete atoms.info['occupancy']")
+    if fault := room_fault(atoms):
+        raise StructureError(f"structure {name!r}: {fault}; give the cell in A, or set pbc to False if there is none")
+    return atoms.copy()
 
 
 def _checked_name(name: str) -> str:

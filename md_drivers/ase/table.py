@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from md_drivers.ase.results import RelaxResult
 
 _NAME_WIDTH = len("structure")
-_LEAST_FIRST = ("time (s)", "change (eV)", "steps", "enthalpy (eV)", "fmax (eV/Å)")
+_LEAST_FIRST = ("time (s)", "change (eV)", "steps", "enthalpy (eV)", "constraints (eV)", "fmax (eV/Å)")
 
 
 def print_summary(results: Sequence[RelaxResult], console: Console | None = None) -> None:
@@ -52,6 +52,8 @@ def _columns(results: Sequence[RelaxResult]) -> dict[str, list[str]]:
         "fmax (eV/Å)": [f"{result.fmax:.4f}" for result in results],
         "time (s)": [f"{result.seconds:.1f}" for result in results],
     }
+    if any(result.constraint_energy for result in results):
+        columns["constraints (eV)"] = [f"{result.constraint_energy:.4f}" for result in results]
     if any(result.enthalpy is not None for result in results):
         columns["enthalpy (eV)"] = ["" if result.enthalpy is None else f"{result.enthalpy:.4f}" for result in results]
     return columns

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 from ase.io.trajectory import Trajectory
@@ -11,18 +13,20 @@ from md_drivers.common.errors import StructureError
 from mlff.support.signals import deferred
 
 
-def append_frame(path: Path, atoms: Atoms, *, new: bool) -> None:
-    """Add a frame with the calculator's stored results to an ASE trajectory; ``new`` begins the file anew.
+def append_frame(path: Path, atoms: Atoms, *, new: bool, about: Mapping[str, Any] | None = None) -> None:
+    """Add a frame with the calculator's stored results to an ASE trajectory; ``new`` begins the file anew, with what
+    it is ``about``.
 
     The file is opened for each frame, so it is complete between frames, and signals wait until the frame is written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with deferred(), Trajectory(path, "w" if new else "a", atoms) as frames:
+        frames.set_description(dict(about or {}))
         frames.write()
 
 
-def end_frames(path: Path) -> tuple[Atoms, Atoms, int] | None:
-    """First and last frame of an ASE trajectory and how many there are; ``None`` without a file or frames.
+def end_frames(path: Path) -> tuple[Atoms, Atoms, int, dict[str, Any]] | None:
+    """First and last frame of an ASE trajectory, how many there are, and what it is about; ``None`` without frames.
 
     Raises:
         StructureError: the file is damaged or no trajectory.
@@ -31,6 +35,6 @@ def end_frames(path: Path) -> tuple[Atoms, Atoms, int] | None:
         return None
     try:
         with Trajectory(path) as frames:
-            return (frames[0], frames[-1], len(frames)) if len(frames) else None
+            return (frames[0], frames[-1], len(frames), dict(frames.description or {})) if len(frames) else None
     except Exception as error:  # ASE raises whatever the damaged file led to.
         raise StructureError(f"cannot resume from {str(path)!r}: {error}; remove the file to start anew") from error

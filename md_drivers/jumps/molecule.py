@@ -19,6 +19,7 @@ from mlff.proteins import StructureError as CloudError
 if TYPE_CHECKING:
     from mdtraj import Topology
 
+
 class MoleculeJumper:
     """Heavy atoms jump, hydrogens ride on them (:class:`RidingHydrogens`).
 

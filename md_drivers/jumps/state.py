@@ -12,6 +12,7 @@ import numpy as np
 
 from md_drivers.common.errors import StructureError
 from mlff.support.files import replacing
+from mlff.support.npz import read_arrays
 
 #: Counted over all frames of all replicas.
 COUNTS = ("frames", "valid", "bond_outliers", "angle_outliers", "overlaps", "inverted")
@@ -61,16 +62,16 @@ class State:
             StructureError: the file is damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
-                about = json.loads(str(content["about"]))
-                state = State(
-                    step=int(content["step"]),
-                    coordinates=content["coordinates"],
-                    stopped=content["stopped"],
-                    counts={name: int(about["counts"][name]) for name in COUNTS},
-                    seconds=float(about["seconds"]),
-                    sizes={str(name): int(size) for name, size in about["sizes"].items()},
-                )
+            content = read_arrays(path)
+            about = json.loads(str(content["about"]))
+            state = State(
+                step=int(content["step"]),
+                coordinates=content["coordinates"],
+                stopped=content["stopped"],
+                counts={name: int(about["counts"][name]) for name in COUNTS},
+                seconds=float(about["seconds"]),
+                sizes={str(name): int(size) for name, size in about["sizes"].items()},
+            )
             if state.coordinates.shape != shape or state.stopped.shape != shape[:1]:
                 raise ValueError(f"coordinates of shape {list(state.coordinates.shape)}, expected {list(shape)}")
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:

@@ -122,9 +122,10 @@ class MLFFPotential(MLPotentialImpl):
         from openmm.app import element
         from openmmml.embeddings.mechanicalembedding import MechanicalEmbedding
 
-        from md_drivers.openmm.region import check_bonds_known, read_region
+        from md_drivers.openmm.region import atom_indices, check_bonds_known, read_region
 
         args = _checked(args, _OF_EMBEDDING)
+        atoms = atom_indices(atoms, topology.getNumAtoms())  # openmm-ml would take a mask for the atoms 0 and 1
         read_region(topology, atoms, self._model)
         check_bonds_known(topology, atoms)
         options = {"periodic": system.usesPeriodicBoundaryConditions(), **self._options, **_known(args)}

@@ -13,6 +13,7 @@ from openmm import unit
 
 from md_drivers.common.engine import NM
 from md_drivers.common.errors import StructureError
+from md_drivers.common.masks import unmasked
 from md_drivers.common.models import unknown_species
 from mlff.potential.artifact import LoadedModel
 
@@ -46,7 +47,7 @@ def read_region(topology: Topology, atoms: Iterable[int] | None, model: LoadedMo
 
     Args:
         topology: of the whole System.
-        atoms: indices into the topology; ``None`` for all.
+        atoms: indices into the topology, or a mask; ``None`` for all.
         model: whose elements count.
 
     Raises:
@@ -56,7 +57,7 @@ def read_region(topology: Topology, atoms: Iterable[int] | None, model: LoadedMo
     if not all(hasattr(topology, name) for name in ("atoms", "bonds", "getPeriodicBoxVectors")):
         raise TypeError(f"topology must be an openmm.app.Topology, such as PDBFile(...).topology, got {topology!r}")
     everything = list(topology.atoms())
-    chosen = range(len(everything)) if atoms is None else _indices(atoms, len(everything))
+    chosen = range(len(everything)) if atoms is None else atom_indices(atoms, len(everything))
     if len(chosen) == 0:
         raise StructureError("there are no atoms to apply the model to")
     _check_elements([everything[k] for k in chosen], model)
@@ -138,9 +139,10 @@ def label(atom: Any) -> str:
     return f"atom {atom.index} ({atom.name} of {atom.residue.name} {atom.residue.id})"
 
 
-def _indices(atoms: Iterable[int], count: int) -> list[int]:
+def atom_indices(atoms: Iterable[int], count: int) -> list[int]:
+    """Numbers of atoms, which may be given as a mask of booleans; errors as of :func:`read_region`."""
     try:
-        chosen = [index(k) for k in atoms]
+        chosen = [index(k) for k in unmasked(atoms, count)]
     except TypeError as error:
         raise TypeError(f"atoms must be atom numbers, got {atoms!r}") from error
     for k in chosen:

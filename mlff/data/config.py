@@ -59,7 +59,8 @@ class DataConfig(Section):
     )
     allow_duplicates: bool = Field(
         default=False,
-        description="accept equal structures in different parts of a split that is given by files or indices",
+        description="accept equal structures in different parts of a split that is given by files or indices, and "
+        "equal structures with different labels, with a warning",
     )
     cache: Path | None = Field(
         default=None,

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from mlff.data.cache import cached_edges
-from mlff.data.frame import Frame, check_stress, fixed_atoms, frames_fingerprint
+from mlff.data.frame import Frame, check_stress, fixed_atoms, frames_fingerprint, partly_fixed
 from mlff.graph import AtomicGraph, quantity
 from mlff.graph._structure import check_cutoff, check_max_neighbors
 from mlff.graph.folding import folded
@@ -27,7 +27,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         cache_dir: folder for neighbour lists, created when missing; None: keep them in memory only.
         dtype: floating-point type of the graphs (the energy is float64 always). Edges are found in float64.
 
-    Graphs carry the labels of their frames, and fixed [N] bool.
+    Graphs carry the labels of their frames, fixed and partly_fixed [N] bool.
 
     Raises:
         DataError: a frame whose atoms coincide, or with a stress but a cell without volume.
@@ -51,6 +51,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         self.dtype = dtype
         limits = max_neighbors, max_neighbors_strict
         self._edges = cached_edges(self.frames, self.cutoff, *limits, None if cache_dir is None else Path(cache_dir))
+        self._partly_fixed = [partly_fixed(frame) for frame in self.frames]
         structures = (frame.atoms for frame in self.frames)
         self._folded = [folded(atoms.positions, atoms.cell.array, atoms.pbc) for atoms in structures]
 
@@ -67,7 +68,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         def real(array: np.ndarray) -> torch.Tensor:
             return torch.tensor(array, dtype=self.dtype)
 
-        positions, wraps = self._folded[index]
+        partly, (positions, wraps) = self._partly_fixed[index], self._folded[index]
         if wraps.any():
             shifts = shifts + wraps[edge_index[0]] - wraps[edge_index[1]]
         return AtomicGraph(
@@ -79,7 +80,8 @@ class GraphDataset(Dataset[AtomicGraph]):
             shifts=real(shifts),
             batch=torch.zeros(len(atoms), dtype=torch.int64),
             labels={name: self._label(name, value) for name, value in frame.labels.items()},
-            fixed=torch.tensor(fixed_atoms(atoms)),
+            fixed=torch.tensor(fixed_atoms(atoms) | partly),
+            partly_fixed=torch.tensor(partly),
         )
 
     def _label(self, name: str, value: np.ndarray) -> torch.Tensor:

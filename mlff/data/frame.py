@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixCartesian
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixedLine, FixedPlane, FixScaled
 from ase.data import chemical_symbols
 
 from mlff.graph import check_structure, quantity, spans_volume
+from mlff.structures import room_fault
 from mlff.support.errors import DataError
 
 # Structures closer than this (A) in every coordinate count as one when duplicates are looked for.
 _DUPLICATE_DECIMALS = 5
+# A component that a constraint holds counts as zero below this part of the largest force, or below this in eV/A.
+_HELD = 1e-6
+#: Array of the atoms of a frame that are held in some directions and have no labels there.
+PARTLY_FIXED = "partly_fixed"
+# Labels of equal structures agree within this part of them (of a typical size where they are small), energies within a
+# tenth of it in eV per atom.
+_SAME_LABEL = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +75,51 @@ class Frame:
 
 
 def fixed_atoms(atoms: Atoms) -> np.ndarray:
-    """Which atoms constraints hold in all three directions, [N] bool (`FixAtoms`, and `FixCartesian` with a full mask).
+    """Which atoms have forces that are no labels because of constraints, if they are zero there, [N] bool.
 
-    Partial constraints (planes, lines, bonds) leave an atom free here.
+    Atoms that are held in all directions, and those that :func:`partly_fixed` found when the frame was read.
     """
-    fixed = np.zeros(len(atoms), dtype=bool)
-    for constraint in atoms.constraints:
-        if isinstance(constraint, FixAtoms) or (isinstance(constraint, FixCartesian) and np.all(constraint.mask)):
-            fixed[constraint.get_indices()] = True
+    fixed = np.array(atoms.arrays.get(PARTLY_FIXED, np.zeros(len(atoms), dtype=bool)))
+    for constraint, full in _holding(atoms):
+        if full:
+            fixed[np.asarray(constraint.get_indices(), dtype=int)] = True
     return fixed
 
 
 def in_symbols(numbers: Iterable[int]) -> str:
     """Elements by their symbols, in the order of their atomic numbers."""
-    return ", ".join(chemical_symbols[number] for number in sorted(numbers))
+    known = dict(enumerate(chemical_symbols))
+    return ", ".join(known.get(number, f"Z={number}") for number in sorted(numbers))
+
+
+def partly_fixed(frame: Frame) -> np.ndarray:
+    """Atoms that constraints hold in some directions or at a distance, and whose labels lack what these hold, [N] bool.
+
+    Many programs write zero there, which is no force. Where any such component of a frame is not zero, all of them are
+    labels. Atoms that are held in all directions are not among them.
+    """
+    atoms, forces = frame.atoms, frame.labels.get("forces")
+    held = [one for one, full in _holding(atoms) if not full]
+    partly = np.zeros(len(atoms), dtype=bool)
+    if forces is None:
+        return partly
+    for constraint in held:
+        left = forces.copy()
+        copy.deepcopy(constraint).adjust_forces(atoms, left)
+        if not np.allclose(left, forces, rtol=0, atol=_HELD * max(1.0, float(np.abs(forces).max()))):
+            return np.zeros(len(atoms), dtype=bool)
+        partly[np.asarray(constraint.get_indices(), dtype=int)] = True
+    return partly & ~fixed_atoms(Atoms(atoms.numbers, constraint=atoms.constraints))
+
+
+def _holding(atoms: Atoms) -> Iterator[tuple[Any, bool]]:
+    """Constraints that hold components of forces, and whether all those of their atoms."""
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixCartesian | FixScaled):
+            if np.any(constraint.mask):
+                yield constraint, bool(np.all(constraint.mask))
+        elif isinstance(constraint, FixAtoms | FixedLine | FixedPlane | FixBondLengths):
+            yield constraint, isinstance(constraint, FixAtoms)
 
 
 def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
@@ -105,7 +146,7 @@ def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
         if not np.all(np.isfinite(value)):
             raise frame.error(f"{name} contains NaN or infinity", "remove the frame or repair the calculation")
     present = {int(z) for z in np.unique(atoms.numbers)}
-    unknown = {z for z in present if z < 1} if species is None else present - set(species)
+    unknown = {z for z in present if not 0 < z < len(chemical_symbols)} if species is None else present - set(species)
     if unknown:
         allowed = "" if species is None else f"; `species` lists only {in_symbols(species)}"
         hint = "give the atoms elements" if species is None else "remove the frame or add the element to `species`"
@@ -120,6 +161,8 @@ def _check_cell(frame: Frame) -> None:
         check_structure(atoms.positions, atoms.cell.array, atoms.pbc)
     except ValueError as error:
         raise frame.error(str(error), "give the cell or set pbc to F in that direction") from error
+    if fault := room_fault(atoms):
+        raise frame.error(fault, "give the cell in A, or set pbc to F if there is none")
     check_stress(frame)
 
 
@@ -146,6 +189,22 @@ def structure_key(frame: Frame) -> bytes:
     digest.update(atoms.numbers.astype("<i8").tobytes())
     digest.update(atoms.pbc.astype("u1").tobytes())
     return digest.digest()
+
+
+def label_difference(one: Frame, other: Frame) -> str | None:
+    """How labels of equal structures differ by more than noise; None if they do not."""
+    for name, first in one.labels.items():
+        row, second = quantity(name), other.labels.get(name)
+        if second is None or second.shape != first.shape:
+            continue
+        if row.extensive:
+            limit = _SAME_LABEL * 0.1 * len(one.atoms)
+        else:
+            limit = _SAME_LABEL * max(row.smallest, float(np.abs(first).max(initial=0.0)))
+        difference = float(np.abs(first - second).max(initial=0.0))
+        if difference > limit:
+            return f"{name} by {difference:.4g} {row.unit}"
+    return None
 
 
 def frames_fingerprint(frames: Iterable[Frame]) -> str:

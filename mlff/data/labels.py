@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from mlff.data.frame import Frame, check_stress, validate_frame
+from mlff.data.frame import PARTLY_FIXED, Frame, check_stress, partly_fixed, validate_frame
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.units import LENGTH, STRESS
 from mlff.graph import Quantity, origin_shift, quantity, total_charge
@@ -28,6 +28,7 @@ def build_frame(
     units: DataUnits,
     group_by: str | None = None,
     species: Iterable[int] | None = None,
+    optional: Collection[str] = (),
 ) -> Frame:
     """A checked `Frame` in eV and A from a structure in the units of its file.
 
@@ -37,6 +38,8 @@ def build_frame(
     raw, structure = Frame(atoms, {}, None, source, index), convert_structure(atoms, units)
     labels = {}
     for name, key in keys.named().items():
+        if name in optional and next(_candidates(atoms, key), None) is None:
+            continue
         value = _numbers(raw, key, name)
         if name == "stress":
             check_stress(replace(raw, atoms=structure, labels={name: value}))
@@ -49,7 +52,10 @@ def build_frame(
         if quantity(name).origin is not None:
             labels[name] = labels[name] - _origin_shift(quantity(name), raw, structure)
     group = None if group_by is None else _group(raw, group_by)
-    return validate_frame(replace(raw, atoms=structure, labels=labels, group=group), species)
+    frame = validate_frame(replace(raw, atoms=structure, labels=labels, group=group), species)
+    if (partly := partly_fixed(frame)).any():
+        structure.set_array(PARTLY_FIXED, partly)
+    return frame
 
 
 def convert_structure(atoms: Atoms, units: DataUnits) -> Atoms:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mlff.data.config import DataConfig
-from mlff.data.frame import Frame, structure_key
+from mlff.data.frame import Frame, label_difference, structure_key
 from mlff.data.provenance import DatasetFingerprint, dataset_fingerprint
 from mlff.data.readers import read_frames, reference_energies
 from mlff.data.split_config import GroupSplit, IndexSplit, RandomSplit
@@ -54,7 +54,7 @@ def load_splits(config: DataConfig) -> DataSplits:
     """Reads, checks and divides the frames that a configuration names.
 
     Equal structures (within 1e-5 A) never lie in two parts: random and group splits keep them together; splits given by
-    files or indices are refused unless `config.allow_duplicates`.
+    files or indices are refused unless `config.allow_duplicates`. So are equal structures with different labels.
 
     Raises:
         DataError: see `read_frames` and `mlff.data.splits`; also when no training frame is left.
@@ -81,8 +81,7 @@ def load_splits(config: DataConfig) -> DataSplits:
         parts = {name: [frames[i] for i in getattr(indices, name)] for name in ("train", "val", "test")}
     if config.test:
         parts["test"] = read(config.test)
-    if not config.allow_duplicates:
-        _refuse_shared(parts)
+    _check_duplicates(parts, refuse=not config.allow_duplicates)
     train = parts["train"]
     if config.max_train_force is not None:
         train = [frame for frame in train if frame.max_force <= config.max_train_force]
@@ -136,13 +135,24 @@ def _joined_groups(frames: Sequence[Frame], keys: Sequence[bytes]) -> list[str]:
     return [root(str(frame.group)) for frame in frames]
 
 
-def _refuse_shared(parts: dict[str, list[Frame]]) -> None:
+def _check_duplicates(parts: dict[str, list[Frame]], refuse: bool) -> None:
+    """Refuse, or warn of, equal structures in two parts or with labels that differ by more than noise."""
     seen: dict[bytes, tuple[str, Frame]] = {}
+    conflicts = []
     for name, frames in parts.items():
         for frame in frames:
             other, first = seen.setdefault(structure_key(frame), (name, frame))
-            if other != name:
+            if refuse and other != name:
                 raise frame.error(
                     f"the same structure is in {other} ({first.source}, frame {first.index}) and in {name}",
                     "remove it from one part or set `allow_duplicates`",
                 )
+            if difference := label_difference(first, frame):
+                reason = (
+                    f"the same structure as in {first.source}, frame {first.index}, with other labels: {difference}"
+                )
+                conflicts.append(frame.error(reason, "remove one, or set `allow_duplicates` to train on both"))
+    if conflicts and refuse:
+        raise conflicts[0]
+    if conflicts:
+        _LOG.warning("%d frames have other labels than an equal structure; %s", len(conflicts), conflicts[0])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ase import Atoms
 from ase.data import atomic_numbers
 
 from mlff.data.config import DataConfig, FileFormat
-from mlff.data.formats import iter_db, iter_extxyz, iter_npz, iter_traj
-from mlff.data.frame import Frame
+from mlff.data.formats import iter_db, iter_npz, iter_traj
+from mlff.data.frame import PARTLY_FIXED, Frame
 from mlff.data.label_config import DataKeys, DataUnits
 from mlff.data.labels import build_frame, read_energy
+from mlff.structures import iter_extxyz
 from mlff.support.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def read_frames(
     format: FileFormat = "auto",
     group_by: str | None = None,
     species: Iterable[int] | None = None,
+    optional: Collection[str] = (),
 ) -> list[Frame]:
     """All frames of one or many files, in order, in eV and A.
 
@@ -62,6 +64,7 @@ def read_frames(
         format: overrides the suffix.
         group_by: 'composition', 'file' or an info key; fills `Frame.group`.
         species: atomic numbers allowed; None allows every element.
+        optional: quantities that frames may lack; npz files may not.
 
     Raises:
         DataError: a file is missing, empty, truncated, of unknown suffix, or a frame is malformed.
@@ -72,8 +75,18 @@ def read_frames(
     for path in [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]:
         before = len(frames)
         for index, atoms in _iter_atoms(path, format, keys, units):
-            frames.append(build_frame(atoms, path, index, keys=keys, units=units, group_by=group_by, species=allowed))
+            frame = build_frame(
+                *(atoms, path, index), keys=keys, units=units, group_by=group_by, species=allowed, optional=optional
+            )
+            frames.append(frame)
         _LOG.info("read %d frames from %s", len(frames) - before, path)
+        partly = [frame.index for frame in frames[before:] if frame.atoms.has(PARTLY_FIXED)]
+        if partly:
+            _LOG.warning(
+                "%s: in %d frames, first in frame %d, forces are zero where constraints hold atoms in some directions; "
+                "the forces on these atoms are no labels (`loss.fixed_atoms`)",
+                *(path, len(partly), partly[0]),
+            )
     return frames
 
 
@@ -118,8 +131,10 @@ def _iter_atoms(path: Path, file_format: FileFormat, keys: DataKeys, units: Data
         raise DataError("npz files carry no units", file=path, hint="set `units.energy` (rMD17 and MD17: kcal/mol)")
     if resolved == "npz":
         source = iter_npz(path, keys)
+    elif resolved == "extxyz":
+        source = iter_extxyz(path, asked=set(keys.named().values()))
     else:
-        source = {"extxyz": iter_extxyz, "traj": iter_traj, "db": iter_db}[resolved](path)
+        source = {"traj": iter_traj, "db": iter_db}[resolved](path)
     empty = True
     for index, atoms in source:
         empty = False

@@ -121,13 +121,13 @@ def read_indices(path: Path, count: int) -> np.ndarray:
     """
     try:
         if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False).reshape(-1)
+            values = np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)
             if values.dtype.kind not in "iu":
                 raise ValueError(f"type {values.dtype}")
             indices = values.astype(np.int64)
         else:
             indices = np.array([int(word) for word in path.read_text().replace(",", " ").split()], dtype=np.int64)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, OverflowError, EOFError) as error:
         raise DataError(f"not a readable list of frame indices ({error})", file=path) from error
     if not len(indices):
         raise DataError("holds no indices", file=path)
@@ -141,12 +141,13 @@ def read_indices(path: Path, count: int) -> np.ndarray:
 
 
 def index_split(train: np.ndarray, val: np.ndarray, test: np.ndarray) -> SplitIndices:
-    """The split given by three index arrays.
+    """The split given by three index arrays, or masks of booleans.
 
     Raises:
         DataError: an index is in two parts.
     """
-    parts = dict(zip(PARTS, (train, val, test), strict=True))
+    arrays = [np.flatnonzero(part) if part.dtype == bool else part for part in (train, val, test)]
+    parts = dict(zip(PARTS, arrays, strict=True))
     for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
         shared = np.intersect1d(parts[first], parts[second])
         if len(shared):

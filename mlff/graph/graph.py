@@ -50,6 +50,7 @@ class AtomicGraph:
         labels: reference values by name of the quantity, [B, ...] or [N, ...] in the units and shapes of
             :data:`mlff.graph.QUANTITIES`; the total energy in float64, the others in the dtype of the positions.
         fixed: [N] bool, atoms under a constraint.
+        partly_fixed: [N] bool, those of them that move in some directions, and whose force labels lack the others.
 
     Raises:
         ValueError: if a tensor has the wrong shape or kind; the message names the field.
@@ -64,6 +65,7 @@ class AtomicGraph:
     batch: Tensor
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     fixed: Tensor | None = None
+    partly_fixed: Tensor | None = None
 
     def __post_init__(self) -> None:
         n = self.positions.shape[0] if self.positions.ndim else 0
@@ -78,12 +80,13 @@ class AtomicGraph:
             "shifts": (e, 3),
             "batch": (n,),
             "fixed": (n,),
+            "partly_fixed": (n,),
         }
         for name in self.labels:
             row = quantity(name)
             shapes[name] = (n if row.per == "atom" else b, *row.shape)
         dtypes = dict.fromkeys(("numbers", "edge_index", "batch"), torch.int64)
-        dtypes |= {"pbc": torch.bool, "fixed": torch.bool, _DOUBLE: torch.float64}
+        dtypes |= {"pbc": torch.bool, "fixed": torch.bool, "partly_fixed": torch.bool, _DOUBLE: torch.float64}
         for name, shape in shapes.items():
             value = self.labels[name] if name in self.labels else getattr(self, name)
             if value is None:
@@ -202,7 +205,7 @@ class AtomicGraph:
         for b, count in enumerate(counts):
             atoms, structure, edges = slice(start, start + count), slice(b, b + 1), edge_batch == b
             rows: dict[str, Any] = {"cell": structure, "pbc": structure, "shifts": edges}
-            rows |= dict.fromkeys(("positions", "numbers", "batch", "fixed"), atoms)
+            rows |= dict.fromkeys(("positions", "numbers", "batch", "fixed", "partly_fixed"), atoms)
             rows |= {name: atoms if quantity(name).per == "atom" else structure for name in self.labels}
             part = {name: value[rows[name]] for name, value in self.tensors().items() if name in rows}
             part |= {"edge_index": self.edge_index[:, edges] - start, "batch": torch.zeros_like(part["batch"])}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # Names of the tensors of a graph and of the keys of `data.units`, beside which labels stand.
-_TAKEN = {"positions", "numbers", "cell", "pbc", "edge_index", "shifts", "batch", "fixed"}
+_TAKEN = {"positions", "numbers", "cell", "pbc", "edge_index", "shifts", "batch", "fixed", "partly_fixed"}
 _TAKEN |= {"length", "stress_convention"}
 # What torch's ModuleDict has, which holds the read-outs by name; written out because torch is not imported here.
 _OF_MODULES = """

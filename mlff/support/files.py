@@ -45,6 +45,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def most_bytes(packed: int) -> int:
+    """What a compressed file of so many bytes may hold, unless it is made to swell; structures pack 20 times."""
+    return max(1 << 26, 100 * packed)
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, in hexadecimal digits.
 

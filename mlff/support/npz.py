@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import zipfile
+from collections.abc import Container
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -10,7 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from mlff.support.errors import DataError
-from mlff.support.files import replacing
+from mlff.support.files import most_bytes, replacing
 
 
 class Record(Protocol):
@@ -47,8 +50,48 @@ def read_npz(kind: type[_R], path: Path, hint: str) -> _R:
         DataError: missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {field.name: archive[field.name] for field in fields(kind)}
+        content = read_arrays(path)
+        arrays = {field.name: content[field.name] for field in fields(kind)}
         return kind(**{**arrays, "report": json.loads(str(arrays["report"]))})
     except Exception as error:  # zip and array readers raise many kinds
         raise DataError(f"cannot be read ({error})", file=path, hint=hint) from error
+
+
+def read_arrays(path: Path, wanted: Container[str] | None = None) -> dict[str, Any]:
+    """Arrays of an npz file by name. No pickle is loaded, and nothing that takes more memory than the file says.
+
+    Args:
+        wanted: names of those that are read, the others are None; None: all of them.
+
+    Raises:
+        ValueError, OSError, zipfile.BadZipFile: no npz file, damaged, or an array that is not as large as its member.
+    """
+    arrays: dict[str, Any] = {}
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > most_bytes(path.stat().st_size):
+            raise ValueError("its arrays are many times larger than the file")
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise ValueError(f"holds {name} twice")
+            arrays[name] = None
+            if wanted is None or name in wanted:
+                with archive.open(member) as stream:
+                    _check_size(name, stream, member.file_size)
+                with archive.open(member) as stream:
+                    arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    return arrays
+
+
+def _check_size(name: str, stream: Any, size: int) -> None:
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(np.lib.format.read_magic(stream))
+    if read_header is None:
+        raise ValueError(f"{name} is in an unknown version of the format npy")
+    shape, _, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects")
+    if math.prod(shape) * dtype.itemsize != size - stream.tell() or min(shape, default=0) < 0:
+        raise ValueError(f"{name} of shape {shape} does not have the size of its member, {size} bytes")

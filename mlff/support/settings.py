@@ -19,9 +19,42 @@ _Place = tuple[int | str, ...]
 
 
 class Section(BaseModel):
-    """A part of a configuration, or a record: frozen, and without unknown fields."""
+    """A part of a configuration, or a record: frozen, without unknown fields, of finite numbers.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A field in which an infinity means something says so: ``Field(allow_inf_nan=True)``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, which can stand for more than any memory holds, and without keys that stand twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"*{event.anchor} is an alias: write out what it stands for", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+def _parsed(text: str) -> Any:
+    """YAML as plain objects; ValueError, on one line, for whatever its reader raises."""
+    try:
+        return yaml.load(text, _Loader)
+    except Exception as problem:  # besides its own errors those of numbers, dates and deep nesting
+        raise ValueError(" ".join(str(problem).split())) from problem
 
 
 def read_mapping(path: Path, *, error: type[InputError] = ConfigError, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -36,10 +69,10 @@ def read_mapping(path: Path, *, error: type[InputError] = ConfigError, overrides
         InputError: unreadable, not YAML, or no fields; the message names the file.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _parsed(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem})") from problem
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
+    except ValueError as problem:
         raise error(f"{path}: not valid YAML: {problem}") from problem
     content = {} if content is None else content
     if not isinstance(content, dict):
@@ -130,8 +163,8 @@ def parsed_changes(items: Sequence[str]) -> dict[str, Any]:
         if not separator or not key:
             raise ConfigError(f"--set {item}: expected section.field=value")
         try:
-            changes[key] = yaml.safe_load(text)
-        except yaml.YAMLError as problem:
+            changes[key] = _parsed(text)
+        except ValueError as problem:
             raise ConfigError(f"--set {item}: the value is not valid YAML: {problem}") from problem
     return changes
 

@@ -92,7 +92,7 @@ def _fingerprint(system: SystemData, config: BalanceConfig, split: Split) -> str
 def _read(path: Path, rows: int) -> NDArray[np.int64] | None:
     """The kept labels; None where there are none that can be used."""
     try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        labels = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, OverflowError, EOFError):
         return None
     return labels.astype(np.int64) if labels.shape == (rows,) else None

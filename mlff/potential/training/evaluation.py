@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,12 @@ from mlff.potential.training.lightning_module import potential_predictor
 from mlff.potential.training.metrics import Predict, predict
 from mlff.potential.training.report import write_evaluation
 from mlff.potential.training.trained import load_trained
-from mlff.support.errors import ConfigError, InputError
+from mlff.support.errors import ConfigError, DataError, InputError
 from mlff.support.settings import Section, validated
 from mlff.training.environment import hardware, versions
 from mlff.training.run_folder import is_trained
+
+_LOG = logging.getLogger(__name__)
 
 
 class EvaluateOptions(Section):
@@ -64,11 +67,15 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     named = {name: None for name in ("energy", "forces") if name not in about.outputs} | options.keys
     keys = validated(DataKeys, named, "--key", error=InputError)
     units = validated(DataUnits, options.units, "--unit", error=InputError)
-    frames = read_frames(list(files), keys=keys, units=units)
+    optional = set(keys.named()) - set(options.keys)
+    frames = read_frames(list(files), keys=keys, units=units, optional=optional)
     if options.indices is not None:
         frames = select_frames(frames, options.indices)
     _check_species(name, frames, set(about.species))
-    missing = [quantity for quantity in keys.named() if quantity not in about.outputs]
+    names = [name for name in keys.named() if _compared(name, frames)]
+    if not names:
+        raise DataError(f"no frame has {' or '.join(keys.named())}", file=files[0], hint="name the labels with --key")
+    missing = [quantity for quantity in names if quantity not in about.outputs]
     if missing:
         why = "its forces are direct" if missing == ["stress"] else f"it computes {', '.join(about.outputs)}"
         raise ConfigError(f"{name}: has no {' and '.join(missing)} to compare: {why}")
@@ -76,7 +83,7 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=model.dtype)
     graphs = graph_batches(dataset, range(len(dataset)), options.batch_size, device)
     return {
-        **write_evaluation(output, predict(graphs, model.predict, list(keys.named()), options.fixed_atoms)),
+        **write_evaluation(output, predict(graphs, model.predict, names, options.fixed_atoms)),
         "model": model.details,
         "files": [path.name for path in files],
         "indices": None if options.indices is None else Path(options.indices).name,
@@ -92,6 +99,14 @@ def _check_species(name: str, frames: Sequence[Frame], known: set[int]) -> None:
                 f"holds {in_symbols(new)}, and {name} knows only {in_symbols(known)}",
                 "name the frames without it by --indices, or evaluate a model that knows it",
             )
+
+
+def _compared(name: str, frames: Sequence[Frame]) -> bool:
+    """Whether a quantity can be compared: all frames have it."""
+    count = sum(name in frame.labels for frame in frames)
+    if count < len(frames):
+        _LOG.warning("%d of %d frames have no %s, which is not compared", len(frames) - count, len(frames), name)
+    return count == len(frames)
 
 
 def _weights(path: Path, device: torch.device) -> _Model:

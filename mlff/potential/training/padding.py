@@ -76,6 +76,7 @@ def pad(graph: AtomicGraph, size: BatchSize, cutoff: float) -> AtomicGraph:
             name: _grown(value, atoms if quantity(name).per == "atom" else 1) for name, value in graph.labels.items()
         },
         fixed=None if graph.fixed is None else _grown(graph.fixed, atoms),
+        partly_fixed=None if graph.partly_fixed is None else _grown(graph.partly_fixed, atoms),
     )
 
 
