@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
-from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError
+from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError, printable
 from mlff.support.signals import StopRequest
 
 FAILED, WRONG_INPUT, NOT_CONVERGED = 1, 2, 3
@@ -99,7 +99,7 @@ def report_error(error: BaseException) -> None:
     text = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {error.strerror}"
-    error_console.print(f"error: {text}", style="red", markup=False)
+    error_console.print(f"error: {printable(text)}", style="red", markup=False)
 
 
 @contextmanager
@@ -127,4 +127,4 @@ def log_lines() -> Iterator[None]:
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # By print, which a progress bar on either stream lets through above itself.
-        print(time.strftime("%H:%M:%S"), self.format(record), file=sys.stderr)
+        print(time.strftime("%H:%M:%S"), printable(self.format(record)), file=sys.stderr)

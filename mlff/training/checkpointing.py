@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,13 +96,6 @@ def load_model(source: Path, build: Callable[[dict[str, str]], N]) -> tuple[N, d
     except RuntimeError as error:
         raise ConfigError(f"{path}: its tensors do not fit its configuration ({error})") from error
     return model.eval(), {**metadata, "best": json.loads(metadata.get("best", "{}"))}
-
-
-def exported_tensors(path: Path) -> dict[str, Tensor]:
-    """Weights of the program in an exported model; loading a model makes constants of them, the file names them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
 
 
 def load_matching(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:

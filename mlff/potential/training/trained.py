@@ -12,7 +12,7 @@ from torch import Tensor
 from mlff.artifacts import load
 from mlff.potential.config import PotentialConfig
 from mlff.potential.potential import Potential
-from mlff.training.checkpointing import exported_tensors, load_model
+from mlff.training.checkpointing import load_model
 from mlff.training.run_folder import has_weights
 
 
@@ -35,4 +35,4 @@ def read_initial_weights(source: Path) -> InitialWeights:
         potential, _ = load_trained(source)
         return InitialWeights(dict(potential.state_dict()), potential.config.species)
     model = load(source)
-    return InitialWeights(exported_tensors(model.path), tuple(model.metadata.species))
+    return InitialWeights(dict(model.program().state_dict()), tuple(model.metadata.species))
