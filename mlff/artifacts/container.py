@@ -8,10 +8,11 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
 from mlff.support.errors import printable
@@ -61,17 +62,20 @@ class Container:
         path: of the file.
         data: its bytes.
         trust: whether its program may do anything.
+        otherwise: what to say of a file that is none.
         members: paths inside of the archive, without its top folder.
+        sizes: of members in bytes.
+        compressed: whether any is.
     """
 
-    def __init__(self, path: Path, *, trust: bool = False) -> None:
+    def __init__(self, path: Path, *, trust: bool = False, otherwise: str = NOT_A_MODEL) -> None:
         """Read a file.
 
         Raises:
             ArtifactNotFoundError: there is no such file.
             ArtifactError: the file cannot be read, is not a whole zip archive, or would take implausibly much memory.
         """
-        self.path, self.trust = path, trust
+        self.path, self.trust, self.otherwise = path, trust, otherwise
         try:
             self.data = path.read_bytes()
         except FileNotFoundError as error:
@@ -82,22 +86,24 @@ class Container:
             self._zip = zipfile.ZipFile(io.BytesIO(self.data))
             members = [member for member in self._zip.infolist() if not (member.is_dir() and member.file_size == 0)]
         except READING_ERRORS as error:
-            raise ArtifactError(f"{path}: {damage(self.data) or NOT_A_MODEL}") from error
+            raise ArtifactError(f"{path}: {damage(self.data) or otherwise}") from error
         self._check_sizes(members)
         wrong = next((member.filename for member in members if not _is_plain(member)), None)
         if wrong is not None:
-            raise ArtifactError(f"{path}: {NOT_A_MODEL}, and none has a member {wrong[:_LONGEST_NAME]!a}")
+            raise ArtifactError(f"{path}: {otherwise}, and none has a member {wrong[:_LONGEST_NAME]!a}")
         # torch puts everything below one folder, whose name is free, and does not tell upper from lower case.
         names = {member.filename.casefold() for member in members}
         if len(names) < len(members) or len({name.partition("/")[0] for name in names}) != 1:
-            raise ArtifactError(f"{path}: {NOT_A_MODEL}, and none has two folders or one member twice")
+            raise ArtifactError(f"{path}: {otherwise}, and none has two folders or one member twice")
         self._members = {member.filename.partition("/")[2]: member for member in members}
         self.members = frozenset(self._members)
+        self.sizes = {name: member.file_size for name, member in self._members.items()}
+        self.compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
 
     def _check_sizes(self, members: list[zipfile.ZipInfo]) -> None:
         """Judge by the table of members; nothing is inflated for it."""
         if len(members) > _MOST_MEMBERS or any(member.compress_type not in _METHODS for member in members):
-            raise ArtifactError(f"{self.path}: {NOT_A_MODEL}")
+            raise ArtifactError(f"{self.path}: {self.otherwise}")
         compressed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
         stored = [member for member in members if member.compress_type == zipfile.ZIP_STORED]
         inflated = sum(member.file_size for member in compressed)
@@ -106,7 +112,7 @@ class Container:
         if inflated > _LARGEST_TEXT:
             raise ArtifactError(
                 f"{self.path}: its compressed members would take {inflated:,} bytes, which is implausibly large: "
-                "mlff.export compresses none"
+                "torch compresses none"
             )
 
     @cached_property
@@ -191,6 +197,14 @@ def digests(contents: Mapping[str, bytes]) -> dict[str, str]:
             program.update(f"{name}\n{len(contents[name])}\n".encode() + contents[name])
     texts = {name: contents.get(f"extra/{name}", b"") for name in (METADATA, SELF_TEST)}
     return {"program": program.hexdigest(), **{name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}}
+
+
+def pack(contents: Iterable[tuple[str, bytes]], file: IO[bytes]) -> None:
+    """Write an archive as torch reads it, of members by name."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as target:
+        for name, content in contents:
+            target.writestr(zipfile.ZipInfo(f"archive/{name}"), content)
+    file.seek(0)
 
 
 @contextmanager

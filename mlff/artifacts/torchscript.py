@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-from mlff.artifacts.container import DIGESTS, Container, digests
+from mlff.artifacts.container import DIGESTS, Container, digests, pack
 from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.frozen import check_frozen
 from mlff.artifacts.operators import Effect
@@ -70,16 +70,6 @@ def _is_needed(name: str) -> bool:
     return not name.endswith(".debug_pkl")
 
 
-def _packed(contents: Mapping[str, bytes]) -> io.BytesIO:
-    """An archive of members."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
-        for name, content in contents.items():
-            target.writestr(zipfile.ZipInfo(f"archive/{name}"), content)
-    archive.seek(0)
-    return archive
-
-
 def _check_contents(contents: Mapping[str, bytes], allowed: Mapping[str, Effect], trust: bool) -> None:
     """Judge the members of an archive; ValueError and other errors of parsers: it is not harmless."""
     sources = {}
@@ -97,12 +87,12 @@ def _check_contents(contents: Mapping[str, bytes], allowed: Mapping[str, Effect]
         module, _, attribute = name.partition(" ")
         if name in SCRIPT_GLOBALS or not module.startswith("__torch__."):
             return name in SCRIPT_GLOBALS
-        return f"{module}.{attribute}" in classes if classes is not None else module.partition(".")[2] in sources
+        return f"{module}.{attribute}" in classes if classes is not None else module in sources
 
+    sizes = {name: len(content) for name, content in contents.items()}
     for folder in ("data", "constants"):
-        sizes = {name.removeprefix(f"{folder}/"): len(content) for name, content in contents.items()}
         try:
-            check_tensors(contents[f"{folder}.pkl"], sizes.get, known, "cpu")
+            check_tensors(contents[f"{folder}.pkl"], folder, sizes, known, "cpu")
         except Exception as error:  # parsers raise many kinds for crafted bytes
             raise ValueError(f"{folder}.pkl: {first_line(error)}") from error
 
@@ -135,7 +125,9 @@ class TorchScriptPayload:
             members = {name.partition("/")[2]: name for name in archive.namelist() if _is_needed(name)}
             contents = {member: archive.read(name) for member, name in members.items()}
         contents[f"extra/{DIGESTS}"] = json.dumps(digests(contents)).encode()
-        return _packed(contents).getvalue()
+        packed = io.BytesIO()
+        pack(contents.items(), packed)
+        return packed.getvalue()
 
     def recognizes(self, container: Container) -> bool:
         """Whether the archive is TorchScript; archives of ``torch.save`` have neither code nor constants."""
@@ -156,9 +148,11 @@ class TorchScriptPayload:
                 _check_contents(contents, allowed, container.trust)
             if not container.trust:
                 _judged_programs.add(container.sha256)
+        packed = io.BytesIO()
+        pack(contents.items(), packed)
         try:
             with _deprecation_silenced():
-                module = torch.jit.load(_packed(contents), map_location=device)
+                module = torch.jit.load(packed, map_location=device)
         except Exception as error:
             which = f"{container.path}: torch {torch.__version__}"
             raise ArtifactError(f"{which} cannot read the TorchScript: {first_line(error)}") from error

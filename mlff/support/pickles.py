@@ -6,7 +6,9 @@ torch takes the sizes that a pickle states as they are, so that a tensor may say
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +23,8 @@ SCRIPT_GLOBALS = frozenset(
     | {f"torch.jit._pickle build_{kind}list" for kind in ("int", "double", "bool", "tensor")}
     | {"torch.jit._pickle restore_type_tag"}
 )
+# Dtypes without a storage of their own, which are written as bytes.
+_UNTYPED = MappingProxyType({"uint16": 2, "uint32": 4, "uint64": 8} | dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), 1))
 _DEEPEST, _MOST = 100, 2_000_000  # levels; instructions: large checkpoints with optimisers have a tenth
 _MARK = object()
 _PLAIN = frozenset(("BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"))
@@ -50,19 +54,25 @@ class _Box:
 
 
 def check_tensors(
-    pickle: bytes, sizes: Callable[[str], int | None], known: Callable[[str], bool], device: str | None = None
+    pickle: bytes,
+    folder: str,
+    sizes: Mapping[str, int],
+    known: Callable[[str], bool] = lambda name: True,
+    device: str | None = None,
 ) -> None:
     """Make sure that all tensors of a pickle lie within their bytes, and that it makes nothing else but plain values.
 
     Args:
         pickle: the bytes.
-        sizes: of the record of a storage in bytes, by its key; None: there is none.
+        folder: of the records of its storages.
+        sizes: of the members of the archive in bytes.
         known: whether a global, ``module name``, may be named.
         device: of all storages; None: any.
 
     Raises:
         ValueError: saying what is wrong.
     """
+    records = {name.removeprefix(f"{folder}/"): size for name, size in sizes.items() if name.startswith(f"{folder}/")}
     stack: list[Any] = []
     memo: list[Any] = []
     for count, (code, value, _) in enumerate(pickletools.genops(pickle)):
@@ -82,9 +92,17 @@ def check_tensors(
                 raise ValueError(f"the pickle names {value!r}")
             stack.append(_Global(value))
         else:
-            _combine(name, stack, sizes, device)
+            _combine(name, stack, records, device)
     if len(stack) != 1:
         raise ValueError("the pickle leaves more than one value")
+
+
+def check_saved(path: Path) -> None:
+    """:func:`check_tensors` of a file of ``torch.save``; KeyError, ValueError, zipfile.BadZipFile and others: no such."""
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
+        sizes = {name: member.file_size for name, member in members.items()}
+        check_tensors(archive.read(members["data.pkl"]), "data", sizes)
 
 
 def _remember(memo: list[Any], place: int, value: Any) -> None:
@@ -93,7 +111,7 @@ def _remember(memo: list[Any], place: int, value: Any) -> None:
     memo[place : place + 1] = [value]
 
 
-def _combine(name: str, stack: list[Any], sizes: Callable[[str], int | None], device: str | None) -> None:
+def _combine(name: str, stack: list[Any], sizes: Mapping[str, int], device: str | None) -> None:
     """Carry out an instruction that takes values from the stack."""
     if name in ("MARK", "EMPTY_LIST", "EMPTY_DICT"):
         stack.append(_MARK if name == "MARK" else _Box("other", ()))
@@ -136,20 +154,22 @@ def _to_mark(stack: list[Any]) -> list[Any]:
     return items[::-1]
 
 
-def _storage(given: Any, sizes: Callable[[str], int | None], device: str | None) -> _Box:
+def _storage(given: Any, sizes: Mapping[str, int], device: str | None) -> _Box:
     word, kind, key, place, number = given.items
-    size = SIZES.get(str(kind).removeprefix("torch ").removesuffix("Storage"))
+    name = str(kind).rpartition(" ")[2].removesuffix("Storage")
+    size = 1 if name == "Untyped" else SIZES.get(name)
     if word != "storage" or not isinstance(kind, _Global) or size is None or not _natural(number):
         raise ValueError(f"a storage is described as {word!r}, {kind!r}")
     if device is not None and place != device:
         raise ValueError(f"storage {key!r} is on {place!r}")
-    if sizes(str(key)) != number * size:
-        raise ValueError(f"storage {key!r} says {number * size:,} bytes, and its record has {sizes(str(key))}")
+    if sizes.get(str(key)) != number * size:
+        raise ValueError(f"storage {key!r} says {number * size:,} bytes, and its record has {sizes.get(str(key), 'none')}")
     return _Box("storage", (number, key))
 
 
 def _tensor(made: str, given: tuple[Any, ...]) -> _Box:
-    if made.endswith(("_rebuild_tensor", "_rebuild_tensor_v2")):
+    untyped = made.endswith("_rebuild_tensor_v3")
+    if untyped or made.endswith(("_rebuild_tensor", "_rebuild_tensor_v2")):
         storage, offset, shape, stride = given[:4]
         if not isinstance(storage, _Box) or storage.kind != "storage":
             raise ValueError("a tensor has no storage")
@@ -157,7 +177,8 @@ def _tensor(made: str, given: tuple[Any, ...]) -> _Box:
         if len(lengths) != len(steps) or not all(map(_natural, (offset, *lengths, *steps))):
             raise ValueError(f"a tensor on storage {key!r} has the shape {lengths} and the strides {steps}")
         last = offset + sum((n - 1) * step for n, step in zip(lengths, steps, strict=True))
-        if 0 not in lengths and last >= elements:
+        size = _UNTYPED[str(given[6]).rpartition(" ")[2]] if untyped else 1
+        if 0 not in lengths and (last + 1) * size > elements:
             raise ValueError(f"a tensor of shape {list(lengths)} reaches beyond the end of storage {key!r}")
         given = given[4:]
     if any(isinstance(item, _Box) and item.kind == "storage" for item in given):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mlff.support.errors import ArtifactError, ConfigError, first_line
 from mlff.support.files import replacing
+from mlff.support.pickles import check_saved
 
 _FORMAT = 3
 #: Name of the file of weights in a run folder.
@@ -42,6 +43,7 @@ def load_state(path: Path) -> dict[str, Any]:
         ArtifactError: unreadable file or unknown format.
     """
     try:
+        check_saved(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ArtifactError(f"{path}: not a readable training state ({error})") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mlff.artifacts import ArtifactError, export, file_sha256
+from mlff.artifacts import ArtifactError, export
 from mlff.imports.equiformer_v2.building import build
 from mlff.imports.equiformer_v2.card import imported_card
 from mlff.imports.equiformer_v2.checkpoint import PublicCheckpoint, read_checkpoint
@@ -96,7 +96,7 @@ def _origin(checkpoint: PublicCheckpoint) -> dict[str, Any]:
     labels = checkpoint.labels
     return {
         "file": checkpoint.path.name,
-        "sha256": file_sha256(checkpoint.path),
+        "sha256": checkpoint.sha256,
         "model": checkpoint.model,
         "options": checkpoint.options.model_dump(mode="json", exclude_unset=True),
         "averaged_weights": checkpoint.averaged,
