@@ -160,7 +160,7 @@ class Container:
         for part, digest in found.items():
             if not isinstance(stated, dict) or stated.get(part) != digest:
                 raise ArtifactError(
-                    f"{self.path}: the {part} is not what the file was written with (SHA-256); it was damaged or changed"
+                    f"{self.path}: the {part} is not what the file was written with (SHA-256); it is damaged or changed"
                 )
 
     def read_text(self, name: str) -> str:
@@ -196,7 +196,8 @@ def digests(contents: Mapping[str, bytes]) -> dict[str, str]:
         if not name.startswith("extra/"):
             program.update(f"{name}\n{len(contents[name])}\n".encode() + contents[name])
     texts = {name: contents.get(f"extra/{name}", b"") for name in (METADATA, SELF_TEST)}
-    return {"program": program.hexdigest(), **{name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}}
+    found = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    return {"program": program.hexdigest(), **found}
 
 
 def pack(contents: Iterable[tuple[str, bytes]], file: IO[bytes]) -> None:

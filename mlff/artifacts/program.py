@@ -14,17 +14,21 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 _LARGEST, _DEEPEST, _LONGEST_NAME = 2**22, 100, 200  # bytes, levels, letters; programs of this package have 10^5 bytes
-_NAMES = frozenset("inf nan infj Module NamedTuple".split())
-_TYPES = frozenset("Tensor int float bool str number complex Device NoneType Dict List Tuple Optional Union Final".split())
-_BUILTINS = frozenset("annotate unchecked_cast uninitialized getattr isinstance range int float bool".split())
+_NAMES = frozenset(("inf", "nan", "infj", "Module", "NamedTuple"))
+_TYPES = frozenset(("Tensor", "int", "float", "bool", "str", "number", "complex", "Device", "NoneType", "Dict", "List"))
+_TYPES |= {"Tuple", "Optional", "Union", "Final"}
+_BUILTINS = frozenset(("annotate", "unchecked_cast", "uninitialized", "getattr", "isinstance", "range"))
+_BUILTINS |= {"int", "float", "bool"}
 _KNOWN = _NAMES | _TYPES
 _RESERVED = _KNOWN | _BUILTINS | {"torch", "ops", "__torch__", "CONSTANTS"}
 _SPECIAL = frozenset(("__len__", "__contains__"))  # methods of containers of modules
 _FIELDS = ("__parameters__", "__buffers__", "__annotations__")
-_STATEMENTS = {ast.Assign, ast.AnnAssign, ast.Expr, ast.Return, ast.Pass, ast.If, ast.For, ast.FunctionDef, ast.ClassDef}
+_STATEMENTS = {ast.Assign, ast.AnnAssign, ast.Expr, ast.Return, ast.Pass, ast.If, ast.For}
 _EXPRESSIONS = {ast.Attribute, ast.Call, ast.Name, ast.Constant, ast.Subscript, ast.Tuple, ast.List, ast.Dict}
-_SYNTAX = _STATEMENTS | _EXPRESSIONS | {ast.UnaryOp, ast.USub, ast.arguments, ast.arg, ast.keyword, ast.Module}
-# All that torch writes outside of strings. No comments, since TorchScript reads types from some of them.
+_PARTS = {ast.UnaryOp, ast.USub, ast.arguments, ast.arg, ast.keyword, ast.Module, ast.FunctionDef, ast.ClassDef}
+_SYNTAX = _STATEMENTS | _EXPRESSIONS | _PARTS
+# All that torch writes outside of strings: no comments, since TorchScript reads types from some of them, no decorators,
+# no stars before arguments.
 _OUTSIDE_STRINGS = re.compile(r"[\w \n.,:=()\[\]{}>+-]*", re.ASCII)
 _ESCAPES = {ord(c): "\\" + e for c, e in zip("\\\"'\a\b\f\n\r\t\v", "\\\"'abfnrtv", strict=True)}
 _ESCAPES |= {n: f"\\{n:03o}" for n in range(256) if n not in _ESCAPES and not 32 <= n < 127}
@@ -59,7 +63,7 @@ def _parse(module: str, source: bytes) -> ast.Module:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"{module} is not a program as torch writes it ({type(error).__name__})") from error
     lines = text.split("\n")
-    strings = []
+    strings: list[tuple[ast.Constant, str]] = []
     pending: list[tuple[ast.AST, int]] = [(tree, 0)]
     while pending:
         node, depth = pending.pop()
@@ -68,12 +72,12 @@ def _parse(module: str, source: bytes) -> ast.Module:
         if type(node) not in _SYNTAX:
             raise ValueError(f"{_where(module, node)}: holds {_words(node)}")
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            strings.append(node)
+            strings.append((node, node.value))
         pending += [(child, depth + 1) for child in _children(node)]
-    for node in sorted(strings, key=lambda node: -node.col_offset):
+    for node, value in sorted(strings, key=lambda found: -found[0].col_offset):
         line = lines[node.lineno - 1]
-        start, end = node.col_offset, node.end_col_offset
-        if line[start:end] != f'"{node.value.translate(_ESCAPES)}"':  # type: ignore[union-attr]
+        start, end = node.col_offset, node.end_col_offset or 0
+        if line[start:end] != f'"{value.translate(_ESCAPES)}"':
             raise ValueError(f"{_where(module, node)}: a string is not written as torch writes it")
         lines[node.lineno - 1] = line[:start] + line[end:]
     if not _OUTSIDE_STRINGS.fullmatch("\n".join(lines)):
@@ -122,9 +126,13 @@ class _Checker:
 
     def check(self) -> set[str]:
         self.members = self.methods | self.attributes
-        for self.module, tree in self.trees.items():
+        for module, tree in self.trees.items():
+            self.module = module
             for node in tree.body:
-                self._class(node) if isinstance(node, ast.ClassDef) else self._function(node)
+                if isinstance(node, ast.ClassDef):
+                    self._class(node)
+                elif isinstance(node, ast.FunctionDef):
+                    self._function(node)
         return self.defined
 
     def _refuse(self, node: ast.AST, reason: str) -> ValueError:
@@ -132,7 +140,7 @@ class _Checker:
 
     def _class(self, node: ast.ClassDef) -> None:
         bases = [base.id if isinstance(base, ast.Name) else "" for base in node.bases]
-        if bases not in (["Module"], ["NamedTuple"]) or node.keywords or node.decorator_list:
+        if bases not in (["Module"], ["NamedTuple"]) or node.keywords:
             raise self._refuse(node, f"the class {node.name} is neither a Module nor a NamedTuple")
         for member in node.body:
             if isinstance(member, ast.FunctionDef):
@@ -150,16 +158,11 @@ class _Checker:
             elif not isinstance(member, ast.Pass):
                 raise self._refuse(member, f"{_words(member)} in a class")
 
-    def _function(self, node: ast.AST) -> None:
+    def _function(self, node: ast.FunctionDef) -> None:
         """A function or method; the names that it binds are known first, each with the values that it is set to."""
-        if not isinstance(node, ast.FunctionDef) or node.decorator_list:
-            raise self._refuse(node, "a function within a function, or with a decorator")
         if node.name in _RESERVED or (node.name.startswith("__") and node.name not in _SPECIAL):
             raise self._refuse(node, f"it defines {node.name!r}")
-        given = node.args
-        if given.vararg or given.kwarg or given.posonlyargs:
-            raise self._refuse(node, "a function that takes any arguments")
-        bound: dict[str, list[ast.expr | None]] = {arg.arg: [None] for arg in (*given.args, *given.kwonlyargs)}
+        bound: dict[str, list[ast.expr | None]] = {arg.arg: [None] for arg in node.args.args}
         for statement in _statements(node.body):
             if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.For)):
                 targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
@@ -168,7 +171,7 @@ class _Checker:
                     bound.setdefault(name, []).append(statement.value if plain else None)  # type: ignore[union-attr]
         if reserved := sorted(_RESERVED & set(bound)):
             raise self._refuse(node, f"it sets {reserved[0]!r}")
-        for part in (given, *([node.returns] if node.returns else []), *node.body):
+        for part in (node.args, *([node.returns] if node.returns else []), *node.body):
             self._expression(part, bound)
 
     def _targets(self, target: ast.expr) -> Iterator[str]:
@@ -200,8 +203,6 @@ class _Checker:
 
     def _call(self, node: ast.Call, bound: Mapping[str, list[ast.expr | None]]) -> None:
         function = node.func
-        if any(keyword.arg is None for keyword in node.keywords):
-            raise self._refuse(node, "a call with any arguments")
         if isinstance(function, ast.Attribute):
             if self._rooted(function):
                 return
@@ -255,4 +256,6 @@ def _where(module: str, node: ast.AST) -> str:
 
 
 def _words(node: ast.AST) -> str:
-    return "a while loop, which may never end" if isinstance(node, ast.While) else f"the construct {type(node).__name__}"
+    if isinstance(node, ast.While):
+        return "a while loop, which may never end"
+    return f"the construct {type(node).__name__}"

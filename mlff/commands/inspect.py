@@ -6,10 +6,9 @@ import json
 from dataclasses import asdict, astuple, fields
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
-
-import torch
 
 from mlff.artifacts import ArtifactError, PretrainedModel, load, models
 from mlff.artifacts.container import Container

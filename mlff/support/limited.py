@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
 
 def run_limited(function: Callable[[str], str], argument: str, *, seconds: float) -> str:
@@ -23,7 +24,7 @@ def run_limited(function: Callable[[str], str], argument: str, *, seconds: float
         RuntimeError: its process ended before it returned.
     """
     # A split process knows what this one has imported and registered; elsewhere than on Linux that is not safe.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, function, argument), daemon=True)
     with warnings.catch_warnings():

@@ -24,7 +24,7 @@ SCRIPT_GLOBALS = frozenset(
     | {"torch.jit._pickle restore_type_tag"}
 )
 # Dtypes without a storage of their own, which are written as bytes.
-_UNTYPED = MappingProxyType({"uint16": 2, "uint32": 4, "uint64": 8} | dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), 1))
+_UNTYPED = MappingProxyType({"uint16": 2, "uint32": 4, "uint64": 8, "float8_e4m3fn": 1, "float8_e5m2": 1})
 _DEEPEST, _MOST = 100, 2_000_000  # levels; instructions: large checkpoints with optimisers have a tenth
 _MARK = object()
 _PLAIN = frozenset(("BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"))
@@ -75,6 +75,7 @@ def check_tensors(
     records = {name.removeprefix(f"{folder}/"): size for name, size in sizes.items() if name.startswith(f"{folder}/")}
     stack: list[Any] = []
     memo: list[Any] = []
+    value: Any
     for count, (code, value, _) in enumerate(pickletools.genops(pickle)):
         name = code.name
         if count > _MOST:
@@ -98,7 +99,7 @@ def check_tensors(
 
 
 def check_saved(path: Path) -> None:
-    """:func:`check_tensors` of a file of ``torch.save``; KeyError, ValueError, zipfile.BadZipFile and others: no such."""
+    """The same of a file of ``torch.save``; raises KeyError, zipfile.BadZipFile and others where it is none."""
     with zipfile.ZipFile(path) as archive:
         members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
         sizes = {name: member.file_size for name, member in members.items()}
@@ -163,7 +164,8 @@ def _storage(given: Any, sizes: Mapping[str, int], device: str | None) -> _Box:
     if device is not None and place != device:
         raise ValueError(f"storage {key!r} is on {place!r}")
     if sizes.get(str(key)) != number * size:
-        raise ValueError(f"storage {key!r} says {number * size:,} bytes, and its record has {sizes.get(str(key), 'none')}")
+        found = sizes.get(str(key), "none")
+        raise ValueError(f"storage {key!r} says {number * size:,} bytes, and its record has {found}")
     return _Box("storage", (number, key))
 
 

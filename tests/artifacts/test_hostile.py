@@ -12,22 +12,14 @@ import numpy as np
 import pytest
 import torch
 from ase.build import molecule
-from support.archives import read_member, rewrite
+from support.archives import CODE, UNSIGNED, in_forward, read_member, rewrite
 from typer.testing import CliRunner
 
 import mlff
 from mlff.artifacts import ArtifactError, torchscript
 from mlff.cli import app
 
-CODE = "code/__torch__/support/toy_potential.py"
-PLACE = "    _0 = uninitialized(Tensor)\n"
-UNSIGNED: dict[str, bytes | None] = {"extra/sha256.json": None}  # whoever forges a file leaves it out
 PRECIOUS = "precious\n" * 10
-
-
-def in_forward(statement: str) -> Callable[[str], str]:
-    """Statements at the start of ``forward``, four blanks before each."""
-    return lambda code: code.replace(PLACE, "".join(f"    {line}\n" for line in statement.split("\n")) + PLACE)
 
 
 def in_class(text: str) -> Callable[[str], str]:
@@ -59,7 +51,7 @@ PROGRAMS = {
     "save in a default": (after('def f(x: int=torch.save(3, "VICTIM")) -> int:\n  return x'), "torch.save"),
     "save in an annotation": (after('def f(x: torch.save(3, "VICTIM")) -> int:\n  return 1'), "torch.save"),
     "file mapped for writing": (in_forward('y = torch.from_file("VICTIM", True, 16, dtype=0)'), "from_file"),
-    "file mapped as another module": (after('def f() -> Tensor:\n  return torch.from_file("VICTIM", True, 16)'), "from_f"),
+    "file mapped in a function": (after('def f() -> Tensor:\n  return torch.from_file("VICTIM", True, 16)'), "from_f"),
     "setstate": (in_class(SETSTATE), "__setstate__"),
     "getattr defined": (in_class("  def __getattr__(self: Tensor, name: str) -> int:\n    return 1"), "__getattr__"),
     "seed": (in_forward("torch.manual_seed(7)"), "manual_seed"),
@@ -191,7 +183,7 @@ PICKLES = {
     "record elsewhere": (b"X\x01\x00\x00\x002q\x10", b"X\x0c\x00\x00\x00../version/2q\x10"),
     "another device": (b"X\x03\x00\x00\x00cpu", b"X\x04\x00\x00\x00meta"),
     "function of the system": (b"ccollections\nOrderedDict\n", b"cposix\nsystem\n"),
-    "class of torch": (b"c__torch__.support.toy_potential\nToyPotential", b"c__torch__.torch.classes.profiling\nSourceRef"),
+    "class of torch": (b"support.toy_potential\nToyPotential", b"torch.classes.profiling\nSourceRef"),
     "class that is not there": (b"support.toy_potential\nToyPotential", b"support.toy_potential\nOther"),
     "place of memory far away": (b"q\x01", b"r\xff\xff\xff\x7f"),
     "instruction that is unknown": (b"N", b"\x95\0\0\0\0\0\0\0\0"),
@@ -212,8 +204,9 @@ def test_tensors_that_lie_are_refused(name, toy_file, tmp_path, victim, capfd):
 
 
 def test_constants_are_judged_as_tensors_are(toy_file, tmp_path, victim, capfd):
-    tensor = b"((X\x07\0\0\0storagectorch\nLongStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x63tQK\0(K\x63t(K\x01t\x89ccollections"
-    pickle = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + tensor + b"\nOrderedDict\n)RtR\x85."
+    storage = b"(X\x07\0\0\0storagectorch\nLongStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x63tQ"
+    tensor = b"(" + storage + b"K\0(K\x63t(K\x01t\x89ccollections\nOrderedDict\n)Rt"
+    pickle = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + tensor + b"R\x85."
     changes = {"constants.pkl": pickle, "constants/0": bytes(8)}
     message = refused(rewrite(toy_file, tmp_path / "model.pt", changes), victim, capfd)
     assert "constants.pkl: storage '0' says 792 bytes, and its record has 8" in message
@@ -298,7 +291,7 @@ def test_text_is_limited_and_harmless_in_terminals(toy_file, tmp_path, victim, c
 
 
 def test_a_program_that_does_not_end_is_given_up(toy_file, tmp_path):
-    loop = "k = 0\nfor i in range(4000000000000000000):\n  k = torch.add(k, i)\n_x = torch.add(positions, k)\npositions = _x"
+    loop = "k = 0\nfor i in range(4000000000000000000):\n  k = torch.add(k, i)\npositions = torch.add(positions, k)"
     code = in_forward(loop)(read_member(toy_file, CODE).decode())
     path = rewrite(toy_file, tmp_path / "model.pt", {CODE: code.encode()})
     shown = CliRunner().invoke(app, ["inspect", str(path), "--time-limit", "2"])
@@ -322,7 +315,7 @@ def test_damage_changes_no_number(toy_file, tmp_path):
     water = molecule("H2O")
     model = mlff.load(toy_file)
     expected = model.evaluate(model.graph(water))["energy"]
-    refusals = 0
+    refusals = []
     for trial in range(150):
         changed = bytearray(data)
         if trial % 10 == 0:
@@ -334,11 +327,11 @@ def test_damage_changes_no_number(toy_file, tmp_path):
         try:
             found = mlff.load(path, verify=False)
         except ArtifactError as error:
-            refusals += 1
-            assert "\n" not in str(error)
+            refusals.append(str(error))
             continue
         assert np.array_equal(found.evaluate(found.graph(water))["energy"], expected)
-    assert refusals > 100
+    assert len(refusals) > 100
+    assert not any("\n" in message for message in refusals)
 
 
 def test_judged_once_is_not_judged_for_another_file(toy_file, tmp_path, victim, capfd, monkeypatch):

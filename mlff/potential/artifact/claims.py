@@ -50,7 +50,7 @@ class Claims:
         """Isolated atoms of all elements have the energies of the file; ValueError: an element is not known."""
         species = list(self.metadata.species)
         if set(species) != set(self.isolated):
-            raise ValueError(f"the elements {species} are claimed, and the self-test has those of {list(self.isolated)}")
+            raise ValueError(f"the elements {species} are claimed, and the self-test has {list(self.isolated)}")
         apart = 2.0 * self.metadata.cutoff * np.arange(len(species))[:, None] * np.array([[1.0, 0.0, 0.0]])
         found = self._run(ase.Atoms(numbers=species, positions=apart), forces=False)["energies"]
         for z, energy in zip(species, found.tolist(), strict=True):
@@ -90,8 +90,8 @@ class Claims:
             found = -self._derivative(atoms, forces / expected)
             if not abs(found - expected) <= _AGREEMENT * expected + noise:
                 raise ValueError(
-                    f"conservative forces are claimed, and of {atoms.get_chemical_formula()} the force along its forces is "
-                    f"{expected:g} eV/Å where the energy falls by {found:g} eV/Å"
+                    f"conservative forces are claimed, and those of {atoms.get_chemical_formula()} are {expected:g} "
+                    f"eV/Å where its energy falls by {found:g} eV/Å"
                 )
             return
 
