@@ -221,6 +221,9 @@ def import_equiformer_v2(
 def inspect(
     model: Annotated[str, typer.Argument(help="Exported model: file or pretrained name.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Give up a model whose program takes longer.")
+    ] = 300.0,
 ) -> None:
     """Show what a model file says about itself and repeat its self-test.
 
@@ -238,7 +241,7 @@ def inspect(
         resolve(model)
         from mlff.commands.inspect import run_inspect
 
-        status = run_inspect(model, as_json)
+        status = run_inspect(model, as_json, time_limit)
     raise typer.Exit(status)
 
 

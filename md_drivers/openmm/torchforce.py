@@ -90,9 +90,8 @@ def torch_force(model: LoadedModel, region: Region, periodic: bool, parameter: O
 
     load_plugins(openmm)
     # Not the module of `model`, which is frozen: its weights could not follow OpenMM to its device.
-    network = torch.jit.load(model.path, map_location="cpu").eval()
+    network = model.program()
     for weight in network.parameters():
-        weight.requires_grad_(False)
         weight.data = weight.data.to(model.dtype)
     module = TorchForceModule(network, model.metadata.cutoff, region, periodic, parameter is not None)
     force = openmmtorch.TorchForce(torch.jit.script(module.eval()))

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
+from typing import IO
 
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
+from mlff.support.errors import printable
 from mlff.support.files import replacing, sha256_of
 
 METADATA = "metadata.json"
 SELF_TEST = "self_test.json"
+#: SHA-256 of the program with its weights, and of the other two texts. Detects damage; whoever forges a file forges it.
+DIGESTS = "sha256.json"
 NOT_A_MODEL = "not a model file: models written by mlff.export are TorchScript archives"
 # What zipfile raises for members that are damaged, encrypted or beyond the end of the file.
 READING_ERRORS = (zipfile.BadZipFile, zlib.error, ValueError, OverflowError, EOFError, RuntimeError)
 _LARGEST_TEXT = 256 * 2**20  # bytes; a larger metadata member is no metadata
+_MOST_MEMBERS, _LONGEST_NAME = 100_000, 400
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # torch reads no others
 
 
@@ -54,17 +61,21 @@ class Container:
     Attributes:
         path: of the file.
         data: its bytes.
+        trust: whether its program may do anything.
+        otherwise: what to say of a file that is none.
         members: paths inside of the archive, without its top folder.
+        sizes: of members in bytes.
+        compressed: whether any is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, trust: bool = False, otherwise: str = NOT_A_MODEL) -> None:
         """Read a file.
 
         Raises:
             ArtifactNotFoundError: there is no such file.
             ArtifactError: the file cannot be read, is not a whole zip archive, or would take implausibly much memory.
         """
-        self.path = path
+        self.path, self.trust, self.otherwise = path, trust, otherwise
         try:
             self.data = path.read_bytes()
         except FileNotFoundError as error:
@@ -73,30 +84,38 @@ class Container:
             raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(self.data))
-            names = self._zip.namelist()
+            members = [member for member in self._zip.infolist() if not (member.is_dir() and member.file_size == 0)]
         except READING_ERRORS as error:
-            raise ArtifactError(f"{path}: {damage(self.data) or NOT_A_MODEL}") from error
-        self._check_compression()
-        # torch puts everything below one folder, whose name is free. With two of them, or with one member twice, torch
-        # and this class might read different ones.
-        if len(set(names)) < len(names) or len({PurePosixPath(name).parts[:1] for name in names}) != 1:
-            raise ArtifactError(f"{path}: {NOT_A_MODEL}")
-        self._names = {str(PurePosixPath(*PurePosixPath(name).parts[1:])): name for name in names}
-        self.members = frozenset(self._names)
+            raise ArtifactError(f"{path}: {damage(self.data) or otherwise}") from error
+        self._check_sizes(members)
+        wrong = next((member.filename for member in members if not _is_plain(member)), None)
+        if wrong is not None:
+            raise ArtifactError(f"{path}: {otherwise}, and none has a member {wrong[:_LONGEST_NAME]!a}")
+        # torch puts everything below one folder, whose name is free, and does not tell upper from lower case.
+        names = {member.filename.casefold() for member in members}
+        if len(names) < len(members) or len({name.partition("/")[0] for name in names}) != 1:
+            raise ArtifactError(f"{path}: {otherwise}, and none has two folders or one member twice")
+        self._members = {member.filename.partition("/")[2]: member for member in members}
+        self.members = frozenset(self._members)
+        self.sizes = {name: member.file_size for name, member in self._members.items()}
+        self.compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
 
-    def _check_compression(self) -> None:
+    def _check_sizes(self, members: list[zipfile.ZipInfo]) -> None:
         """Judge by the table of members; nothing is inflated for it."""
-        members = [member for member in self._zip.infolist() if member.compress_type != zipfile.ZIP_STORED]
-        if any(member.compress_type not in _METHODS for member in members):
-            raise ArtifactError(f"{self.path}: {NOT_A_MODEL}")
-        inflated = sum(member.file_size for member in members)
+        if len(members) > _MOST_MEMBERS or any(member.compress_type not in _METHODS for member in members):
+            raise ArtifactError(f"{self.path}: {self.otherwise}")
+        compressed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
+        stored = [member for member in members if member.compress_type == zipfile.ZIP_STORED]
+        inflated = sum(member.file_size for member in compressed)
+        if sum(member.file_size for member in stored) > len(self.data):
+            raise ArtifactError(f"{self.path}: its members say to be larger than the file; it is damaged")
         if inflated > _LARGEST_TEXT:
             raise ArtifactError(
                 f"{self.path}: its compressed members would take {inflated:,} bytes, which is implausibly large: "
-                "mlff.export compresses none"
+                "torch compresses none"
             )
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of the bytes."""
         return hashlib.sha256(self.data).hexdigest()
@@ -113,18 +132,36 @@ class Container:
                 "load it again"
             )
 
-    def check_intact(self) -> None:
-        """Compare all members with their checksums.
+    def read(self, name: str) -> bytes:
+        """Bytes of a member, compared with its checksum.
 
         Raises:
-            ArtifactError: a member is damaged.
+            ArtifactError: it is damaged.
         """
         try:
-            damaged = self._zip.testzip()
+            return self._zip.read(self._members[name])
         except READING_ERRORS as error:
-            raise ArtifactError(f"{self.path}: the file is damaged ({error}); copy or download it again") from error
-        if damaged is not None:
-            raise ArtifactError(f"{self.path}: the file is damaged at {damaged}; copy or download it again")
+            where = f"the file is damaged at {self._members[name].filename} ({printable(str(error))})"
+            raise ArtifactError(f"{self.path}: {where}; copy or download it again") from error
+
+    def check_digests(self) -> None:
+        """Compare the file with the SHA-256 that it states, where it does; files of earlier versions do not.
+
+        Raises:
+            ArtifactError: they differ.
+        """
+        if f"extra/{DIGESTS}" not in self.members:
+            return
+        found = digests({name: self.read(name) for name in self.members})
+        try:
+            stated = json.loads(self.read_text(DIGESTS))
+        except ValueError:
+            stated = None
+        for part, digest in found.items():
+            if not isinstance(stated, dict) or stated.get(part) != digest:
+                raise ArtifactError(
+                    f"{self.path}: the {part} is not what the file was written with (SHA-256); it is damaged or changed"
+                )
 
     def read_text(self, name: str) -> str:
         """Text of an extra file, such as ``metadata.json``.
@@ -132,15 +169,43 @@ class Container:
         Raises:
             ArtifactError: there is none, or it is damaged.
         """
-        member = self._names.get(f"extra/{name}")
-        if member is None:
+        member = f"extra/{name}"
+        if member not in self.members:
             raise ArtifactError(f"{self.path}: holds no {name}; the file was not written by mlff.export")
-        if self._zip.getinfo(member).file_size > _LARGEST_TEXT:
+        if self._members[member].file_size > _LARGEST_TEXT:
             raise ArtifactError(f"{self.path}: {name} is implausibly large; the file was not written by mlff.export")
         try:
-            return self._zip.read(member).decode()
-        except READING_ERRORS as error:
+            return self.read(member).decode()
+        except UnicodeDecodeError as error:
             raise ArtifactError(f"{self.path}: {name} is damaged ({error})") from error
+
+
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    """Whether all readers of zip archives see the same name, and the same bytes, for a member."""
+    name = member.filename
+    parts = name.split("/")
+    plain = name.isascii() and name.isprintable() and "\\" not in name and name == member.orig_filename
+    stored = member.compress_type != zipfile.ZIP_STORED or member.file_size == member.compress_size
+    return plain and stored and len(name) <= _LONGEST_NAME and len(parts) > 1 and not {"", ".", ".."} & set(parts)
+
+
+def digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of the parts of a file, from the bytes of its members."""
+    program = hashlib.sha256()
+    for name in sorted(contents):
+        if not name.startswith("extra/"):
+            program.update(f"{name}\n{len(contents[name])}\n".encode() + contents[name])
+    texts = {name: contents.get(f"extra/{name}", b"") for name in (METADATA, SELF_TEST)}
+    found = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    return {"program": program.hexdigest(), **found}
+
+
+def pack(contents: Iterable[tuple[str, bytes]], file: IO[bytes]) -> None:
+    """Write an archive as torch reads it, of members by name."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as target:
+        for name, content in contents:
+            target.writestr(zipfile.ZipInfo(f"archive/{name}"), content)
+    file.seek(0)
 
 
 @contextmanager

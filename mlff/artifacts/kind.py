@@ -22,6 +22,9 @@ class ModelKind(Protocol):
         self_test: schema of ``self_test.json``.
         loaded: class of the opened model.
         methods: what programs have beside ``forward``.
+        operators: what programs may use beside ``mlff/artifacts/operators.json``, if anything: their
+            :data:`mlff.artifacts.operators.Effect` by name, such as ``{"mykind::sum": "new"}``. They must compute from
+            their inputs only; strangers' files of this kind may use them.
         of_data: fields of the metadata on the training data, which whoever exports gives.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,12 +9,16 @@ import torch
 
 from mlff.artifacts.container import SELF_TEST, Container
 from mlff.artifacts.devices import find_device, find_dtype
+from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.metadata import Metadata
+from mlff.artifacts.operators import operators_of
 from mlff.artifacts.payloads import READERS, read_metadata
 from mlff.artifacts.self_test import SelfTest, SelfTestReport, parse_self_test, run_self_test
 from mlff.support import kinds
+from mlff.support.errors import first_line
 
-_KEPT = 4  # reopened models
+_KEPT = 4
+_reopened: dict[tuple[str, ...], Loaded] = {}
 
 
 class Loaded:
@@ -34,8 +37,9 @@ class Loaded:
     def __init__(
         self, container: Container, metadata: Metadata, test: SelfTest, device: torch.device, dtype: torch.dtype
     ) -> None:
-        methods = kinds.find(metadata.kind).model_kind.methods
-        self.module: Any = READERS[metadata.payload].load(container, device, dtype, methods)
+        kind = kinds.find(metadata.kind).model_kind
+        reader = READERS[metadata.payload]
+        self.module: Any = reader.load(container, device, dtype, kind.methods, operators_of(kind))
         self.metadata = metadata
         self.device = device
         self.dtype = dtype
@@ -43,6 +47,7 @@ class Loaded:
         self.sha256 = container.sha256
         self.name = metadata.name or self.path.name
         self._test = test
+        self._trust = container.trust
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, {self.metadata.scope}, {self.dtype}, {self.device})"
@@ -54,7 +59,19 @@ class Loaded:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return reopen, (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
+        where = (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
+        return reopen, (*where, False, self._trust)
+
+    def program(self) -> Any:
+        """The network as it is in the file, on the CPU: not frozen, weights in the precision of the file.
+
+        Raises:
+            ArtifactError: the file is gone or has changed.
+        """
+        container = Container(self.path, trust=self._trust)
+        container.check_same(self.sha256)
+        operators = operators_of(kinds.find(self.metadata.kind).model_kind)
+        return READERS[self.metadata.payload].read(container, "cpu", operators)
 
     def self_test(self) -> SelfTestReport:
         """Recompute the cases in the file on this device in this dtype.
@@ -62,34 +79,45 @@ class Loaded:
         Raises:
             ArtifactError: a deviation beyond the tolerance; the message names case, output and deviation.
         """
-        return run_self_test(self._test, self.module, self.metadata, self.dtype, self.device, str(self.path))
+        report = run_self_test(self._test, self.module, self.metadata, self.dtype, self.device, str(self.path))
+        try:
+            self._test.check_metadata(self.metadata, self.module, self.dtype, self.device)
+        except ValueError as error:
+            raise ArtifactError(f"{self.path}: {error}; the metadata is not that of this model") from error
+        return report
 
 
 def open_container(
     container: Container, *, device: torch.device, dtype: torch.dtype | str | None = None, verify: bool = True
 ) -> Loaded:
     """The model in a container, of the class of its kind; see :func:`mlff.load`."""
-    metadata = read_metadata(container)
-    kind = kinds.find(metadata.kind).model_kind
-    test = parse_self_test(kind.self_test, container.read_text(SELF_TEST), str(container.path))
-    if verify:
-        container.check_intact()
-    chosen = find_dtype(metadata.dtype if dtype is None else dtype)
-    model: Loaded = kind.loaded(container, metadata, test, device, chosen)
-    if verify:
-        model.self_test()
+    chosen = None if dtype is None else find_dtype(dtype)
+    try:
+        metadata = read_metadata(container)
+        kind = kinds.find(metadata.kind).model_kind
+        test = parse_self_test(kind.self_test, container.read_text(SELF_TEST), str(container.path))
+        model: Loaded = kind.loaded(container, metadata, test, device, chosen or find_dtype(metadata.dtype))
+        if verify:
+            model.self_test()
+            container.check_digests()
+    except ArtifactError:
+        raise
+    except Exception as error:  # whatever parsers and torch raise for crafted bytes
+        raise ArtifactError(f"{container.path}: not a usable model file ({first_line(error)})") from error
     return model
 
 
-def reopen(path: str, sha256: str, device: str, dtype: str, *, verify: bool = False) -> Any:
+def reopen(path: str, sha256: str, device: str, dtype: str, verify: bool = False, trust: bool = False) -> Any:
     """A loaded model again, from its file; ArtifactError if that is gone or has changed.
 
     A process keeps the last few, so that whoever gets many pickled copies, as the workers of a pool do, compiles one.
     """
-    Container(Path(path)).check_same(sha256)
-    return _reopened(path, sha256, device, dtype, verify)
-
-
-@lru_cache(maxsize=_KEPT)
-def _reopened(path: str, sha256: str, device: str, dtype: str, verify: bool) -> Loaded:
-    return open_container(Container(Path(path)), device=find_device(device), dtype=dtype, verify=verify)
+    container = Container(Path(path), trust=trust)
+    container.check_same(sha256)
+    key = (path, sha256, device, dtype, str(verify), str(trust))
+    model = _reopened.get(key)
+    if model is None:
+        model = _reopened[key] = open_container(container, device=find_device(device), dtype=dtype, verify=verify)
+        for oldest in list(_reopened)[:-_KEPT]:
+            _reopened.pop(oldest, None)
+    return model

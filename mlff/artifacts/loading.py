@@ -19,14 +19,19 @@ def load(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | str | None = None,
     verify: bool = True,
+    trust: bool = False,
 ) -> Any:
     """Load a model of any kind from a file written by :func:`mlff.export`. No pickle in the file is executed.
+
+    A file whose program may do more than compute is refused before anything of it runs, see docs/artifact.md.
 
     Args:
         name_or_path: a pretrained name (see :func:`mlff.available`), a file, or a folder with a ``model.pt``.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:<index>"``.
         dtype: ``torch.float32`` or ``torch.float64``, or their names; None for the one in the file.
-        verify: check the integrity of the file and repeat its self-test on this device in this dtype.
+        verify: repeat the self-test of the file on this device in this dtype, hold its metadata against what it
+            computes, and compare it with the SHA-256 of its parts. Checksums are always compared.
+        trust: run the program whatever it does. Only for files whose author you know.
 
     Returns:
         The :class:`mlff.artifacts.Loaded` of its kind, for example a potential with ``evaluate`` or a jump model with
@@ -34,9 +39,10 @@ def load(
 
     Raises:
         ArtifactNotFoundError: no such name or file.
-        ArtifactError: the file is damaged, of an unknown kind or from a newer version; a device that is not there; a
+        ArtifactError: the file is damaged, of an unknown kind or from a newer version, or holds a program that may do
+            more than compute (the message names the operator); a device that is not there; a
             self-test that fails.
         ValueError: another dtype.
     """
     target = find_device(device)
-    return open_container(Container(resolve(name_or_path)), device=target, dtype=dtype, verify=verify)
+    return open_container(Container(resolve(name_or_path), trust=trust), device=target, dtype=dtype, verify=verify)

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from mlff.artifacts.errors import ArtifactError
 from mlff.support import kinds
-from mlff.support.errors import ConfigError
+from mlff.support.errors import ConfigError, printable
 from mlff.support.settings import describe
 from mlff.support.versions import installed_versions
 
@@ -128,7 +128,7 @@ def build_metadata(
         raise ArtifactError(f"the metadata cannot be written as JSON: {error}") from error
     written = {"versions": installed_versions(_PACKAGES), "created": datetime.now(UTC).replace(microsecond=0)}
     try:
-        return schema.model_validate({**json.loads(text), **written})
+        return schema.model_validate({**_printable(json.loads(text)), **written})
     except ValidationError as error:
         raise ArtifactError(f"wrong metadata: {describe(error)}") from error
 
@@ -140,8 +140,8 @@ def parse_metadata(text: str, where: str) -> Metadata:
         ArtifactError: not JSON, a newer schema, missing or wrong fields; ``where`` names the file in the message.
     """
     try:
-        fields = json.loads(text)
-    except ValueError as error:
+        fields = _printable(json.loads(text))
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{where}: metadata.json is not valid JSON ({error}); the file is damaged") from error
     version = fields.get("schema_version") if isinstance(fields, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -154,8 +154,19 @@ def parse_metadata(text: str, where: str) -> Metadata:
         )
     try:
         schema: type[Metadata] = kinds.find(str(fields.get("kind", kinds.DEFAULT))).model_kind.metadata
-        return schema.model_validate_json(text)
+        return schema.model_validate_json(json.dumps(fields))
     except ConfigError as error:
         raise ArtifactError(f"{where}: wrong metadata: {error}; update mlff") from error
     except ValidationError as error:
         raise ArtifactError(f"{where}: wrong metadata: {describe(error)}") from error
+
+
+def _printable(value: Any) -> Any:
+    """The same without control characters in any text: it is shown in terminals."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(name): _printable(item) for name, item in value.items()}
+    return value

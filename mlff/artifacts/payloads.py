@@ -12,6 +12,7 @@ from torch import nn
 from mlff.artifacts.container import METADATA, NOT_A_MODEL, Container
 from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.metadata import Metadata, parse_metadata
+from mlff.artifacts.operators import Effect
 from mlff.artifacts.torchscript import TorchScriptPayload
 
 
@@ -23,11 +24,26 @@ class PayloadReader(Protocol):
     def recognizes(self, container: Container) -> bool:
         """Whether the members of the archive are of this kind; must not run anything."""
 
-    def load(self, container: Container, device: torch.device, dtype: torch.dtype, methods: Sequence[str]) -> nn.Module:
-        """The network, ready to be called; ArtifactError if it cannot be read.
+    def read(self, container: Container, device: torch.device | str, allowed: Mapping[str, Effect]) -> nn.Module:
+        """The network as it was written; ArtifactError if it cannot be read or may do more than compute.
+
+        Args:
+            allowed: operators that it may use.
+        """
+
+    def load(
+        self,
+        container: Container,
+        device: torch.device,
+        dtype: torch.dtype,
+        methods: Sequence[str],
+        allowed: Mapping[str, Effect],
+    ) -> nn.Module:
+        """The network, ready to be called; ArtifactError as for :meth:`read`.
 
         Args:
             methods: what it has beside ``forward``.
+            allowed: operators that it may use.
         """
 
 

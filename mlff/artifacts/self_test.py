@@ -27,7 +27,8 @@ AGREEMENT = {torch.float64: 1e-10, torch.float32: 1e-5}
 # float64 results differ between machines by the order of sums only.
 TOLERANCE_FLOAT64 = 1e-8
 SMALLEST_TOLERANCE_FLOAT32 = 1e-4
-_SUSPICIOUS_FLOAT32 = 1e-2
+#: What deviates more is another model.
+LARGEST_TOLERANCE = 1e-2
 
 
 class Case(Protocol):
@@ -54,7 +55,7 @@ class SelfTest(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    tolerances: dict[str, Annotated[float, Field(gt=0.0)]] = {
+    tolerances: dict[str, Annotated[float, Field(gt=0.0, le=LARGEST_TOLERANCE)]] = {
         "float64": TOLERANCE_FLOAT64,
         "float32": SMALLEST_TOLERANCE_FLOAT32,
     }
@@ -68,6 +69,13 @@ class SelfTest(BaseModel, ABC):
     @abstractmethod
     def entries(self, metadata: Any) -> Sequence[Case]:
         """The cases; ``metadata`` of the file say what their inputs need, such as a cutoff."""
+
+    def check_metadata(self, metadata: Any, program: Program, dtype: torch.dtype, device: torch.device) -> None:
+        """Hold the metadata of a file against the cases in it and against what its program computes.
+
+        Raises:
+            ValueError: a contradiction.
+        """
 
 
 T = TypeVar("T", bound=SelfTest)
@@ -95,9 +103,9 @@ def with_float32_tolerance(test: T, program: Program, metadata: Metadata) -> T:
     if not worst < float("inf"):
         culprit = culprits[max(deviations, key=deviations.__getitem__)]
         raise ArtifactError(f"self-test {culprit!r}: values that are not finite in float32, where float64 is finite")
-    if worst > _SUSPICIOUS_FLOAT32:
+    if worst > LARGEST_TOLERANCE:
         _log.warning("float32 deviates from float64 by %.1e of the size of an output; use this model in float64", worst)
-    tolerance = max(SMALLEST_TOLERANCE_FLOAT32, 10.0 * worst)
+    tolerance = min(LARGEST_TOLERANCE, max(SMALLEST_TOLERANCE_FLOAT32, 10.0 * worst))
     return test.model_copy(update={"tolerances": {**test.tolerances, "float32": tolerance}})
 
 

@@ -1,13 +1,17 @@
 """The TorchScript payload.
 
 A TorchScript archive holds tensors and programs in TorchScript's own language; opening it runs no Python and no Python
-pickles. torch reads its ``data.pkl`` with an interpreter of its own that knows tensors, containers and the classes in
-``code/`` only. The programs run inside of libtorch, so a file from a stranger still deserves a look at its SHA-256.
+pickles. Its programs run inside of libtorch, where operators may read and write files, so that everything is read and
+judged before torch sees any of it: the text of the programs (:mod:`mlff.artifacts.program`), the sizes of all tensors
+(:mod:`mlff.support.pickles`), and before the first call the graph (:mod:`mlff.artifacts.frozen`). torch gets an archive
+of exactly the bytes that were judged.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +20,22 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-from mlff.artifacts.container import Container
+from mlff.artifacts.container import DIGESTS, Container, digests, pack
 from mlff.artifacts.errors import ArtifactError
+from mlff.artifacts.frozen import check_frozen
+from mlff.artifacts.operators import Effect
+from mlff.artifacts.program import check_program
 from mlff.support.errors import first_line
+from mlff.support.pickles import SCRIPT_GLOBALS, check_tensors
+
+_CODE = re.compile(r"code/(.+)\.py")
+_OTHERS = re.compile(
+    r"data\.pkl|constants\.pkl|version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment"
+    r"|(data|constants)/\d+"
+)
+# SHA-256 of files whose programs were judged in this process, and those whose graphs were: once is enough.
+_judged_programs: set[str] = set()
+_judged_graphs: set[str] = set()
 
 
 @contextmanager
@@ -48,14 +65,36 @@ def convert_parameters(module: nn.Module, dtype: torch.dtype) -> None:
         parameter.data = parameter.data.to(dtype)
 
 
-def _without_source_locations(archive: io.BytesIO) -> bytes:
-    """The archive without the optional records that name the source files on the author's machine."""
-    shortened = io.BytesIO()
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(shortened, "w", zipfile.ZIP_STORED) as target:
-        for name in source.namelist():
-            if not name.endswith(".debug_pkl"):
-                target.writestr(zipfile.ZipInfo(name), source.read(name))
-    return shortened.getvalue()
+def _is_needed(name: str) -> bool:
+    """Whether a member is more than one of the records that name the source files on the author's machine."""
+    return not name.endswith(".debug_pkl")
+
+
+def _check_contents(contents: Mapping[str, bytes], allowed: Mapping[str, Effect], trust: bool) -> None:
+    """Judge the members of an archive; ValueError and other errors of parsers: it is not harmless."""
+    sources = {}
+    for name in contents:
+        if found := _CODE.fullmatch(name):
+            sources[found[1].replace("/", ".")] = contents[name]
+        elif not _OTHERS.fullmatch(name):
+            raise ValueError(f"torch writes no member {name!r}")
+    classes = None
+    if not trust:
+        exists = torch._C._jit_get_schemas_for_operator
+        classes = check_program(sources, allowed, exists)
+
+    def known(name: str) -> bool:
+        module, _, attribute = name.partition(" ")
+        if name in SCRIPT_GLOBALS or not module.startswith("__torch__."):
+            return name in SCRIPT_GLOBALS
+        return f"{module}.{attribute}" in classes if classes is not None else module in sources
+
+    sizes = {name: len(content) for name, content in contents.items()}
+    for folder in ("data", "constants"):
+        try:
+            check_tensors(contents[f"{folder}.pkl"], folder, sizes, known, "cpu")
+        except Exception as error:  # parsers raise many kinds for crafted bytes
+            raise ValueError(f"{folder}.pkl: {first_line(error)}") from error
 
 
 class TorchScriptPayload:
@@ -82,30 +121,77 @@ class TorchScriptPayload:
         buffer = io.BytesIO()
         with _deprecation_silenced():
             torch.jit.save(module, buffer, _extra_files=dict(extra))
-        return _without_source_locations(buffer)
+        with zipfile.ZipFile(buffer) as archive:
+            members = {name.partition("/")[2]: name for name in archive.namelist() if _is_needed(name)}
+            contents = {member: archive.read(name) for member, name in members.items()}
+        contents[f"extra/{DIGESTS}"] = json.dumps(digests(contents)).encode()
+        packed = io.BytesIO()
+        pack(contents.items(), packed)
+        return packed.getvalue()
 
     def recognizes(self, container: Container) -> bool:
         """Whether the archive is TorchScript; archives of ``torch.save`` have neither code nor constants."""
         return "constants.pkl" in container.members and any(name.startswith("code/") for name in container.members)
 
-    def load(
-        self, container: Container, device: torch.device, dtype: torch.dtype, methods: Sequence[str] = ()
+    def read(
+        self, container: Container, device: torch.device | str, allowed: Mapping[str, Effect]
     ) -> torch.jit.ScriptModule:
-        """The network on ``device`` with parameters in ``dtype``, in eval mode, frozen: weights are constants.
+        """The network on ``device`` as it was written, in eval mode; its weights take no gradients.
 
         Raises:
-            ArtifactError: torch cannot read the archive.
+            ArtifactError: the archive may do more than compute, its tensors lie, or torch cannot read it.
         """
+        names = sorted(name for name in container.members if not name.startswith("extra/") and _is_needed(name))
+        contents = {name: container.read(name) for name in names}
+        if container.sha256 not in _judged_programs:
+            with _refusing(container):
+                _check_contents(contents, allowed, container.trust)
+            if not container.trust:
+                _judged_programs.add(container.sha256)
+        packed = io.BytesIO()
+        pack(contents.items(), packed)
         try:
             with _deprecation_silenced():
-                module = torch.jit.load(io.BytesIO(container.data), map_location=device)
+                module = torch.jit.load(packed, map_location=device)
         except Exception as error:
             which = f"{container.path}: torch {torch.__version__}"
             raise ArtifactError(f"{which} cannot read the TorchScript: {first_line(error)}") from error
         module.eval()
         for parameter in module.parameters():
             parameter.requires_grad_(False)
+        return module
+
+    def load(
+        self,
+        container: Container,
+        device: torch.device,
+        dtype: torch.dtype,
+        methods: Sequence[str],
+        allowed: Mapping[str, Effect],
+    ) -> torch.jit.ScriptModule:
+        """The network on ``device`` with parameters in ``dtype``, in eval mode, frozen: weights are constants.
+
+        Raises:
+            ArtifactError: as :meth:`read`.
+        """
+        module = self.read(container, device, allowed)
         convert_parameters(module, dtype)
         with _deprecation_silenced():
             # Freezing leaves out methods that are not named; optimize_numerics would change the order of operations.
-            return torch.jit.freeze(module, preserved_attrs=list(methods), optimize_numerics=False)
+            frozen = torch.jit.freeze(module, preserved_attrs=list(methods), optimize_numerics=False)
+        if not container.trust and container.sha256 not in _judged_graphs:
+            with _refusing(container):
+                check_frozen(frozen, methods, allowed)
+            _judged_graphs.add(container.sha256)
+        return frozen
+
+
+@contextmanager
+def _refusing(container: Container) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise ArtifactError(
+            f"{container.path}: cannot read the TorchScript: {first_line(error)}; models of mlff.export only compute, "
+            "and nothing of this one was run. If you know who wrote it: mlff.load(..., trust=True)"
+        ) from error

@@ -6,15 +6,49 @@ import json
 from dataclasses import asdict, astuple, fields
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from mlff.artifacts import ArtifactError, PretrainedModel, load, models
+from mlff.artifacts.container import Container
 from mlff.support.console import FAILED
+from mlff.support.limited import run_limited
 
 
-def run_inspect(name: str, as_json: bool) -> int:
-    """Print metadata, number of parameters and the outcome of the self-test; returns the exit status."""
+def run_inspect(name: str, as_json: bool, seconds: float) -> int:
+    """Print metadata, number of parameters and the outcome of the self-test; returns the exit status.
+
+    The program of the file runs in a process of its own.
+
+    Raises:
+        ArtifactError: no readable model, or one whose program crashes or takes longer than ``seconds``.
+    """
+    try:
+        text = run_limited(_content, name, seconds=seconds)
+    except (RuntimeError, TimeoutError) as error:
+        raise ArtifactError(f"{name}: {error}") from error
+    answer = json.loads(text)
+    if "error" in answer:
+        raise ArtifactError(answer["error"])
+    content = answer["content"]
+    if as_json:
+        print(json.dumps(content, indent=2))
+    else:
+        _show(content, answer["facts"])
+    return 0 if content["self_test"]["passed"] else FAILED
+
+
+def _content(name: str) -> str:
+    """What there is to show of a model, or the error, as JSON."""
+    torch.set_num_threads(1)  # threads of the process that this one was split from are not there
+    try:
+        return json.dumps(_read(name))
+    except Exception as error:
+        return json.dumps({"error": str(error)})
+
+
+def _read(name: str) -> dict[str, Any]:
     model = load(name, verify=False)
     content: dict[str, Any] = {
         "path": str(model.path),
@@ -24,6 +58,9 @@ def run_inspect(name: str, as_json: bool) -> int:
     }
     try:
         report = model.self_test()
+        container = Container(model.path)
+        container.check_same(model.sha256)
+        container.check_digests()
         content["self_test"] = {
             "passed": True,
             "frames": report.frames,
@@ -32,11 +69,7 @@ def run_inspect(name: str, as_json: bool) -> int:
         }
     except ArtifactError as error:
         content["self_test"] = {"passed": False, "reason": str(error)}
-    if as_json:
-        print(json.dumps(content, indent=2))
-    else:
-        _show(content, model.metadata.facts())
-    return 0 if content["self_test"]["passed"] else FAILED
+    return {"content": content, "facts": model.metadata.facts()}
 
 
 def _show(content: dict[str, Any], facts: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from typer.core import TyperGroup
 
-from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError, unknown
+from mlff.support.errors import ArtifactError, InputError, Interrupted, NotConvergedError, RunError, printable, unknown
 from mlff.support.signals import StopRequest
 
 FAILED, WRONG_INPUT, NOT_CONVERGED = 1, 2, 3
@@ -128,7 +128,7 @@ def report_error(error: BaseException) -> None:
     text = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {error.strerror}"
-    error_console.print(f"error: {text}", style="red", markup=False)
+    error_console.print(f"error: {printable(text)}", style="red", markup=False)
 
 
 @contextmanager
@@ -156,4 +156,4 @@ def log_lines() -> Iterator[None]:
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # By print, which a progress bar on either stream lets through above itself.
-        print(time.strftime("%H:%M:%S"), self.format(record), file=sys.stderr)
+        print(time.strftime("%H:%M:%S"), printable(self.format(record)), file=sys.stderr)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import signal
+import unicodedata
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,20 @@ from pathlib import Path
 _MOST_CHOICES = 30  # longer lists, such as that of all elements, help nobody
 
 
-def first_line(error: Exception) -> str:
+def printable(text: str) -> str:
+    """Text without control characters and marks that reorder it, which a terminal would obey; lines and tabs stay.
+
+    >>> printable("copper" + chr(27) + "[2J")
+    'copper[2J'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def first_line(error: BaseException) -> str:
     """What an error says, without further lines; its class if it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def unknown(what: str, given: object, known: Iterable[object]) -> str:

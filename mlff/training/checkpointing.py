@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from mlff.support.errors import ArtifactError, ConfigError, first_line
 from mlff.support.files import replacing
+from mlff.support.pickles import check_saved
 from mlff.training.optimizers import is_within
 
 _FORMAT = 3
@@ -44,6 +44,7 @@ def load_state(path: Path) -> dict[str, Any]:
         ArtifactError: unreadable file or unknown format.
     """
     try:
+        check_saved(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ArtifactError(f"{path}: not a readable training state ({error})") from error
@@ -100,13 +101,6 @@ def load_model(source: Path, build: Callable[[dict[str, str]], N]) -> tuple[N, d
     except RuntimeError as error:
         raise ConfigError(f"{path}: its tensors do not fit its configuration ({error})") from error
     return model.eval(), {**metadata, "best": json.loads(metadata.get("best", "{}"))}
-
-
-def exported_tensors(path: Path) -> dict[str, Tensor]:
-    """Weights of the program in an exported model; loading a model makes constants of them, the file names them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
 
 
 def load_matching(

@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 import torch
+from support.archives import rewrite
 from support.toy_potential import export_toy, toy_potential
 
 import mlff
@@ -26,17 +27,6 @@ class Malicious:
 
     def __reduce__(self):
         return os.mkdir, (self.marker,)
-
-
-def rewrite(source, target, changes):
-    """Copy an archive; ``changes`` maps member names without the top folder to new bytes, or to None to drop them."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for name in old.namelist():
-            member = name.split("/", 1)[1]
-            data = changes.get(member, old.read(name))
-            if data is not None:
-                new.writestr(name, data)
-    return target
 
 
 def edit_json(source, target, member, **fields):

@@ -92,6 +92,14 @@ class JumpSelfTest(SelfTest):
         """The cases."""
         return self.cases
 
+    def check_metadata(self, metadata: Any, program: Any, dtype: torch.dtype, device: torch.device) -> None:
+        """Lag times and latent steps are those of the cases."""
+        for case in self.cases:
+            if case.lag not in metadata.lag_times:
+                raise ValueError(f"lag times of {metadata.lags_in_words} are claimed, and a case has {case.lag:g} ps")
+            if case.steps is None and program.num_noises(metadata.steps) != len(case.noise):
+                raise ValueError(f"{metadata.steps} latent steps are claimed, which is not the noise of {case.name!r}")
+
 
 def make_jump_self_test(model: Jump, given: Sequence[Given]) -> JumpSelfTest:
     """Outcomes by the eager model in float64 (CPU).

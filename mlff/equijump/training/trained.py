@@ -14,7 +14,7 @@ from mlff.equijump.config import JumpConfig
 from mlff.equijump.model import JumpModel
 from mlff.support.errors import ConfigError
 from mlff.support.settings import apply_changes, validated
-from mlff.training.checkpointing import exported_tensors, load_model
+from mlff.training.checkpointing import load_model
 from mlff.training.run_folder import has_weights
 
 _OF_SAMPLING = ("steps", "transport.exponential", "transport.churn", "transport.early")
@@ -33,7 +33,7 @@ def read_initial_tensors(source: Path) -> dict[str, Tensor]:
     """Weights to start a training from, see ``mlff.training.Task.read_initial``."""
     if has_weights(source):
         return dict(load_trained_jump(source)[0].state_dict())
-    return exported_tensors(load_jump(source).path)
+    return dict(load_jump(source).program().state_dict())
 
 
 def resampled(model: JumpModel, changes: Mapping[str, Any]) -> JumpModel:

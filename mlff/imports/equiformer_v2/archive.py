@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-from pathlib import Path, PurePosixPath
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from mlff.artifacts.container import READING_ERRORS, damage
+from mlff.artifacts.container import Container, pack
 from mlff.artifacts.errors import ArtifactError, ArtifactNotFoundError
+from mlff.support.errors import first_line
+from mlff.support.pickles import check_tensors
 
 
-def read_archive(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Content of a checkpoint: tensors (mapped from the file, so treat them as read-only) and plain values.
+def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
+    """Content of a checkpoint, tensors and plain values, and the SHA-256 of the file.
 
     Raises:
         ArtifactNotFoundError: there is no such file.
-        ArtifactError: not a whole archive of ``torch.save``, or one with objects other than tensors and plain values.
+        ArtifactError: not a whole archive of ``torch.save``, one with objects other than tensors and plain values, or
+            with tensors that are larger than their bytes.
     """
-    _check_members(Path(path))
+    container = _open(Path(path))
     try:
-        with torch.serialization.safe_globals(_plain_types()):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # torch gets the members that were checked: its reader may find others than Python's in a crafted archive.
+        with tempfile.TemporaryFile() as file, torch.serialization.safe_globals(_plain_types()):
+            pack(((name, container.read(name)) for name in sorted(container.members)), file)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except ArtifactError:
+        raise
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ArtifactError(f"{path}: {_reason(str(error))}") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: holds a {type(content).__name__}, not the dictionary of a training checkpoint")
-    return content
+    return content, container.sha256
 
 
 def _plain_types() -> list[Any]:
@@ -42,29 +49,24 @@ def _plain_types() -> list[Any]:
     return [*scalars, np.dtype, *{type(kind) for kind in kinds}]
 
 
-def _check_members(path: Path) -> None:
+def _open(path: Path) -> Container:
+    """The archive, after its members and the sizes of its tensors were checked; nothing of it is executed."""
     if not path.exists():
         raise ArtifactNotFoundError(f"{path}: no such file")
     if path.is_dir():
         raise ArtifactError(f"{path}: is a folder; give the checkpoint file in it")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            # torch maps the bytes of a member as they lie in the file; what is compressed is not even inflated
-            stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-            damaged = archive.testzip() if stored else None
-    except READING_ERRORS as error:
-        with path.open("rb") as file:
-            raise ArtifactError(f"{path}: {damage(file.read(64)) or 'not a checkpoint of torch.save'}") from error
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
-    if damaged is not None:
-        raise ArtifactError(f"{path}: the file is damaged at {damaged}; copy or download it again")
-    names = {str(PurePosixPath(*PurePosixPath(member.filename).parts[1:])) for member in members}
-    if "constants.pkl" in names:
+    container = Container(path, otherwise="not a checkpoint of torch.save")
+    if "constants.pkl" in container.members:
         raise ArtifactError(f"{path}: is an exported model (TorchScript), not a training checkpoint")
-    if "data.pkl" not in names or not stored:
+    if "data.pkl" not in container.members or container.compressed:
         raise ArtifactError(f"{path}: a zip archive, but not one that torch.save wrote")
+    try:
+        check_tensors(container.read("data.pkl"), "data", container.sizes)
+    except ArtifactError:
+        raise
+    except Exception as error:  # parsers raise many kinds for crafted bytes
+        raise ArtifactError(f"{path}: cannot be read as tensors and plain values: {first_line(error)}") from error
+    return container
 
 
 def _reason(message: str) -> str:

@@ -32,17 +32,18 @@ class PublicCheckpoint:
     """Content of a checkpoint in one form.
 
     Attributes:
-        path: of the file.
+        path, sha256: of the file.
         model: name of the architecture in the file.
         options: constructor arguments.
         parameters: trainable parameters by plain public name (see :func:`plain_name`), averaged where the file has
-            averages; they may be mapped from the file.
+            averages.
         averaged: whether they are averages.
         labels: how energies and forces follow from outputs.
         progress: ``epoch`` and ``step`` of the training, where the file has them.
     """
 
     path: Path
+    sha256: str
     model: str
     options: PublicOptions
     parameters: dict[str, Tensor]
@@ -59,7 +60,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
         ArtifactError: not a checkpoint of this architecture, or one that cannot be imported; see
             :func:`mlff.artifacts.import_equiformer_v2`.
     """
-    content = read_archive(path)
+    content, sha256 = read_archive(path)
     where = str(path)
     config = _mapping(content, "config", where)
     model, values = _model(config, where)
@@ -78,6 +79,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
         )
     return PublicCheckpoint(
         path=Path(path),
+        sha256=sha256,
         model=model,
         options=options,
         parameters=parameters,

@@ -16,7 +16,6 @@ from mlff.imports.equiformer_v2.card import imported_card
 from mlff.imports.equiformer_v2.checkpoint import PublicCheckpoint, read_checkpoint
 from mlff.potential import Potential
 from mlff.support.console import error_console
-from mlff.support.files import sha256_of
 from mlff.training.checkpointing import save_weights
 from mlff.training.run_folder import RunFolder
 
@@ -97,7 +96,7 @@ def _origin(checkpoint: PublicCheckpoint) -> dict[str, Any]:
     labels = checkpoint.labels
     return {
         "file": checkpoint.path.name,
-        "sha256": sha256_of(checkpoint.path),
+        "sha256": checkpoint.sha256,
         "model": checkpoint.model,
         "options": checkpoint.options.model_dump(mode="json", exclude_unset=True),
         "averaged_weights": checkpoint.averaged,

@@ -67,6 +67,19 @@ class ArtifactMetadata(Metadata):
             return {name: value for name, value in fields.items() if name != "lag_time"}
         return fields
 
+    @model_validator(mode="after")
+    def _check_outputs(self) -> ArtifactMetadata:
+        if len(set(self.outputs)) != len(self.outputs):
+            raise ValueError("an output is listed twice")
+        if "stress" in self.outputs and not self.conservative:
+            raise ValueError("a stress needs conservative forces")
+        for name in ("species", "cutoff"):
+            value = getattr(self, name)
+            built = self.architecture.get(name, value)
+            if (tuple(built) if isinstance(built, list) else built) != value:
+                raise ValueError(f"{name} is {value}, and the network was built for {built}")
+        return self
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """Chemical symbols of ``species``."""

@@ -15,7 +15,9 @@ from torch import Tensor
 from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.self_test import Outputs, Program, SelfTest
 from mlff.artifacts.self_test import strided as spread_out
+from mlff.artifacts.torchscript import plain_execution
 from mlff.graph import AtomicGraph, quantity
+from mlff.potential.artifact.claims import Claims
 from mlff.potential.artifact.evaluation import deviations, has_stress, make_graph, run_model
 from mlff.potential.artifact.metadata import ArtifactMetadata
 from mlff.support.settings import describe
@@ -112,6 +114,21 @@ class PotentialSelfTest(SelfTest):
     def entries(self, metadata: ArtifactMetadata) -> list[FrameCase]:
         """The frames."""
         return [FrameCase(frame, self._isolated(frame), metadata) for frame in self.frames]
+
+    def check_metadata(
+        self, metadata: ArtifactMetadata, program: Program, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        """Elements, cutoff, outputs and whether forces are derivatives; see :mod:`mlff.potential.artifact.claims`."""
+        for frame in self.frames:
+            if set(frame.results) | {"stress"} != set(metadata.outputs) | {"stress"}:
+                raise ValueError(f"{frame.name!r} has the outputs {list(frame.results)}, not {list(metadata.outputs)}")
+        tolerance = self.tolerances[str(dtype).removeprefix("torch.")]
+        claims = Claims(metadata, self.isolated_energies, program, dtype, device, tolerance)
+        structures = [frame.atoms for frame in self.frames]
+        with plain_execution(device):
+            claims.check_species()
+            claims.check_cutoff(structures)
+            claims.check_conservative(structures)
 
     def _isolated(self, frame: SelfTestFrame) -> Tensor:
         return torch.tensor([self.isolated_energies[z] for z in frame.numbers], dtype=torch.float64)

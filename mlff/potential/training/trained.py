@@ -12,7 +12,7 @@ from torch import Tensor
 from mlff.artifacts import load
 from mlff.potential.config import PotentialConfig
 from mlff.potential.potential import Potential
-from mlff.training.checkpointing import exported_tensors, load_model
+from mlff.training.checkpointing import load_model
 from mlff.training.run_folder import has_weights
 
 
@@ -41,5 +41,5 @@ def read_initial_weights(source: Path) -> InitialWeights:
         potential, _ = load_trained(source)
         return InitialWeights(dict(potential.state_dict()), potential.config.species, potential.config.energy)
     model = load(source)
-    metadata = model.metadata
-    return InitialWeights(exported_tensors(model.path), tuple(metadata.species), "energy" in metadata.outputs)
+    tensors, metadata = dict(model.program().state_dict()), model.metadata
+    return InitialWeights(tensors, tuple(metadata.species), "energy" in metadata.outputs)
