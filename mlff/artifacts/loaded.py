@@ -12,7 +12,7 @@ from mlff.artifacts.container import SELF_TEST, Container
 from mlff.artifacts.devices import find_device, find_dtype
 from mlff.artifacts.metadata import Metadata
 from mlff.artifacts.payloads import READERS, read_metadata
-from mlff.artifacts.self_test import SelfTest, SelfTestReport, parse_self_test, run_self_test
+from mlff.artifacts.self_test import Program, SelfTest, SelfTestReport, parse_self_test, run_self_test
 from mlff.support import kinds
 
 _KEPT = 4  # reopened models
@@ -56,13 +56,13 @@ class Loaded:
     def __reduce__(self) -> tuple[object, ...]:
         return reopen, (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
 
-    def self_test(self) -> SelfTestReport:
-        """Recompute the cases in the file on this device in this dtype.
+    def self_test(self, program: Program | None = None) -> SelfTestReport:
+        """Recompute the cases in the file on this device in this dtype, by this model or another ``program``.
 
         Raises:
             ArtifactError: a deviation beyond the tolerance; the message names case, output and deviation.
         """
-        return run_self_test(self._test, self.module, self.metadata, self.dtype, self.device, str(self.path))
+        return run_self_test(self._test, program or self.module, self.metadata, self.dtype, self.device, str(self.path))
 
 
 def open_container(

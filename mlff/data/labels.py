@@ -47,7 +47,7 @@ def build_frame(
             hint = f"set pbc to F for molecules in a box, or leave out `keys.{name}`"
             raise raw.error(f"a periodic structure has no {quantity(name).title}", hint)
         if quantity(name).origin is not None:
-            labels[name] = labels[name] - _charge(raw) * structure.get_center_of_mass()
+            labels[name] = labels[name] - (stated_charge(raw) or 0.0) * structure.get_center_of_mass()
     group = None if group_by is None else _group(raw, group_by)
     return validate_frame(replace(raw, atoms=structure, labels=labels, group=group), species)
 
@@ -92,15 +92,19 @@ def _shaped(raw: np.ndarray, row: Quantity, num_atoms: int) -> np.ndarray:
     return raw.reshape(shape) if row.per == "structure" and raw.size == int(np.prod(shape)) else raw
 
 
-def _charge(frame: Frame) -> float:
-    """Total charge in e, as far as the file says one; 0 otherwise. Charges of atoms may have the same name."""
+def stated_charge(frame: Frame) -> float | None:
+    """Total charge in e, as far as the file says one. Charges of atoms may have the same name.
+
+    Raises:
+        DataError: it is no number.
+    """
     for key in ("charge", "total_charge"):
         for value in map(np.asarray, _candidates(frame.atoms, key)):
             if value.dtype.kind not in "iuf" and value.ndim == 0:
                 raise frame.error(f"{key} is no number", "write the total charge in e")
             if value.size == 1 and value is not frame.atoms.arrays.get(key):
                 return float(value.reshape(()))
-    return 0.0
+    return None
 
 
 def _stress(frame: Frame, raw: np.ndarray, volume: float, units: DataUnits) -> np.ndarray:

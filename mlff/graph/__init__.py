@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlff.graph.graph import graph_from_atoms as graph_from_atoms
     from mlff.graph.neighbors import describe_neighbors as describe_neighbors
     from mlff.graph.neighbors import neighbor_list as neighbor_list
+    from mlff.graph.periodicity import connected_lattice as connected_lattice
     from mlff.graph.quantities import QUANTITIES as QUANTITIES
     from mlff.graph.quantities import Quantity as Quantity
     from mlff.graph.quantities import quantity as quantity

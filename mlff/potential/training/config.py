@@ -111,6 +111,11 @@ class TrainingConfig(RunConfig):
         """Quantities in tables of losses: energy, forces, stress, and the properties of the model."""
         return (*_FORMER_WEIGHTS, *self.model.properties)
 
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Those of ``compared`` that have a weight in the loss."""
+        return tuple(name for name in self.compared if self.loss.weight(name) > 0)
+
     def continuing(self, saved: TrainingConfig) -> TrainingConfig:
         """As of every run; the species are those of the run, unless others are listed."""
         listed, known = set(self.model.species), set(saved.model.species)
