@@ -48,6 +48,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
     atoms.calc = calculator
     target = _filtered(atoms, settings)
     course: list[RelaxStep] = []
+    calculator.domain.forget()
     begin, rebuilds = perf_counter(), calculator.neighbor_statistics.rebuilds
     first, reached = job.first_step or 0, False
     with OPTIMIZERS[settings.optimizer.upper()](target, logfile=None) as engine:
@@ -80,6 +81,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
         trajectory=job.trajectory,
         first_step=first,
         initial_energy=job.initial_energy,
+        outside=dict(calculator.domain.notes),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ase import Atoms
@@ -62,6 +62,7 @@ class RelaxResult:
         trajectory, relaxed, figure: files written, ``None`` where there is none.
         first_step: steps before this call, 0 unless it resumed.
         initial_energy: of the very first frame, eV; ``None``: that of ``energies``.
+        outside: what lay outside of the training data of the model in this call, by kind.
     """
 
     name: str
@@ -82,6 +83,7 @@ class RelaxResult:
     figure: Path | None = None
     first_step: int = 0
     initial_energy: float | None = None
+    outside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def enthalpy(self) -> float | None:
