@@ -117,6 +117,7 @@ class DomainWatch:
             self.notes.setdefault(kind, text)
             message = f"outside of what model {self._name!r} was trained on: {text}"
             if self.strict:
+                self.forget()  # so that the same atoms are refused again
                 raise StructureError(f"{message}; compute without strict (--strict) to go there")
             if kind not in self._said:
                 self._said.add(kind)
