@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from md_drivers.ase.results import RelaxResult as RelaxResult
     from md_drivers.ase.results import RelaxStep as RelaxStep
     from md_drivers.ase.settings import RelaxSettings as RelaxSettings
+    from md_drivers.common.domain import DomainWarning as DomainWarning
     from md_drivers.common.errors import StructureError as StructureError
     from md_drivers.common.neighbors import NeighborStatistics as NeighborStatistics
     from md_drivers.openmm.force import openmm_force as openmm_force

@@ -17,11 +17,13 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from md_drivers.ase.contacts import check_separate
-from md_drivers.common.checks import check_skin, first_few
+from md_drivers.common.checks import check_ignore, check_skin, first_few
+from md_drivers.common.domain import DomainWatch
 from md_drivers.common.errors import CalculationError, StructureError
+from md_drivers.common.inputs import check_inputs
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
-from mlff.graph import Quantity, origin_shift, quantity, spans_volume, total_charge
+from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, spans_volume, total_charge
 from mlff.potential.artifact import LoadedModel
 
 _log = logging.getLogger(__name__)
@@ -39,8 +41,11 @@ class MLFFCalculator(Calculator):
     and cells may be smaller than the cutoff. Further properties of the model, such as ``dipole`` (e·Å), are there under
     ASE's name for them, for structures that they are defined for. Dipoles are about the origin of the coordinates: of a
     charged structure, ``atoms.info["charge"]`` (e) times the centre of mass is added to what the model returns. Results
-    are kept until positions, numbers, cell, pbc or this charge change; magnetic moments, charges of atoms and the rest
-    of ``atoms.info`` are no inputs. The atoms are never modified.
+    are kept until positions, numbers, cell, pbc or this charge change. The atoms are never modified.
+
+    Charges, spins and magnetic moments are no inputs of the model: a total charge in ``atoms.info`` other than the one
+    that the training data imply, and any other of them that is not zero, is refused. What lies outside of the training
+    data (``model.metadata.domain``) gives a :class:`md_drivers.DomainWarning`, once per kind for the same atoms.
 
     Args:
         model: name of a pretrained model, path of an exported file, or a loaded model.
@@ -51,20 +56,27 @@ class MLFFCalculator(Calculator):
             from one model: the one named here, otherwise ``model``, if it has it.
         skin: extra reach of the stored neighbour list in A. The list is rebuilt once an atom has moved by half of it;
             0 rebuilds at every change. Results do not depend on it.
+        strict: refuse what lies outside of the training data, instead of a warning.
+        ignore: any of ``charge``, ``spin``, ``multiplicity``, ``initial_charges`` and ``initial_magmoms``, which may
+            then have any value.
+
+    Attributes:
+        domain: watches over the domain; ``domain.notes`` has what lay outside, by kind.
 
     Raises:
         TypeError: ``model`` is no name, path or loaded model.
-        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, or ``skin`` is
-            no length.
-        StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, or two
-            atoms on top of each other (closer than 0.05 A).
+        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, ``skin`` is no
+            length, or ``ignore`` has another name.
+        StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, two atoms
+            on top of each other (closer than 0.05 A), a charge or spin that is no input, or, if strict, what lies
+            outside of the training data.
         PropertyNotImplementedError: (from a calculation) stress without a cell or a periodic direction, or from a
             direct-force model.
         CalculationError: (an ASE CalculationFailed, from a calculation) the model gave a non-finite number.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (as ASE declares it)
-    ignored_changes = {"initial_magmoms", "initial_charges"}  # noqa: RUF012
+    ignored_changes = {"initial_magmoms", "initial_charges"}  # noqa: RUF012  # refused or ignored, never an input
 
     def __init__(
         self,
@@ -73,11 +85,19 @@ class MLFFCalculator(Calculator):
         dtype: str | torch.dtype | None = None,
         skin: float = 0.5,
         properties: Mapping[str, Model] | None = None,
+        *,
+        strict: bool = False,
+        ignore: Sequence[str] = (),
     ) -> None:
         check_skin(skin)
+        self._ignore = check_ignore(ignore)
         super().__init__()
         self._model = open_potential(model, device, dtype, user="a calculator", energy=False)
-        self._others = {name: MLFFCalculator(other, device, dtype, skin) for name, other in (properties or {}).items()}
+        self.domain = DomainWatch(self._model, strict)
+        self._others = {
+            name: MLFFCalculator(other, device, dtype, skin, strict=strict, ignore=ignore)
+            for name, other in (properties or {}).items()
+        }
         for name, other in self._others.items():
             if name in CORE:
                 raise ValueError(f"properties: {name} comes from the model of the calculator")
@@ -133,6 +153,14 @@ class MLFFCalculator(Calculator):
         if unknown:
             found = ", ".join(f"{_symbol(z)} ({count})" for z, count in sorted(unknown.items()))
             raise StructureError(unknown_species(self._model, found))
+        check_inputs(self._model, atoms, self._ignore)
+
+    def look_at(self, atoms: Atoms) -> AtomicGraph:
+        """The graph of ``atoms``, which was compared with the domain of the model; StructureError if strict."""
+        graph = self._graphs(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
+        check_separate(atoms, graph.edge_index, graph.shifts)
+        self.domain.look(graph, atoms.numbers, atoms.cell.array, atoms.pbc)
+        return graph
 
     def stress_obstacle(self, atoms: Atoms) -> str | None:
         """Reason why the model has no stress for ``atoms``, or ``None`` when it has one."""
@@ -147,7 +175,12 @@ class MLFFCalculator(Calculator):
         return None
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
-        """Names of the declared inputs that differ from those of the stored results by more than ``tol``."""
+        """Names of the declared inputs that differ from those of the stored results by more than ``tol``.
+
+        Raises:
+            StructureError: a charge or spin that is no input, also where stored results would do.
+        """
+        check_inputs(self._model, atoms, self._ignore)
         changes: list[str] = super().check_state(atoms, tol)
         if self.atoms is not None and self._charge(atoms) != self._charge(self.atoms):
             changes.append("charge")
@@ -170,7 +203,7 @@ class MLFFCalculator(Calculator):
         if all(row.origin is None for row in self.properties.values()):
             return 0.0
         try:
-            return total_charge(atoms.info)
+            return total_charge(atoms.info) or 0.0
         except ValueError as error:
             raise StructureError(f"atoms.info: {error}") from None
 
@@ -201,8 +234,9 @@ class MLFFCalculator(Calculator):
         # Forces and stress are the same backward pass, so one comes with the other.
         forces = stress or "forces" in properties
         with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
-        graph = self._graphs(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
-        check_separate(atoms, graph.edge_index, graph.shifts)
+        graph = self.look_at(atoms)
+        for name in {"forces", "stress"}.intersection(properties):
+            self.domain.look_at_request(name)
         outputs = self._model.evaluate(graph, forces=forces, stress=with_stress)
         if with_stress and not atoms.pbc.all():
             inside = torch.as_tensor(periodic_projector(atoms)).to(outputs["stress"])
@@ -210,7 +244,10 @@ class MLFFCalculator(Calculator):
         if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
-        self.results.update(_to_results(outputs, [row for row in defined if row.name not in self._others]))
+        results = _to_results(outputs, [row for row in defined if row.name not in self._others])
+        if forces:
+            self.domain.look_at_forces(results["forces"])
+        self.results.update(results)
         for row in defined:
             key = row.ase or row.name
             if row.name not in self._others and row.origin is not None:
@@ -221,10 +258,12 @@ class MLFFCalculator(Calculator):
     def __getstate__(self) -> dict[str, Any]:
         # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
         own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_graphs": None}
-        return {name: value for name, value in (self.__dict__ | own).items() if name != "_busy"}
+        kept = self.__dict__ | own | {"domain": self.domain.strict}
+        return {name: value for name, value in kept.items() if name != "_busy"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.domain = DomainWatch(self._model, state["domain"])
         self._graphs = ModelGraphs(self._model, self._skin)
         self._busy = threading.RLock()
 

@@ -42,6 +42,8 @@ def relax_command(
         ),
     ] = None,
     skin: Annotated[float, typer.Option(help="Skin of the neighbour list, Å.")] = 0.5,
+    strict: options.Strict = False,
+    ignore: options.Ignore = None,
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw relax.png.")] = True,
     resume: options.Resume = False,
     overwrite: Annotated[
@@ -91,6 +93,8 @@ def relax_command(
             fix=fix or None,
             dtype=dtype,
             skin=skin,
+            strict=strict,
+            ignore=tuple(ignore or ()),
         )
         for missing in filter(None, map(missing_structure, files)):
             raise InputError(missing)

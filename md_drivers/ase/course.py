@@ -49,6 +49,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
     atoms.calc = calculator
     target = _filtered(atoms, settings)
     course: list[RelaxStep] = []
+    calculator.domain.forget()
     begin, rebuilds = perf_counter(), calculator.neighbor_statistics.rebuilds
     first, reached = job.first_step or 0, False
     with OPTIMIZERS[settings.optimizer.upper()](target, logfile=None) as engine:
@@ -83,6 +84,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
         first_step=first,
         initial_energy=job.initial_energy,
         constraint_energy=course[-1].constraint_energy,
+        outside=dict(calculator.domain.notes),
     )
 
 

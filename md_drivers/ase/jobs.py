@@ -104,6 +104,8 @@ def prepare(name: str, atoms: Atoms, calculator: MLFFCalculator, request: Reques
         calculator.check_atoms(start)
         reach = calculator.model.metadata.cutoff
         check_separate(start, *neighbor_list(start.positions, start.cell.array, start.pbc, reach))
+        if calculator.domain.strict:
+            calculator.look_at(start)
     except ValueError as error:  # StructureError, or what the neighbour list says of a cell
         raise StructureError(f"structure {name!r}: {error}") from error
     if contacts := close_contacts(start):

@@ -23,7 +23,8 @@ from md_drivers.ase.results import RelaxFailed, RelaxInterrupted, RelaxResult, S
 from md_drivers.ase.selection import FixSpec
 from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.structures import Structures, collect_structures
-from md_drivers.common.checks import formerly, ignore, never
+from md_drivers.common.checks import formerly, never
+from md_drivers.common.checks import ignore as no_report
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Model, check_energy
 from md_drivers.common.run_folder import RunFolder
@@ -55,6 +56,8 @@ def relax(
     fix: FixSpec | None = None,
     dtype: str | torch.dtype | None = None,
     skin: float | None = None,
+    strict: bool | None = None,
+    ignore: Sequence[str] | None = None,
     restart: bool | None = None,
     callback: StepCallback | None = None,
 ) -> list[RelaxResult]:
@@ -70,7 +73,7 @@ def relax(
         output: folder for ``<name>/trajectory.traj``, ``relaxed.extxyz`` (and ``relaxed.traj`` for constraints that
             extxyz cannot store), ``relax.png``, ``summary.json`` and ``summary.csv``.
         steps: largest number of optimizer steps for each structure, those before a resumption included.
-        settings: threshold, optimizer and all else; arguments from ``fmax`` to ``skin`` replace single ones of them.
+        settings: threshold, optimizer and all else; arguments from ``fmax`` to ``ignore`` replace single ones of them.
         device: of the model; ``None`` takes a GPU if there is one.
         resume: go on from trajectories in ``output``, of the same structures and model; the optimizer starts anew.
         overwrite: replace the results of an earlier run in ``output``.
@@ -86,22 +89,23 @@ def relax(
     """
     resume = formerly("restart", restart, "resume", resume, ", and steps counts from the very start")
     on_progress = formerly("callback", callback, "on_progress", on_progress)
-    values = (fmax, optimizer, cell, cell_mask, hydrostatic, pressure, fix, dtype, skin)
+    values = (fmax, optimizer, cell, cell_mask, hydrostatic, pressure, fix, dtype, skin, strict, ignore)
     settings = (settings or RelaxSettings()).changed(values)
     steps = int(steps) if isinstance(steps, np.integer) else steps
     folder = None if output is None else Path(output)
-    request = Request(settings, steps, folder, resume, figure, progress, on_progress or ignore, should_stop or never)
+    request = Request(settings, steps, folder, resume, figure, progress, on_progress or no_report, should_stop or never)
     named = collect_structures(structures)
     if folder is not None and not resume and not overwrite:
         check_unused(folder, [name for name, _ in named])
     if not isinstance(model, MLFFCalculator):
-        model = MLFFCalculator(model, device, settings.dtype, settings.skin)
+        dtype, strict = settings.dtype, settings.strict
+        model = MLFFCalculator(model, device, dtype, settings.skin, strict=strict, ignore=settings.ignore)
     check_energy(model.model, "a relaxation")
     return _relax(named, model, request)
 
 
 def _relax(named: list[tuple[str, Atoms]], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:
-    with nullcontext() if request.output is None else at_work(request.output):
+    with nullcontext() if request.output is None else at_work(request.output), calculator.domain.one_run():
         jobs = [prepare(name, atoms, calculator, request) for name, atoms in named]
         if not request.progress:
             return _all(jobs, calculator, request)

@@ -146,7 +146,8 @@ def write_summary(folder: RunFolder, status: str, results: Sequence[RelaxResult]
     table = StringIO()
     writer = csv.DictWriter(table, fieldnames=list(columns), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "close_contacts": "; ".join(row["close_contacts"])} for row in rows)
+    lists = ("close_contacts", "outside_domain")
+    writer.writerows({**row, **{key: "; ".join(row[key]) for key in lists}} for row in rows)
     writer.writerows(failed)
     files.write_text(folder.path / "summary.csv", table.getvalue())
 
@@ -166,6 +167,7 @@ def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "neighbor_rebuilds": result.neighbor_rebuilds,
         "close_contacts": list(result.close_contacts),
+        "outside_domain": dict(result.outside),
         "trajectory": relative(result.trajectory),
         "relaxed": relative(result.relaxed),
         "figure": relative(result.figure),

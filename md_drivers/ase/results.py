@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ase import Atoms
@@ -65,6 +65,7 @@ class RelaxResult:
         initial_energy: of the very first frame, eV; ``None``: that of ``energies``.
         constraint_energy: final energy of constraints such as ``Hookean``, eV, which is in no other energy here;
             ``atoms.get_potential_energy()`` adds it.
+        outside: what lay outside of the training data of the model in this call, by kind.
     """
 
     name: str
@@ -86,6 +87,7 @@ class RelaxResult:
     first_step: int = 0
     initial_energy: float | None = None
     constraint_energy: float = 0.0
+    outside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def enthalpy(self) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from md_drivers.common.checks import check_choice, check_skin, is_finite
+from md_drivers.common.checks import check_choice, check_ignore, check_skin, is_finite
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,7 @@ class RelaxSettings:
             ``md_drivers.ase.selection``), several of them, atom numbers, or a mask.
         dtype: of the model, as in ``MLFFCalculator``.
         skin: of the neighbour list in A, as in ``MLFFCalculator``.
+        strict, ignore: as in ``MLFFCalculator``.
 
     Raises:
         ValueError: naming the setting that has no meaning.
@@ -50,6 +51,8 @@ class RelaxSettings:
     fix: FixSpec | None = None
     dtype: str | torch.dtype | None = None
     skin: float = 0.5
+    strict: bool = False
+    ignore: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not (is_finite(self.fmax) and self.fmax > 0):
@@ -65,6 +68,7 @@ class RelaxSettings:
         if self.cell_mask is not None and np.shape(self.cell_mask) != (6,):
             raise ValueError(f"cell_mask needs six entries, xx yy zz yz xz xy, got {self.cell_mask!r}")
         check_skin(self.skin)
+        check_ignore(self.ignore)
 
     def changed(self, values: Sequence[Any]) -> RelaxSettings:
         """With other values, one for each setting in the order above; ``None`` leaves a setting as it is."""
@@ -75,5 +79,6 @@ class RelaxSettings:
         """The settings as JSON holds them."""
         plain: dict[str, Any] = {"fmax": float(self.fmax), "pressure": float(self.pressure), "skin": float(self.skin)}
         plain["cell_mask"] = None if self.cell_mask is None else [bool(entry) for entry in self.cell_mask]
+        plain["ignore"] = list(self.ignore)
         plain["fix"] = None if self.fix is None else np.asarray(self.fix).tolist()
         return {**asdict(self), **plain, "dtype": None if self.dtype is None else str(self.dtype)}

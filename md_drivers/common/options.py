@@ -17,6 +17,14 @@ Device = Annotated[
 ]
 Dtype = Annotated[Literal["float32", "float64"] | None, typer.Option(help="Of the model; default as exported.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse what lies outside of the model's training data.")]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="INPUT",
+        help="Compute in spite of a charge, spin, multiplicity, initial_charges or initial_magmoms; repeatable.",
+    ),
+]
 
 
 def check_model(model: str) -> None:

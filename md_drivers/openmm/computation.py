@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from openmm import unit
 
+from md_drivers.common.domain import DomainWatch
 from md_drivers.common.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import open_potential
@@ -60,6 +61,7 @@ class Computation:
         self._given = model
         self._numbers = np.array(settings.region.numbers)
         self._graphs: ModelGraphs | None = None  # with the opened model
+        self._domain: DomainWatch | None = None
         self._before: Snapshot | None = None
         self._checked_box = np.zeros((3, 3))
         self._lock = threading.Lock()
@@ -77,7 +79,7 @@ class Computation:
 
         Raises:
             ArtifactError: the model file is gone or has changed.
-            StructureError: another number of atoms, an unusable box.
+            StructureError: another number of atoms, an unusable box, or what lies outside of the domain, if strict.
             CalculationError: positions, energy or forces are not finite.
         """
         try:
@@ -112,7 +114,12 @@ class Computation:
         if region.partial and periodic and not np.array_equal(cell, self._checked_box):
             check_box(cell, graphs.model.metadata.cutoff)
             self._checked_box = cell
-        outputs = graphs.model.evaluate(graphs(positions, self._numbers, cell, np.full(3, periodic)))
+        pbc = np.full(3, periodic)
+        graph = graphs(positions, self._numbers, cell, pbc)
+        if self._domain is None:
+            self._domain = DomainWatch(graphs.model, self.settings.options.strict)
+        self._domain.look(graph, self._numbers, cell, pbc)
+        outputs = graphs.model.evaluate(graph)
         energy = float(outputs["energy"])
         forces = outputs["forces"].to("cpu", torch.float64).numpy()
         bad = _not_finite(forces)
@@ -120,6 +127,7 @@ class Computation:
             self._fail("the model gave forces that are", bad, now)
         if not np.isfinite(energy):
             self._fail("the model gave an energy that is", bad, now)
+        self._domain.look_at_forces(forces)
         self._before = now
         return scale / KJ_MOL * energy, scale / KJ_MOL_NM * forces
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
+from md_drivers.common.checks import check_ignore
 from md_drivers.common.engine import import_openmm
+from md_drivers.common.inputs import check_charge
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential
+from md_drivers.openmm.charges import net_charge
 from md_drivers.openmm.options import ForceOptions, Implementation
 from mlff.artifacts import available
 from mlff.potential.artifact import LoadedModel
@@ -36,6 +40,9 @@ def openmm_force(
     force_group: int = 0,
     implementation: Implementation = "pythonforce",
     failure_file: str | os.PathLike[str] = "mlff-failure.extxyz",
+    charge: float | None = None,
+    strict: bool = False,
+    ignore: Sequence[str] = (),
 ) -> Force:
     """An OpenMM Force that computes energy and forces of an exported potential; add it to a System.
 
@@ -57,28 +64,35 @@ def openmm_force(
         force_group: of OpenMM, 0 to 31.
         implementation: ``"pythonforce"``, or ``"torchforce"`` with the package openmmtorch.
         failure_file: where a ``pythonforce`` writes positions (extxyz, A) when something is not finite.
+        charge: total charge of the atoms in e, which has to be the one that the training data imply; ``None``: that of
+            the formal charges, or of the residues, of the topology, where these are known.
+        strict: of a ``pythonforce``: refuse what lies outside of the training data, instead of a warning.
+        ignore: ``("charge",)`` for any charge.
 
     Raises:
         ImportError: OpenMM 8.6 or newer is missing; for ``torchforce`` a working pair of openmmtorch and torch.
         TypeError: ``model``, ``topology`` or ``atoms`` is something else.
         ValueError: the model is not there or no potential, an option has an impossible value.
         StructureError: no atoms, a wrong index, an atom without element, an unknown species, a bond cut by the border
-            of ``atoms``, atoms of them without bonds in the topology, a box that is too small.
+            of ``atoms``, atoms of them without bonds in the topology, a box that is too small, a charge that is no input
+            of the model.
         openmm.OpenMMException: (from a simulation) what :class:`md_drivers.openmm.computation.Computation` raises.
 
     Warns:
         UserWarning: the model predicts forces directly, so energy is not conserved.
+        DomainWarning: (from a simulation with a ``pythonforce``) atoms outside of the training data, once per kind.
     """
     import_openmm()
     from md_drivers.openmm.region import check_bonds_known, check_bonds_whole, read_region  # imports OpenMM
 
-    options = ForceOptions(device, dtype, skin, parameter, implementation, failure_file)
+    options = ForceOptions(device, dtype, skin, parameter, implementation, failure_file, strict)
     potential = open_potential(model, device, dtype)
     warn_if_direct(potential)
     region = read_region(topology, atoms, potential)
     if region.partial and region.particles is not None:
         check_bonds_known(topology, region.particles, whole_residues=True)
         check_bonds_whole(topology, region.particles)
+    check_region_charge(potential, region, net_charge(topology, region.particles) if charge is None else charge, ignore)
     periodic = region.box is not None if periodic is None else periodic
     return build_force(reference(model, potential), potential, region, periodic, options, force_group)
 
@@ -113,6 +127,13 @@ def build_force(
     force.setForceGroup(force_group)
     force.setName(f"mlff {model_name(model)}")
     return force
+
+
+def check_region_charge(model: LoadedModel, region: Region, charge: float | None, ignore: Sequence[str]) -> None:
+    """Raise StructureError where a charge (e) is known and no input of the model; ValueError for unknown ``ignore``."""
+    ignored = check_ignore(ignore)
+    if charge is not None:
+        check_charge(model, np.array(region.numbers), charge, ignored, "the total charge of the atoms of the model")
 
 
 def warn_if_direct(model: LoadedModel) -> None:

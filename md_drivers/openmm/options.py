@@ -23,6 +23,7 @@ class ForceOptions:
     parameter: str | None = None
     implementation: Implementation = "pythonforce"
     failure_file: str | os.PathLike[str] = "mlff-failure.extxyz"
+    strict: bool = False
 
     def __post_init__(self) -> None:
         check_skin(self.skin)

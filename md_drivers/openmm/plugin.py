@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from md_drivers.common.models import Model
 
-_OPTIONS = ("device", "dtype", "skin", "periodic", "parameter", "implementation", "failure_file")
+_OPTIONS = (
+    *("device", "dtype", "skin", "periodic", "parameter", "implementation", "failure_file"),
+    *("charge", "strict", "ignore"),
+)
 _PRECISIONS = {"single": "float32", "double": "float64"}  # the words of openmm-ml for dtypes
 _OF_EMBEDDING = ("linkAtomDistances", "mlLongRange")
 
@@ -32,10 +35,10 @@ class MLFFPotentialFactory(MLPotentialImplFactory):
         Args:
             name: as registered with openmm-ml, ``mlff``.
             modelPath: name of a pretrained model, path of an exported file, or a loaded model.
-            args: ``device``, ``dtype``, ``skin``, ``periodic``, ``parameter`` (default: none), ``implementation`` and
-                ``failure_file`` of :func:`md_drivers.openmm_force`, and openmm-ml's ``precision`` (``"single"``,
-                ``"double"``) for ``dtype``; the same can be given to ``createSystem`` and
-                ``createMixedSystem``, where they go before these.
+            args: ``device``, ``dtype``, ``skin``, ``periodic``, ``parameter`` (default: none), ``implementation``,
+                ``failure_file``, ``charge``, ``strict`` and ``ignore`` of :func:`md_drivers.openmm_force`, and
+                openmm-ml's ``precision`` (``"single"``, ``"double"``) for ``dtype``; the same can be given to
+                ``createSystem`` and ``createMixedSystem``, where they go before these.
 
         Raises:
             TypeError: no ``modelPath``, or an unknown option.
@@ -78,18 +81,21 @@ class MLFFPotential(MLPotentialImpl):
 
         Raises:
             TypeError: an unknown option of ``createSystem``.
-            StructureError: an atom without element, an unknown species, a box that is too small.
+            StructureError: an atom without element, an unknown species, a box that is too small, a charge that is no
+                input of the model.
         """
         from md_drivers.common.models import open_potential
-        from md_drivers.openmm.force import build_force
+        from md_drivers.openmm.charges import net_charge
+        from md_drivers.openmm.force import build_force, check_region_charge
         from md_drivers.openmm.options import ForceOptions
         from md_drivers.openmm.region import read_region
 
         given = _checked(args) if atoms is None else _known(args)
         options = {**self._options, **given}
-        periodic = options.pop("periodic", None)
+        periodic, charge, ignore = (options.pop(name, None) for name in ("periodic", "charge", "ignore"))
         model = open_potential(self._model, given.get("device"), given.get("dtype"))
         region = read_region(topology, atoms, model)
+        check_region_charge(model, region, net_charge(topology, atoms) if charge is None else charge, ignore or ())
         if periodic is None:
             periodic = region.box is not None or system.usesPeriodicBoundaryConditions()
         system.addForce(build_force(self._source, model, region, periodic, ForceOptions(**options), forceGroup))
@@ -122,13 +128,15 @@ class MLFFPotential(MLPotentialImpl):
         from openmm.app import element
         from openmmml.embeddings.mechanicalembedding import MechanicalEmbedding
 
+        from md_drivers.openmm.charges import classical_charge
         from md_drivers.openmm.region import atom_indices, check_bonds_known, read_region
 
         args = _checked(args, _OF_EMBEDDING)
         atoms = atom_indices(atoms, topology.getNumAtoms())  # openmm-ml would take a mask for the atoms 0 and 1
         read_region(topology, atoms, self._model)
         check_bonds_known(topology, atoms)
-        options = {"periodic": system.usesPeriodicBoundaryConditions(), **self._options, **_known(args)}
+        known = {"periodic": system.usesPeriodicBoundaryConditions(), "charge": classical_charge(system, atoms)}
+        options = {**known, **self._options, **_known(args)}
         if interpolate and options.get("implementation") == "torchforce":
             raise ValueError(
                 "interpolate=True copies forces, and copying a TorchForce ends the process (openmmtorch 1.5); use "

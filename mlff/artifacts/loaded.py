@@ -13,7 +13,7 @@ from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.metadata import Metadata
 from mlff.artifacts.operators import operators_of
 from mlff.artifacts.payloads import READERS, read_metadata
-from mlff.artifacts.self_test import SelfTest, SelfTestReport, parse_self_test, run_self_test
+from mlff.artifacts.self_test import Program, SelfTest, SelfTestReport, parse_self_test, run_self_test
 from mlff.support import kinds
 from mlff.support.errors import first_line
 
@@ -73,15 +73,16 @@ class Loaded:
         operators = operators_of(kinds.find(self.metadata.kind).model_kind)
         return READERS[self.metadata.payload].read(container, "cpu", operators)
 
-    def self_test(self) -> SelfTestReport:
-        """Recompute the cases in the file on this device in this dtype.
+    def self_test(self, program: Program | None = None) -> SelfTestReport:
+        """Recompute the cases in the file on this device in this dtype, by this model or another ``program``.
 
         Raises:
             ArtifactError: a deviation beyond the tolerance; the message names case, output and deviation.
         """
-        report = run_self_test(self._test, self.module, self.metadata, self.dtype, self.device, str(self.path))
+        tested, where = program or self.module, (self.dtype, self.device)
+        report = run_self_test(self._test, tested, self.metadata, *where, str(self.path))
         try:
-            self._test.check_metadata(self.metadata, self.module, self.dtype, self.device)
+            self._test.check_metadata(self.metadata, tested, *where)
         except ValueError as error:
             raise ArtifactError(f"{self.path}: {error}; the metadata is not that of this model") from error
         return report

@@ -50,7 +50,7 @@ def build_frame(
             hint = f"set pbc to F for molecules in a box, or leave out `keys.{name}`"
             raise raw.error(f"a periodic structure has no {quantity(name).title}", hint)
         if quantity(name).origin is not None:
-            labels[name] = labels[name] - _origin_shift(quantity(name), raw, structure)
+            labels[name] = labels[name] - origin_shift(quantity(name), structure, stated_charge(raw) or 0.0)
     group = None if group_by is None else _group(raw, group_by)
     frame = validate_frame(replace(raw, atoms=structure, labels=labels, group=group), species)
     if (partly := partly_fixed(frame)).any():
@@ -98,12 +98,12 @@ def _shaped(raw: np.ndarray, row: Quantity, num_atoms: int) -> np.ndarray:
     return raw.reshape(shape) if row.per == "structure" and raw.size == int(np.prod(shape)) else raw
 
 
-def _origin_shift(row: Quantity, raw: Frame, structure: Atoms) -> np.ndarray:
-    """What the value in a file has more than one about the centre of mass."""
+def stated_charge(frame: Frame) -> float | None:
+    """Total charge in e, as far as the file says one; DataError where that is no number."""
     try:
-        return origin_shift(row, structure, total_charge(raw.atoms.info, getattr(raw.atoms.calc, "results", None)))
+        return total_charge(frame.atoms.info, getattr(frame.atoms.calc, "results", None))
     except ValueError as error:
-        raise raw.error(str(error)) from None
+        raise frame.error(str(error)) from None
 
 
 def _stress(frame: Frame, raw: np.ndarray, volume: float, units: DataUnits) -> np.ndarray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlff.graph.neighbors import neighbor_list as neighbor_list
     from mlff.graph.origin import origin_shift as origin_shift
     from mlff.graph.origin import total_charge as total_charge
+    from mlff.graph.periodicity import connected_lattice as connected_lattice
     from mlff.graph.quantities import QUANTITIES as QUANTITIES
     from mlff.graph.quantities import Quantity as Quantity
     from mlff.graph.quantities import quantity as quantity

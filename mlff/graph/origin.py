@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mlff.graph.quantities import Quantity
 
 
-def total_charge(info: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> float:
-    """Total charge in e that a structure says under ``charge`` or ``total_charge``; 0 where it says none.
+def total_charge(info: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> float | None:
+    """Total charge in e that a structure says under ``charge`` or ``total_charge``; None where it says none.
 
     Args:
         info: of the ASE structure; key-value pairs and data of a database row in it are looked up, too.
@@ -30,7 +30,7 @@ def total_charge(info: Mapping[str, Any], results: Mapping[str, Any] | None = No
                 return float(value.reshape(()))
             if value.dtype.kind not in "iuf" and value.ndim == 0 and value.item() is not None:
                 raise ValueError(f"{key} is no number; write the total charge in e")
-    return 0.0
+    return None
 
 
 def origin_shift(row: Quantity, atoms: Atoms, charge: float) -> NDArray[np.float64]:

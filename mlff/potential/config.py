@@ -132,6 +132,11 @@ class PotentialConfig(Section):
         return self.backbone.cutoff
 
     @property
+    def receptive_field(self) -> float:
+        """Å; farther atoms do not change the energy of an atom: one cutoff for each layer and one for the embedding."""
+        return (self.backbone.num_layers + 1) * self.cutoff
+
+    @property
     def max_neighbors(self) -> int | None:
         """Nearest sources kept per target; None keeps all within the cutoff."""
         return self.backbone.max_neighbors

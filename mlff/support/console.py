@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -146,11 +147,18 @@ def log_lines() -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
     root.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: root.handle(_warning(message))  # type: ignore[assignment]
+            yield
     finally:
         root.removeHandler(handler)
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)
+
+
+def _warning(message: Warning | str) -> logging.LogRecord:
+    """One line, without the place in the code."""
+    return logging.LogRecord("warnings", logging.WARNING, "", 0, "warning: %s", (message,), None)
 
 
 class _Lines(logging.Handler):

@@ -16,20 +16,6 @@ from mlff.potential.artifact import KIND
 TEXTS = {"rounding_mode", "reduce", "equation", "approximate", "mode", "UPLO", "driver", "side", "norm", "ord"}
 TEXTS |= {"indexing", "interpolation", "padding", "self", "key", "substr", "s", "old", "new", "separator", "string"}
 TEXTS |= {"el", "item"}
-    "indexing",
-    "interpolation",
-    "padding",
-    "self",
-    "key",
-    "substr",
-    "s",
-    "old",
-    "new",
-    "separator",
-    "string",
-    "el",
-    "item",
-}
 TEXTS |= {"idx", "chars", "a", "b", "t", "msg", "message", "cls"}
 
 

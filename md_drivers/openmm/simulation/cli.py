@@ -47,6 +47,11 @@ def simulate_command(
     platform: Annotated[
         str | None, typer.Option(help="Of OpenMM; default Reference if all atoms are the model's, else the fastest.")
     ] = None,
+    charge: Annotated[
+        float | None, typer.Option(help="Total charge of the atoms of the model, e; default that of the structure.")
+    ] = None,
+    strict: options.Strict = False,
+    ignore: options.Ignore = None,
     resume: options.Resume = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -92,6 +97,9 @@ def simulate_command(
             trajectory_format=trajectory_format,
             seed=seed,
             dtype=dtype,
+            charge=charge,
+            strict=strict,
+            ignore=tuple(ignore or ()),
         )
         check_file(structure, STRUCTURE)
         options.check_model(model)

@@ -30,6 +30,7 @@ class Folder(RunFolder):
         broken: bonds that were found broken, with the step of the first such frame.
         speed: when it last went on, ns/day.
         temperature: mean over all frames at the end, K; ``None`` without frames.
+        outside: what lay outside of the training data of the model, by kind.
     """
 
     def __init__(self, path: Path, structure: Structure, model: LoadedModel, settings: SimulationSettings) -> None:
@@ -40,9 +41,10 @@ class Folder(RunFolder):
         self.broken: dict[str, int] = {}
         self.speed = 0.0
         self.temperature: float | None = None
+        self.outside: dict[str, str] = {}
         asked = {**settings.as_dict(), "structure_sha256": structure.sha256}
         packages = ("openmm", "openmmml", "mdtraj")
-        super().__init__(path, "simulation.json", "simulation", asked, model, packages)
+        super().__init__(path, "simulation.json", "simulation", asked, model, packages, ("strict", "ignore"))
         self.content["structure"] = str(structure.path)
 
     def opened(self, resume: bool, steps: int) -> Checkpoint | None:
@@ -61,6 +63,7 @@ class Folder(RunFolder):
         self.check_steps(checkpoint.step, steps)
         try:
             self.speed = float(record.get("ns_per_day", 0.0))
+            self.outside.update({str(kind): str(text) for kind, text in record.get("outside_domain", {}).items()})
             broken = {str(bond): int(step) for bond, step in record.get("broken_bonds", {}).items()}
         except (ValueError, TypeError, AttributeError) as error:
             raise self.damaged(error) from error
@@ -89,6 +92,7 @@ class Folder(RunFolder):
             ns_per_day=self.speed,
             mean_temperature_K=self.temperature,
             broken_bonds=self.broken,
+            outside_domain=self.outside,
         )
         if self.temperature is not None:
             topology = self.structure.topology

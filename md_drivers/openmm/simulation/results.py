@@ -69,6 +69,7 @@ class SimulationResult:
         speed: ns/day.
         broken_bonds: bonds of the topology that were found broken in a frame, with the step of the first such frame.
         exact: random numbers went on as without interruption.
+        outside: what lay outside of the training data of the model, by kind.
     """
 
     folder: Path
@@ -79,6 +80,7 @@ class SimulationResult:
     speed: float
     broken_bonds: dict[str, int] = field(default_factory=dict)
     exact: bool = True
+    outside: dict[str, str] = field(default_factory=dict)
 
 
 class SimulationFailed(CalculationError):

@@ -12,6 +12,7 @@ import numpy as np
 import openmm
 
 from md_drivers.common.checks import check_count
+from md_drivers.common.domain import noted
 from md_drivers.common.engine import NM, openmm_seeds
 from md_drivers.common.errors import StructureError
 from md_drivers.openmm.computation import INTERRUPTED
@@ -52,7 +53,7 @@ def run(structure_file: Path, model: LoadedModel, output: Path, request: Request
     """Run or resume a simulation; errors as of :func:`md_drivers.simulate`."""
     structure = read_structure(structure_file, request.settings.periodic)
     folder = Folder(output, structure, model, request.settings)
-    with folder.at_work(request.resume):
+    with folder.at_work(request.resume), noted(folder.outside):
         return _run(folder, model, request)
 
 
@@ -64,7 +65,7 @@ def _run(folder: Folder, model: LoadedModel, request: Request) -> SimulationResu
     seeds = openmm_seeds([settings.seed, first], 3)
     assembly = assemble(structure, model, settings, folder.failure, seeds[0])
     platform = find_platform(request.platform, settings)
-    context = _context(assembly, structure, make_integrator(settings, seeds[1]), platform)
+    context = _context(assembly, structure, make_integrator(settings, seeds[1]), platform, settings.strict)
     atoms, freedom = structure.topology.getNumAtoms(), assembly.degrees_of_freedom
     mass = float(masses_of(assembly.system).sum())
     observer = Observer(atoms, freedom, mass, structure.box is not None, settings.temperature)
@@ -99,6 +100,7 @@ def _run(folder: Folder, model: LoadedModel, request: Request) -> SimulationResu
         speed=folder.speed,
         broken_bonds=folder.broken,
         exact=course.exact,
+        outside=folder.outside,
     )
 
 
@@ -209,14 +211,20 @@ def _context(
     structure: Structure,
     integrator: openmm.Integrator,
     platform: tuple[openmm.Platform, dict[str, str]],
+    strict: bool,
 ) -> openmm.Context:
-    """At the positions of the structure, with constraints and virtual sites (caps of cut bonds, too) in place."""
+    """At the positions of the structure, with constraints and virtual sites (caps of cut bonds, too) in place.
+
+    If strict, the domain is asked here, before anything is written.
+    """
     try:
         context = openmm.Context(assembly.system, integrator, *platform)
         caps = assembly.system.getNumParticles() - len(structure.positions)
         context.setPositions(np.vstack([structure.positions / NM, np.zeros((caps, 3))]))
         context.applyConstraints(1e-6)
         context.computeVirtualSites()
+        if strict:
+            context.getState(energy=True)
     except openmm.OpenMMException as error:
         raise StructureError(f"{structure.path}: OpenMM cannot simulate this system: {error}") from error
     for name, value in assembly.parameters.items():

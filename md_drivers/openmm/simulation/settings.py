@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from md_drivers.common.checks import check_choice, check_count
+from md_drivers.common.checks import check_choice, check_count, check_ignore
 from md_drivers.common.trajectory_files import TrajectoryFormat
 
 Ensemble = Literal["nve", "nvt", "npt"]
@@ -21,7 +21,7 @@ _POSITIVE = ("time_step", "friction", "pressure", "nonbonded_cutoff")
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What makes a simulation what it is; none of it may change when the simulation is resumed.
+    """What makes a simulation what it is; but for the last two, none of it may change when the simulation is resumed.
 
     Attributes:
         ensemble: ``nve`` (leapfrog Verlet), ``nvt`` (Langevin dynamics, middle scheme: Zhang et al., J. Phys. Chem. A
@@ -40,6 +40,8 @@ class SimulationSettings:
         trajectory_format: ``dcd`` or ``xtc``.
         seed: of velocities and random forces.
         dtype: of the model; ``None`` as exported.
+        charge: total charge of the atoms of the model, e; ``None``: that of topology or force field, where it is known.
+        strict, ignore: as of :func:`md_drivers.openmm_force`; these may change when the simulation is resumed.
 
     Raises:
         ValueError: naming the setting that has no meaning.
@@ -60,6 +62,9 @@ class SimulationSettings:
     trajectory_format: TrajectoryFormat = "dcd"
     seed: int = 0
     dtype: str | None = None
+    charge: float | None = None
+    strict: bool = False
+    ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, choices in (("ensemble", Ensemble), ("trajectory_format", TrajectoryFormat)):
@@ -75,6 +80,7 @@ class SimulationSettings:
             raise ValueError(f"interpolate must lie between 0 and 1, got {self.interpolate!r}")
         if self.interpolate is not None and self.ml_atoms is None:
             raise ValueError("interpolate goes from the force field to the model within ml_atoms: give ml_atoms")
+        check_ignore(self.ignore)
         check_count("report_interval", self.report_interval)
         if not (isinstance(self.seed, int) and 0 <= self.seed < 2**31):
             raise ValueError(f"seed must be a whole number from 0 to 2**31 - 1, got {self.seed!r}")
@@ -86,4 +92,4 @@ class SimulationSettings:
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them."""
-        return asdict(self) | {"force_fields": list(self.force_fields)}
+        return asdict(self) | {"force_fields": list(self.force_fields), "ignore": list(self.ignore)}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openmm
 from openmm import app, unit
 
+from md_drivers.common.domain import DomainWatch
 from md_drivers.common.engine import NM
 from md_drivers.common.errors import StructureError
 from md_drivers.openmm.force import openmm_force
@@ -54,9 +56,12 @@ def assemble(
     if settings.ensemble == "npt" and structure.box is None:
         raise StructureError(f"{structure.path}: the ensemble npt needs a box (CRYST1 record or cell), there is none")
     topology, parameters = structure.topology, dict[str, float]()
+    DomainWatch(model, settings.strict).look_at_temperature(settings.temperature)
+    asked = {"charge": settings.charge, "strict": settings.strict, "ignore": settings.ignore}
+    options: dict[str, Any] = {"failure_file": failure_file, **asked}
     if settings.ml_atoms is None:
         system, ml_atoms = openmm.System(), topology.getNumAtoms()
-        force = openmm_force(model, topology, parameter=None, failure_file=failure_file)  # knows every atom's element
+        force = openmm_force(model, topology, parameter=None, **options)  # knows every atom's element
         for atom in topology.atoms():
             system.addParticle(atom.element.mass)
         if structure.box is not None:
@@ -64,7 +69,7 @@ def assemble(
         system.addForce(force)
     else:
         region = select(topology, settings.ml_atoms)
-        system, ml_atoms = _mixed(structure, model, region, settings, failure_file), len(region)
+        system, ml_atoms = _mixed(structure, model, region, settings, options), len(region)
         if settings.interpolate is not None:
             parameters[_INTERPOLATION] = settings.interpolate
     system.addForce(_molecules(topology))
@@ -113,7 +118,7 @@ def find_platform(name: str | None, settings: SimulationSettings) -> tuple[openm
 
 
 def _mixed(
-    structure: Structure, model: LoadedModel, region: list[int], settings: SimulationSettings, failure_file: Path
+    structure: Structure, model: LoadedModel, region: list[int], settings: SimulationSettings, options: dict[str, Any]
 ) -> openmm.System:
     """Mechanical embedding by openmm-ml; cut bonds are capped by virtual sites after the other particles."""
     try:
@@ -138,7 +143,7 @@ def _mixed(
     except Exception as error:  # XML that is missing or wrong, atoms without template or parameters
         files = ", ".join(settings.force_fields)
         raise StructureError(f"{structure.path}: the force field {files} cannot be applied: {error}") from error
-    potential = MLPotential("mlff", modelPath=model, failure_file=failure_file)
+    potential = MLPotential("mlff", modelPath=model, **options)
     mixed: openmm.System = potential.createMixedSystem(
         topology, classical, region, interpolate=settings.interpolate is not None
     )

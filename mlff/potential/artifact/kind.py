@@ -13,7 +13,7 @@ from mlff.graph import quantity
 from mlff.potential.artifact.examples import edge_cases
 from mlff.potential.artifact.loaded import LoadedModel
 from mlff.potential.artifact.metadata import UNITS, ArtifactMetadata
-from mlff.potential.artifact.self_test import PotentialSelfTest, make_self_test
+from mlff.potential.artifact.self_test import EXAMPLE, PotentialSelfTest, make_self_test
 
 _NEEDED = ("species", "cutoff", "max_neighbors", "max_neighbors_strict", "conservative", "model_dump")
 
@@ -25,7 +25,7 @@ class PotentialKind:
     self_test = PotentialSelfTest
     loaded = LoadedModel
     methods: Sequence[str] = ()
-    of_data: Sequence[str] = ()
+    of_data: Sequence[str] = ("domain",)
 
     def facts(self, model: nn.Module) -> dict[str, Any]:
         """Elements, neighbours, outputs and architecture."""
@@ -41,6 +41,7 @@ class PotentialKind:
             "max_neighbors_strict": config.max_neighbors_strict,
             "species": list(config.species),
             "conservative": config.conservative,
+            "receptive_field": getattr(config, "receptive_field", None),
             "outputs": [*(energy if getattr(config, "energy", True) else ()), *further],
             "units": {**UNITS, **{name: quantity(name).unit for name in further}},
             "architecture": config.model_dump(mode="json"),
@@ -50,7 +51,7 @@ class PotentialKind:
         self, model: nn.Module, metadata: ArtifactMetadata, examples: Sequence[ase.Atoms]
     ) -> PotentialSelfTest:
         """Small structures of the model's elements, then those of the caller."""
-        frames = [(f"frame {i}", atoms) for i, atoms in enumerate(examples)]
+        frames = [(f"{EXAMPLE} {i}", atoms) for i, atoms in enumerate(examples)]
         for name, atoms in frames:
             if len(atoms) == 0:
                 raise ArtifactError(f"self-test {name} has no atoms")

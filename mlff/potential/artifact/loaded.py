@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import ase
 import numpy as np
 import torch
@@ -13,9 +15,10 @@ from mlff.artifacts.loaded import Loaded
 from mlff.artifacts.metadata import Metadata
 from mlff.artifacts.self_test import Outputs, SelfTest
 from mlff.artifacts.torchscript import plain_execution
-from mlff.graph import AtomicGraph
+from mlff.graph import AtomicGraph, spans_volume
 from mlff.potential.artifact.evaluation import make_graph, run_model
 from mlff.potential.artifact.metadata import ArtifactMetadata
+from mlff.potential.artifact.self_test import PotentialSelfTest
 
 
 class LoadedModel(Loaded):
@@ -23,6 +26,7 @@ class LoadedModel(Loaded):
 
     Attributes:
         metadata: of the file.
+        examples: the structures of its self-test that whoever exported it gave.
         module, device, dtype, name, path, sha256: of every loaded file, see :class:`mlff.artifacts.Loaded`.
     """
 
@@ -32,6 +36,7 @@ class LoadedModel(Loaded):
         self, container: Container, metadata: Metadata, test: SelfTest, device: torch.device, dtype: torch.dtype
     ) -> None:
         super().__init__(container, metadata, test, device, dtype)
+        self.examples: list[ase.Atoms] = cast(PotentialSelfTest, test).examples
         self._known = np.zeros(len(chemical_symbols), dtype=bool)
         self._known[list(self.metadata.species)] = True
 
@@ -79,18 +84,22 @@ class LoadedModel(Loaded):
 
         Returns:
             Of ``metadata.outputs``: ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/Å;
-            ``stress`` [B, 3, 3] in eV/Å³, positive under tension as in ASE; properties.
+            ``stress`` [B, 3, 3] in eV/Å³, positive under tension as in ASE, NaN for structures whose lattice vectors
+            span no volume; properties.
 
         Raises:
-            ValueError: elements that the model does not know; a stress of a model with direct forces, or of structures
-                without a volume.
+            ValueError: elements that the model does not know; a stress of a model with direct forces, or where no
+                structure has a volume.
         """
         self.check_species(graph.numbers)
         if stress:
             if "stress" not in self.metadata.outputs:
                 raise ValueError(f"{self.path.name} has no stress: its forces are not the derivative of its energy")
-            if bool((torch.linalg.det(graph.cell) == 0).any()):
-                raise ValueError("stress needs three lattice vectors that span a volume in every structure")
+            flat = ~torch.tensor([spans_volume(cell) for cell in graph.cell], device=self.device)
+            if bool(flat.all()):
+                raise ValueError("stress needs three lattice vectors that span a volume, which no structure has")
         with plain_execution(self.device):
             outputs = run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)
+        if stress:
+            outputs["stress"][flat] = torch.nan
         return {name: value for name, value in outputs.items() if name in self.metadata.outputs}

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mlff.artifacts.metadata import Metadata
 from mlff.graph import QUANTITIES, describe_neighbors
 from mlff.graph.quantities import QuantityName
+from mlff.potential.domain import Domain
 
 UNITS: Mapping[str, str] = MappingProxyType(
     {
@@ -23,6 +24,8 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "time": "fs",
     }
 )
+
+UNKNOWN_DOMAIN = "not recorded: the file does not know what it was trained on, and nothing is said of what lies outside"
 
 
 def _check_species(species: tuple[int, ...]) -> tuple[int, ...]:
@@ -48,6 +51,8 @@ class ArtifactMetadata(Metadata):
         species: atomic numbers that the model knows.
         conservative: forces are the exact derivative of the energy.
         outputs: what the model can compute, names of :data:`mlff.graph.QUANTITIES`.
+        receptive_field: Å; the energy of an atom depends on no atom farther away. None: not recorded.
+        domain: what the model was trained on; None in files that do not know.
     """
 
     kind: Literal["potential"] = "potential"
@@ -58,6 +63,8 @@ class ArtifactMetadata(Metadata):
     species: Annotated[tuple[int, ...], AfterValidator(_check_species)]
     conservative: bool
     outputs: tuple[QuantityName, ...]
+    receptive_field: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
+    domain: Domain | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -101,9 +108,11 @@ class ArtifactMetadata(Metadata):
         return {
             "elements": self.scope,
             "cutoff": f"{self.cutoff:g} Å, {describe_neighbors(self.max_neighbors, self.max_neighbors_strict)}",
+            "receptive field": "" if self.receptive_field is None else f"{self.receptive_field:g} Å",
             "forces": self._forces,
             "outputs": ", ".join(self.outputs),
             "test errors": ", ".join(errors_in_words(self._errors)),
+            "domain": UNKNOWN_DOMAIN if self.domain is None else self.domain.facts(),
         }
 
     @property

@@ -23,6 +23,7 @@ from mlff.potential.artifact.metadata import ArtifactMetadata
 from mlff.support.settings import describe
 
 Row = tuple[float, float, float]
+EXAMPLE = "frame"  # begins the names of structures that the caller gave
 _FORMER = ("energy", "energies", "forces", "stress")  # of files before outputs were a mapping, stress possibly null
 
 
@@ -103,6 +104,11 @@ class PotentialSelfTest(SelfTest):
 
     frames: Annotated[list[SelfTestFrame], Field(min_length=1)]
     isolated_energies: dict[int, float]
+
+    @property
+    def examples(self) -> list[ase.Atoms]:
+        """The structures that whoever exported the model gave."""
+        return [frame.atoms for frame in self.frames if frame.name.startswith(EXAMPLE)]
 
     @model_validator(mode="after")
     def _check_references(self) -> PotentialSelfTest:

@@ -9,8 +9,15 @@ from typing import Any
 
 import ase
 
-from mlff.data import DataConfig, load_splits
+from mlff.artifacts import load
+from mlff.artifacts.exporting import in_dtype
+from mlff.artifacts.metadata import AUTHOR_FIELDS
+from mlff.data import DataSplits, GraphDataset, load_splits
+from mlff.potential.artifact.loaded import LoadedModel
+from mlff.potential.potential import Potential
 from mlff.potential.training.config import TrainingConfig
+from mlff.potential.training.domain import domain_of
+from mlff.support.errors import ArtifactError
 from mlff.training.config import read_config
 from mlff.training.run_folder import RunFolder, read_json
 
@@ -18,23 +25,38 @@ logger = logging.getLogger(__name__)
 
 
 def about_trained(
-    source: Path, saved: Mapping[str, Any], self_test: int, data: Sequence[Path] | None = None
+    source: Path, trained: tuple[Potential, Mapping[str, Any]], self_test: int, data: Sequence[Path] | None = None
 ) -> dict[str, Any]:
     """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.exportable``.
 
     Structures for the self-test come from the test part (else validation, else training) of the run's data, if these
-    can still be read. ``saved`` is what the weights say, see ``load_trained``.
+    can still be read. A published folder has no records of its run; there the model beside the weights says what it
+    said before, and keeps its structures. The domain is that of the record, else it is measured on the data.
+    ``trained`` is what ``load_trained`` gives.
     """
     folder = RunFolder.of(source)
     config = read_config(TrainingConfig, folder.config) if folder.config.exists() else None
+    potential, saved = trained
+    record = read_json(folder.data_record) if folder.data_record.exists() else {}
+    earlier = None if record else _earlier(folder, potential)
     metadata: dict[str, Any] = {
         "training_data": training_data(folder),
         "extra": {"best_validation": saved["best"], "test": _errors_on_test_frames(folder)},
     }
     if config is not None:
         metadata["training_config"] = config.portable()
-    moved = None if config is None else config.data.relocated(data or ())
-    return {"metadata": metadata, "self_test_frames": _self_test_frames(moved, self_test)}
+    if earlier is not None:
+        said = earlier.metadata.model_dump(mode="json")
+        metadata = {name: said[name] for name in (*AUTHOR_FIELDS, "domain") if said[name] is not None}
+    structures = [] if earlier is None else earlier.examples
+    needs_domain = metadata.setdefault("domain", record.get("domain")) is None
+    wanted = self_test if earlier is None else 0
+    splits = _splits(config, data) if needs_domain or wanted else None
+    if config is not None and splits is not None:
+        structures = structures or _spread(splits, wanted)
+        if needs_domain:
+            metadata["domain"] = _domain(config, splits, metadata["training_data"])
+    return {"metadata": metadata, "self_test_frames": structures}
 
 
 def training_data(folder: RunFolder) -> list[dict[str, Any]]:
@@ -49,17 +71,49 @@ def training_data(folder: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
-def _self_test_frames(data: DataConfig | None, count: int) -> list[ase.Atoms]:
-    """Structures spread over a part; none where the data are gone."""
-    if data is None or count == 0:
-        return []
-    if not all(path.exists() for path in data.files):
-        logger.warning("the data of the run are not here (see --data); the self-test holds small structures only")
-        return []
-    splits = load_splits(data)
+def _earlier(folder: RunFolder, potential: Potential) -> LoadedModel | None:
+    """The exported model beside published weights; None where there is none, or it is one of other weights."""
+    path = folder.root / "model.pt"
+    if not path.exists():
+        return None
+    model: LoadedModel = load(path, dtype="float64")
+    try:
+        model.self_test(in_dtype(potential, model.dtype).requires_grad_(False))
+    except ArtifactError:
+        logger.warning("%s: made from other weights; what it says about them is not taken over", path)
+        return None
+    return model
+
+
+def _domain(config: TrainingConfig, splits: DataSplits, recorded: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Measured on the training part of the data, which are named where they are not those of the training."""
+    hashes = {entry["name"]: entry["sha256"] for entry in recorded}
+    other = [name for name, sha256 in splits.fingerprint.files if hashes.get(name) != sha256]
+    source = f"measured on files that differ from those of the training: {', '.join(other)}" if other else None
+    model = config.model
+    limits, strict = (model.cutoff, model.max_neighbors), model.max_neighbors_strict
+    data = GraphDataset(splits.train, *limits, config.data.cache, max_neighbors_strict=strict)
+    return domain_of(data, config.trained_on, source).model_dump(mode="json")
+
+
+def _splits(config: TrainingConfig | None, data: Sequence[Path] | None) -> DataSplits | None:
+    """The data of the run; None where they are gone."""
+    if config is None:
+        return None
+    moved = config.data.relocated(data or ())
+    if not all(path.exists() for path in moved.files):
+        logger.warning(
+            "the data of the run are not here (see --data): the self-test gets no structures of them, and the domain "
+            "is known only if it was recorded"
+        )
+        return None
+    return load_splits(moved)
+
+
+def _spread(splits: DataSplits, count: int) -> list[ase.Atoms]:
+    """Structures spread over a part, so that they differ."""
     part = splits.test or splits.val or splits.train
-    # Spread over the part, so that the frames differ.
-    step = max(1, len(part) // count)
+    step = max(1, len(part) // max(1, count))
     return [frame.atoms for frame in part[::step][:count]]
 
 

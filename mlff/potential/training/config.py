@@ -120,6 +120,11 @@ class TrainingConfig(RunConfig):
         """Whether the energy or a derivative of it is trained on; without, the model has no energy to give."""
         return any(self.loss.weight(name) > 0 for name in _FORMER_WEIGHTS)
 
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Those of ``compared`` that have a weight in the loss."""
+        return tuple(name for name in self.compared if self.loss.weight(name) > 0)
+
     def continuing(self, saved: TrainingConfig) -> TrainingConfig:
         """As of every run; species, last block and energy are those of the run, unless others are asked for."""
         own, known = self.model, saved.model

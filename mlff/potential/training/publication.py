@@ -21,7 +21,7 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
     chosen = name or notes.name or folder
     figures = sorted(path.name for path in run.folder.report.glob("*.png"))
     potential, saved = load_trained(root)
-    about = about_trained(root, saved, self_test)
+    about = about_trained(root, (potential, saved), self_test)
     metadata = about["metadata"]
     add_notes(metadata, chosen, notes, data, run.report.get("git_commit"))
     for entry in metadata["training_data"]:

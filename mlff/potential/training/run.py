@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,12 @@ from mlff.data import (
     in_symbols,
     load_splits,
 )
-from mlff.graph import AtomicGraph, quantity
+from mlff.graph import quantity
+from mlff.potential.domain import Domain
 from mlff.potential.potential import Potential
 from mlff.potential.training.batches import StepSampler, graph_batches
 from mlff.potential.training.config import TrainingConfig
+from mlff.potential.training.domain import DomainRecord
 from mlff.potential.training.lightning_module import PotentialModule, potential_predictor
 from mlff.potential.training.metrics import error_sums, errors_from_sums, predict
 from mlff.potential.training.padding import BatchSize
@@ -55,7 +57,7 @@ class PotentialRun(TrainingRun):
         graphs: ``train``, ``val`` and ``test``.
         source: batches of each epoch.
         module: the potential in training.
-        statistics: of the training part, when the run starts.
+        statistics, domain: of the training part, when the run starts.
         placement: of this process.
     """
 
@@ -65,6 +67,7 @@ class PotentialRun(TrainingRun):
     source: BatchSampler
     module: PotentialModule
     statistics: DatasetStatistics | None
+    domain: Domain | None
     placement: Placement
 
     def __post_init__(self) -> None:
@@ -99,7 +102,7 @@ class PotentialRun(TrainingRun):
 
     def write_start(self, folder: RunFolder) -> None:
         """Write which frames each part holds, the hashes of the files and the statistics of the training part."""
-        if self.statistics is None:
+        if self.statistics is None or self.domain is None:
             return
         folder.report.mkdir(parents=True, exist_ok=True)
         places = {
@@ -111,13 +114,13 @@ class PotentialRun(TrainingRun):
             "split": places,
             "left_out_for_large_forces": self.splits.left_out,
             "statistics": self.statistics.model_dump(mode="json"),
+            "domain": self.domain.model_dump(mode="json"),
         }
         write_json(folder.data_record, content)
 
     def report(self, folder: RunFolder, model: nn.Module) -> dict[str, Any]:
         """Errors on the test part, figures; without test frames the learning curve only."""
-        trained = [row.name for row in self._rows if self.config.loss.weight(row.name) > 0]
-        plot_learning_curve(folder.metrics, folder.report / "learning_curve.png", trained)
+        plot_learning_curve(folder.metrics, folder.report / "learning_curve.png", self.config.trained_on)
         test, config = self.graphs["test"], self.config
         if len(test) == 0:
             return {"part": "test"}
@@ -164,9 +167,9 @@ def prepare_run(
     _check_data(config, splits)
     graphs = _graphs(config, splits)
     potential = build_potential(config)
-    statistics = None
+    statistics, domain = None, None
     if state is None:
-        statistics = _start(potential, config, splits, graphs["train"], initial, placement)
+        statistics, domain = _start(potential, config, splits, graphs["train"], initial, placement)
     source = BatchSampler(
         graphs["train"].edge_counts,
         config.batch_size,
@@ -187,7 +190,7 @@ def prepare_run(
         dens=add_dens(potential, config),
         compiled_size=_compiled_size(config, graphs["train"]) if config.compile else None,
     )
-    return PotentialRun(config, splits, graphs, source, module, statistics, placement)
+    return PotentialRun(config, splits, graphs, source, module, statistics, domain, placement)
 
 
 def _graphs(config: TrainingConfig, splits: DataSplits) -> dict[str, GraphDataset]:
@@ -212,16 +215,16 @@ def _start(
     train: GraphDataset,
     initial: InitialWeights | None,
     placement: Placement,
-) -> DatasetStatistics:
+) -> tuple[DatasetStatistics, Domain]:
     """Normalise a new potential, or give it its initial weights."""
-    each: Iterator[AtomicGraph] = (train[i] for i in range(len(train)))
-    statistics = compute_statistics(each, isolated_atoms=splits.isolated_atoms)
+    record = DomainRecord()
+    statistics = compute_statistics(record.watched(train), isolated_atoms=splits.isolated_atoms)
     set_property_scales(potential, train)
     set_start(potential, statistics, initial, config.freeze)
     if initial is not None and config.reference_energies == "refit" and config.data.keys.energy is not None:
         device, size = placement.device, config.batch_size
         refit_reference_energies(potential, train, device=device, batch_size=size, seed=config.seed)
-    return statistics
+    return statistics, record.domain(config.trained_on)
 
 
 def _compiled_size(config: TrainingConfig, train: GraphDataset) -> BatchSize:

@@ -46,8 +46,8 @@ class PotentialTask:
     ) -> tuple[Potential, dict[str, Any]]:
         if changes:
             raise ConfigError(f"--set {next(iter(changes))}: all of a potential depends on its training")
-        potential, saved = load_trained(source)
-        return potential, about_trained(source, saved, self_test, data)
+        trained = load_trained(source)
+        return trained[0], about_trained(source, trained, self_test, data)
 
 
 TASK = PotentialTask()

@@ -123,7 +123,7 @@ def test_declared_inputs_drop_the_results(model, formate, evaluations):
 
 
 def test_other_inputs_keep_the_results(model, formate, evaluations):
-    formate.calc = MLFFCalculator(model)
+    formate.calc = MLFFCalculator(model, ignore=("initial_magmoms", "initial_charges"))
     formate.get_forces()
     formate.set_initial_magnetic_moments(np.ones(len(formate)))
     formate.set_initial_charges(np.ones(len(formate)))
