@@ -74,8 +74,8 @@ def openmm_force(
         TypeError: ``model``, ``topology`` or ``atoms`` is something else.
         ValueError: the model is not there or no potential, an option has an impossible value.
         StructureError: no atoms, a wrong index, an atom without element, an unknown species, a bond cut by the border
-            of ``atoms``, atoms of them without bonds in the topology, a box that is too small, a charge that is no input
-            of the model.
+            of ``atoms``, atoms of them without bonds in the topology, a box that is too small, or a charge that is no
+            input of the model.
         openmm.OpenMMException: (from a simulation) what :class:`md_drivers.openmm.computation.Computation` raises.
 
     Warns:
