@@ -146,6 +146,13 @@ def export(
             "repeatable.",
         ),
     ] = None,
+    uncertainty: Annotated[
+        bool | None,
+        typer.Option(
+            "--uncertainty/--no-uncertainty",
+            help="Let the file compute how uncertain it is, from the training data; default where these can be read.",
+        ),
+    ] = None,
 ) -> None:
     """Write a trained model as one self-describing file that engines load.
 
@@ -160,7 +167,7 @@ def export(
         from mlff.commands.export import Export, run_export
 
         given = parsed_changes(changes or [])
-        run_export(source, output, Export(name, description, licence, frames, data, given))
+        run_export(source, output, Export(name, description, licence, frames, data, given, uncertainty))
 
 
 @app.command()

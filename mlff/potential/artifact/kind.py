@@ -43,6 +43,7 @@ class PotentialKind:
             "outputs": ["energy", "energies", "forces", *(["stress"] if config.conservative else []), *further],
             "units": {**UNITS, **{name: quantity(name).unit for name in further}},
             "architecture": config.model_dump(mode="json"),
+            "uncertainty": _uncertainty(model),
         }
 
     def make_self_test(
@@ -57,6 +58,11 @@ class PotentialKind:
             if unknown:
                 raise ArtifactError(f"self-test {name} holds {unknown}; the model knows {list(metadata.symbols)}")
         return make_self_test(model, metadata, edge_cases(metadata.species, metadata.cutoff) + frames)
+
+
+def _uncertainty(model: nn.Module) -> Any:
+    made = getattr(model, "uncertainty", None)
+    return None if made is None else made.record.model_dump(mode="json")
 
 
 KIND = PotentialKind()

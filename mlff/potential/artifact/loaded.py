@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ase
 import numpy as np
 import torch
@@ -68,7 +70,14 @@ class LoadedModel(Loaded):
         self.check_species(atoms.numbers)
         return make_graph(atoms, self.metadata, torch.float64).to(device=self.device)
 
-    def evaluate(self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False) -> Outputs:
+    @property
+    def sigmas(self) -> tuple[str, ...]:
+        """Names of the standard deviations that the model computes on request, ``energy_uncertainty`` ...; or none."""
+        return () if self.metadata.uncertainty is None else self.metadata.uncertainty.outputs
+
+    def evaluate(
+        self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False, sigmas: Sequence[str] = ()
+    ) -> Outputs:
         """Compute a graph of B structures with N atoms in all. Gradients do not flow through.
 
         Args:
@@ -76,20 +85,27 @@ class LoadedModel(Loaded):
                 device of the model if needed. Coordinates are best float64: models round edge vectors, not positions.
             forces: compute forces.
             stress: compute the stress.
+            sigmas: standard deviations to compute, of those in the attribute of this name. Those of energies cost
+                nothing, those of forces seven times energy and forces.
 
         Returns:
             ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/Å; ``stress`` [B, 3, 3] in
-            eV/Å³, positive under tension as in ASE.
+            eV/Å³, positive under tension as in ASE; ``energy_uncertainty`` [B], ``energies_uncertainty`` [N] in eV and
+            ``forces_uncertainty`` [N, 3] in eV/Å.
 
         Raises:
             ValueError: elements that the model does not know; a stress of a model with direct forces, or of structures
-                without a volume.
+                without a volume; an uncertainty that the file does not hold.
         """
         self.check_species(graph.numbers)
+        missing = [name for name in sigmas if name not in self.sigmas]
+        if missing:
+            why = "mlff export --uncertainty writes files that do" if not self.sigmas else "its forces are direct"
+            raise ValueError(f"{self.path.name} does not compute {', '.join(missing)}: {why}")
         if stress:
             if "stress" not in self.metadata.outputs:
                 raise ValueError(f"{self.path.name} has no stress: its forces are not the derivative of its energy")
             if bool((torch.linalg.det(graph.cell) == 0).any()):
                 raise ValueError("stress needs three lattice vectors that span a volume in every structure")
         with plain_execution(self.device):
-            return run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)
+            return run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress, sigmas=sigmas)

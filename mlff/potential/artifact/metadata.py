@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mlff.artifacts.metadata import Metadata
 from mlff.graph import QUANTITIES, describe_neighbors
 from mlff.graph.quantities import QuantityName
+from mlff.potential.artifact.uncertainty import UncertaintyRecord
 
 UNITS: Mapping[str, str] = MappingProxyType(
     {
@@ -48,6 +49,7 @@ class ArtifactMetadata(Metadata):
         species: atomic numbers that the model knows.
         conservative: forces are the exact derivative of the energy.
         outputs: what the model can compute, names of :data:`mlff.graph.QUANTITIES`.
+        uncertainty: how the standard deviations were made that the program computes on request; None: it has none.
     """
 
     kind: Literal["potential"] = "potential"
@@ -58,6 +60,7 @@ class ArtifactMetadata(Metadata):
     species: Annotated[tuple[int, ...], AfterValidator(_check_species)]
     conservative: bool
     outputs: tuple[QuantityName, ...]
+    uncertainty: UncertaintyRecord | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -90,6 +93,7 @@ class ArtifactMetadata(Metadata):
             "cutoff": f"{self.cutoff:g} Å, {describe_neighbors(self.max_neighbors, self.max_neighbors_strict)}",
             "forces": "conservative (gradient of the energy)" if self.conservative else "direct",
             "outputs": ", ".join(self.outputs),
+            "uncertainty": "" if self.uncertainty is None else self.uncertainty.in_words(),
             "test errors": ", ".join(errors_in_words(self._errors)),
         }
 

@@ -9,16 +9,38 @@ from typing import Any
 
 import ase
 
-from mlff.data import DataConfig, load_splits
+from mlff.data import DataSplits, load_splits
+from mlff.potential.potential import Potential
 from mlff.potential.training.config import TrainingConfig
+from mlff.potential.training.uncertainty import with_uncertainty
 from mlff.training.config import read_config
 from mlff.training.run_folder import RunFolder, read_json
 
 logger = logging.getLogger(__name__)
 
 
+def splits_of(source: Path, data: Sequence[Path] | None = None) -> DataSplits | None:
+    """The data of a run folder or a weights file, where they have moved to ``data``; None: they are not here."""
+    folder = RunFolder.of(source)
+    config = read_config(TrainingConfig, folder.config).data.relocated(data or ()) if folder.config.exists() else None
+    if config is not None and all(path.exists() for path in config.files):
+        return load_splits(config)
+    logger.warning(
+        "the data of the run are not here (see --data): the self-test holds small structures only, and the file does "
+        "not compute its uncertainty"
+    )
+    return None
+
+
+def exported_form(potential: Potential, splits: DataSplits | None) -> Potential:
+    """The potential with its uncertainty, where there are training data with energies."""
+    if splits is None or not all("energy" in frame.labels for frame in (*splits.train, *splits.val)):
+        return potential
+    return with_uncertainty(potential, splits.train, splits.val)
+
+
 def about_trained(
-    source: Path, saved: Mapping[str, Any], self_test: int, data: Sequence[Path] | None = None
+    source: Path, saved: Mapping[str, Any], self_test: int, splits: DataSplits | None
 ) -> dict[str, Any]:
     """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.exportable``.
 
@@ -33,8 +55,7 @@ def about_trained(
     }
     if config is not None:
         metadata["training_config"] = config.portable()
-    moved = None if config is None else config.data.relocated(data or ())
-    return {"metadata": metadata, "self_test_frames": _self_test_frames(moved, self_test)}
+    return {"metadata": metadata, "self_test_frames": _self_test_frames(splits, self_test)}
 
 
 def training_data(folder: RunFolder) -> list[dict[str, Any]]:
@@ -49,14 +70,10 @@ def training_data(folder: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
-def _self_test_frames(data: DataConfig | None, count: int) -> list[ase.Atoms]:
+def _self_test_frames(splits: DataSplits | None, count: int) -> list[ase.Atoms]:
     """Structures spread over a part; none where the data are gone."""
-    if data is None or count == 0:
+    if splits is None or count == 0:
         return []
-    if not all(path.exists() for path in data.files):
-        logger.warning("the data of the run are not here (see --data); the self-test holds small structures only")
-        return []
-    splits = load_splits(data)
     part = splits.test or splits.val or splits.train
     # Spread over the part, so that the frames differ.
     step = max(1, len(part) // count)

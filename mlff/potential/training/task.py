@@ -9,7 +9,7 @@ from typing import Any
 from mlff.graph import QUANTITIES
 from mlff.potential import Potential
 from mlff.potential.artifact.metadata import errors_in_words
-from mlff.potential.training.about import about_trained
+from mlff.potential.training.about import about_trained, exported_form, splits_of
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.evaluation import evaluate_files
 from mlff.potential.training.publication import collect
@@ -42,12 +42,21 @@ class PotentialTask:
         return [f"errors on {report['structures']} {where}:", *lines] if lines else []
 
     def exportable(
-        self, source: Path, self_test: int, data: Sequence[Path] | None, changes: Mapping[str, Any]
+        self,
+        source: Path,
+        self_test: int,
+        data: Sequence[Path] | None,
+        changes: Mapping[str, Any],
+        uncertainty: bool | None = None,
     ) -> tuple[Potential, dict[str, Any]]:
         if changes:
             raise ConfigError(f"--set {next(iter(changes))}: all of a potential depends on its training")
+        splits = splits_of(source, data)
+        if uncertainty and splits is None:
+            raise ConfigError("--uncertainty: needs the training data of the run, which are not here; see --data")
         potential, saved = load_trained(source)
-        return potential, about_trained(source, saved, self_test, data)
+        about = about_trained(source, saved, self_test, splits)
+        return potential if uncertainty is False else exported_form(potential, splits), about
 
 
 TASK = PotentialTask()
