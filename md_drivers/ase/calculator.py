@@ -23,6 +23,7 @@ from mlff.graph import Quantity, quantity, spans_volume
 from mlff.potential.artifact import LoadedModel
 
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
+FORCES = "forces_uncertainty"  # what costs more than the rest
 
 
 class MLFFCalculator(Calculator):
@@ -37,6 +38,11 @@ class MLFFCalculator(Calculator):
     kept until positions, numbers, cell or pbc change; magnetic moments, charges and ``atoms.info`` are no inputs of the
     model. The atoms are never modified.
 
+    A file that computes its uncertainty gives ``energy_uncertainty`` (eV, one standard deviation) and
+    ``energies_uncertainty`` (eV, [N], of single atoms) with every energy, and ``forces_uncertainty`` (eV/A, [N, 3], of
+    components) where these are asked for, by ``get_property`` or ``uncertainty=True``; it takes as long as seven
+    calculations of energy and forces.
+
     Args:
         model: name of a pretrained model, path of an exported file, or a loaded model.
         device: of the model, such as ``"cpu"`` or ``"cuda:1"``; ``None`` leaves a loaded model where it is and puts
@@ -46,11 +52,12 @@ class MLFFCalculator(Calculator):
             from one model: the one named here, otherwise ``model``, if it has it.
         skin: extra reach of the stored neighbour list in A. The list is rebuilt once an atom has moved by half of it;
             0 rebuilds at every change. Results do not depend on it.
+        uncertainty: compute ``forces_uncertainty`` whenever forces are computed.
 
     Raises:
         TypeError: ``model`` is no name, path or loaded model.
-        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, or ``skin`` is
-            no length.
+        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, ``skin`` is no
+            length, or an uncertainty is asked for that the file does not hold.
         StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, or two
             atoms on top of each other (closer than 0.05 A).
         PropertyNotImplementedError: (from a calculation) stress without a cell or from a direct-force model.
@@ -67,6 +74,8 @@ class MLFFCalculator(Calculator):
         dtype: str | torch.dtype | None = None,
         skin: float = 0.5,
         properties: Mapping[str, Model] | None = None,
+        *,
+        uncertainty: bool = False,
     ) -> None:
         check_skin(skin)
         super().__init__()
@@ -82,7 +91,10 @@ class MLFFCalculator(Calculator):
         names = [row.ase or row.name for row in self.properties.values()]
         if len(set(names)) < len(names) or set(names) & set(type(self).implemented_properties):
             raise ValueError(f"two quantities have the same name in ASE: {', '.join(names)} beside energy and forces")
-        self.implemented_properties = [*type(self).implemented_properties, *names]
+        self.implemented_properties = [*type(self).implemented_properties, *names, *self._model.sigmas]
+        if uncertainty and FORCES not in self._model.sigmas:
+            raise ValueError(f"model {model_name(self._model)!r} computes no uncertainty of its forces")
+        self._uncertainty = uncertainty
         self._skin = float(skin)
         self._graphs = ModelGraphs(self._model, self._skin)
         # Written by ASE into trajectories, so that a frame says which model made it.
@@ -162,14 +174,16 @@ class MLFFCalculator(Calculator):
                 raise PropertyNotImplementedError(f"a periodic structure has no {row.title}")
         # Forces and stress are the same backward pass, so one comes with the other.
         forces = stress or "forces" in properties
+        asked = FORCES in properties or (self._uncertainty and forces)
+        sigmas = [name for name in self._model.sigmas if name != FORCES or asked]
         with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
         graph = self._graphs(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
         check_separate(atoms, graph.edge_index, graph.shifts)
-        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress)
+        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
         if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
-        self.results.update(_to_results(outputs, [row for row in defined if row.name not in self._others]))
+        self.results.update(_to_results(outputs, [row for row in defined if row.name not in self._others], sigmas))
         for row in defined:
             key = row.ase or row.name
             if row.name in self._others and key in properties:
@@ -201,7 +215,9 @@ def _check_cell(atoms: Atoms) -> None:
         )
 
 
-def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity]) -> dict[str, Any]:
+def _to_results(
+    outputs: dict[str, torch.Tensor], further: Sequence[Quantity], sigmas: Sequence[str]
+) -> dict[str, Any]:
     energies = _to_numpy(outputs["energies"])
     energy = float(outputs["energy"].reshape(()))
     results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies}
@@ -212,6 +228,8 @@ def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity]) -
     for row in further:
         value = _to_numpy(outputs[row.name])
         results[row.ase or row.name] = value if row.per == "atom" else value[0]
+    for name in sigmas:
+        results[name] = float(outputs[name]) if name == "energy_uncertainty" else _to_numpy(outputs[name])
     for name, value in results.items():
         if not np.isfinite(value).all():
             raise CalculationError(

@@ -43,6 +43,10 @@ def relax_command(
     ] = None,
     skin: Annotated[float, typer.Option(help="Skin of the neighbour list, Å.")] = 0.5,
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw relax.png.")] = True,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Of the forces at every step, not at the end alone; 8 × the time.")
+    ] = False,
+    stop_above: options.StopAbove = None,
     resume: options.Resume = False,
     restart: Annotated[bool, typer.Option("--restart", hidden=True)] = False,
     device: options.Device = None,
@@ -88,6 +92,8 @@ def relax_command(
             fix=fix or None,
             dtype=dtype,
             skin=skin,
+            uncertainty=uncertainty,
+            stop_above=stop_above,
         )
         for missing in filter(None, map(missing_structure, files)):
             raise InputError(missing)

@@ -88,7 +88,7 @@ def relax(
     request = Request(settings, steps, folder, resume, figure, progress, on_progress or ignore, should_stop or never)
     named = collect_structures(structures)
     if not isinstance(model, MLFFCalculator):
-        model = MLFFCalculator(model, device, settings.dtype, settings.skin)
+        model = MLFFCalculator(model, device, settings.dtype, settings.skin, uncertainty=settings.watched)
     return _relax(named, model, request)
 
 

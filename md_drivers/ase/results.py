@@ -25,6 +25,8 @@ class RelaxStep:
         fmax: largest force, eV/A, after constraints; with a cell relaxation also over the forces on the cell.
         atoms: the moving atoms themselves, with calculator; copy them to keep them.
         enthalpy: energy + pressure * volume in eV, ``None`` without external pressure.
+        uncertainty: standard deviation of ``energy``, eV; ``None`` of models that compute none.
+        forces_uncertainty: root mean square of those of the force components, eV/A; ``None`` unless asked for.
     """
 
     name: str
@@ -34,6 +36,8 @@ class RelaxStep:
     fmax: float
     atoms: Atoms
     enthalpy: float | None = None
+    uncertainty: float | None = None
+    forces_uncertainty: float | None = None
 
 
 StepCallback = Callable[[RelaxStep], None]
@@ -62,6 +66,8 @@ class RelaxResult:
         trajectory, relaxed, figure: files written, ``None`` where there is none.
         first_step: steps before this call, 0 unless it resumed.
         initial_energy: of the very first frame, eV; ``None``: that of ``energies``.
+        uncertainties: standard deviation, eV, of each of ``energies``; empty where the model computes none.
+        forces_uncertainties: root mean square of those of the force components, eV/A, at every step or at the end.
     """
 
     name: str
@@ -82,6 +88,8 @@ class RelaxResult:
     figure: Path | None = None
     first_step: int = 0
     initial_energy: float | None = None
+    uncertainties: tuple[float, ...] = ()
+    forces_uncertainties: tuple[float, ...] = ()
 
     @property
     def enthalpy(self) -> float | None:

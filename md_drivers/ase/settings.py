@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from md_drivers.common.checks import check_choice, check_skin, is_finite
+from md_drivers.common.checks import check_choice, check_limit, check_skin, is_finite
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,9 @@ class RelaxSettings:
             ``md_drivers.ase.selection``), several of them, atom numbers, or a mask.
         dtype: of the model, as in ``MLFFCalculator``.
         skin: of the neighbour list in A, as in ``MLFFCalculator``.
+        uncertainty: compute that of the forces at every step, which takes eight times as long.
+        stop_above: give a structure up where the uncertainty of its forces (root mean square over components) is above
+            this, eV/A; implies ``uncertainty``.
 
     Raises:
         ValueError: naming the setting that has no meaning.
@@ -49,6 +52,8 @@ class RelaxSettings:
     fix: FixSpec | None = None
     dtype: str | torch.dtype | None = None
     skin: float = 0.5
+    uncertainty: bool = False
+    stop_above: float | None = None
 
     def __post_init__(self) -> None:
         if not (is_finite(self.fmax) and self.fmax > 0):
@@ -64,11 +69,17 @@ class RelaxSettings:
         if self.cell_mask is not None and np.shape(self.cell_mask) != (6,):
             raise ValueError(f"cell_mask needs six entries, xx yy zz yz xz xy, got {self.cell_mask!r}")
         check_skin(self.skin)
+        check_limit(self.stop_above)
+
+    @property
+    def watched(self) -> bool:
+        """Whether every step has the uncertainty of its forces."""
+        return self.uncertainty or self.stop_above is not None
 
     def changed(self, values: Sequence[Any]) -> RelaxSettings:
-        """With other values, one for each setting in the order above; ``None`` leaves a setting as it is."""
+        """With other values, one for each of the first settings above; ``None`` leaves a setting as it is."""
         names = [field.name for field in fields(self)]
-        return replace(self, **{name: x for name, x in zip(names, values, strict=True) if x is not None})
+        return replace(self, **{name: x for name, x in zip(names, values, strict=False) if x is not None})
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them."""
