@@ -95,6 +95,12 @@ def evaluate(
         Literal["auto", "include", "exclude"],
         typer.Option(help="Labels of atoms under constraints; auto: left out where a frame stores 0 for all of them."),
     ] = "auto",
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty/--no-uncertainty", help="Of models that compute it; takes eight times as long as without."
+        ),
+    ] = True,
     energy_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     forces_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     stress_key: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -121,6 +127,7 @@ def evaluate(
         "device": device,
         "indices": indices,
         "fixed_atoms": fixed_atoms,
+        "uncertainty": uncertainty,
     }
     run_evaluate(model, files, output, threads, options)
 

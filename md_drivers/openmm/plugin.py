@@ -47,7 +47,13 @@ class MLFFPotentialFactory(MLPotentialImplFactory):
 
 
 class MLFFPotential(MLPotentialImpl):
-    """An exported potential as openmm-ml uses it. The model is opened once, for all systems made with it."""
+    """An exported potential as openmm-ml uses it. The model is opened once, for all systems made with it.
+
+    Attributes:
+        computation: what the last force that was made calls, see :func:`md_drivers.openmm_force`.
+    """
+
+    computation: Any = None
 
     def __init__(self, model: Model, options: dict[str, Any]) -> None:
         from md_drivers.common.engine import import_openmm
@@ -89,7 +95,9 @@ class MLFFPotential(MLPotentialImpl):
         region = read_region(topology, atoms, model)
         if periodic is None:
             periodic = region.box is not None or system.usesPeriodicBoundaryConditions()
-        system.addForce(build_force(self._source, model, region, periodic, ForceOptions(**options), forceGroup))
+        force = build_force(self._source, model, region, periodic, ForceOptions(**options), forceGroup)
+        self.computation = getattr(force, "computation", None)
+        system.addForce(force)
 
     def getSupportedEmbeddings(self) -> list[str]:
         """Mechanical embedding, see :meth:`createMixedSystem`."""

@@ -19,8 +19,9 @@ _log = logging.getLogger(__name__)
 
 def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
     """Energies for each atom, relative to the first sample, and temperature against time."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    sigmas = table.get("forces_uncertainty_eV_per_A")
+    figure = Figure(figsize=(7, 5 if sigmas is None else 6.5), layout="constrained")
+    upper, lower, *last = figure.subplots(2 if sigmas is None else 3, 1, sharex=True)
     time = table["time_ps"]
     for name, colour in (("potential", "tab:blue"), ("kinetic", "tab:orange"), ("total", "black")):
         energy = table[f"{name}_eV"]
@@ -30,8 +31,12 @@ def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int) -> None:
     mean = table["temperature_K"].mean()
     lower.plot(time, table["temperature_K"], color="tab:red", linewidth=0.8)
     lower.axhline(mean, color="black", linestyle="--", linewidth=1, label=f"mean {mean:.1f} K")
-    lower.set(xlabel="time (ps)", ylabel="temperature (K)")
+    lower.set_ylabel("temperature (K)")
     lower.legend(frameon=False, fontsize="small")
+    for axis in last:
+        axis.plot(time, sigmas, color="tab:purple", linewidth=0.8)
+        axis.set(ylabel="σ of the forces (eV/Å)", ylim=(0, None))
+    (*last, lower)[0].set_xlabel("time (ps)")
     write_figure(path, figure)
 
 

@@ -36,6 +36,7 @@ class EvaluateOptions(Section):
     device: str = "cpu"
     indices: str | None = None
     fixed_atoms: FixedAtoms = "auto"
+    uncertainty: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     """
     options = validated(EvaluateOptions, dict(given), "evaluate")
     device = find_device(options.device)
-    model = _weights(Path(name), device) if is_trained(Path(name)) else _exported(name, options.device)
+    model = _weights(Path(name), device) if is_trained(Path(name)) else _exported(name, options)
     about = model.about
     keys = validated(DataKeys, options.keys, "--key", error=InputError)
     units = validated(DataUnits, options.units, "--unit", error=InputError)
@@ -90,11 +91,12 @@ def _weights(path: Path, device: torch.device) -> _Model:
     return _Model(potential_predictor(potential), potential.config, dtype, {"weights": path.name})
 
 
-def _exported(name: str, device: str) -> _Model:
-    model = load(name, device=device)
+def _exported(name: str, options: EvaluateOptions) -> _Model:
+    model = load(name, device=options.device)
+    sigmas = model.sigmas if options.uncertainty else ()
 
     def evaluate(graph: AtomicGraph, stress: bool) -> dict[str, torch.Tensor]:
-        return model.evaluate(graph, stress=stress)
+        return model.evaluate(graph, stress=stress, sigmas=sigmas)
 
     details = {"file": model.path.name, "sha256": model.sha256, "name": model.metadata.name}
     return _Model(evaluate, model.metadata, model.dtype, details)

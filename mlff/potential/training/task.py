@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlff.graph import QUANTITIES
+from mlff.graph import QUANTITIES, quantity
 from mlff.potential import Potential
 from mlff.potential.artifact.metadata import errors_in_words
 from mlff.potential.training.about import about_trained, exported_form, splits_of
@@ -38,6 +38,8 @@ class PotentialTask:
                 factor, unit = row.error_unit
                 mae, rmse = (factor * errors[f"{row.error_key}_{kind}"] for kind in ("mae", "rmse"))
                 lines.append(f"{row.title}: MAE {mae:.2f}, RMSE {rmse:.2f} {unit}")
+        for name, known in report.get("uncertainty", {}).items():
+            lines.append(f"{quantity(name).title}: {known['covered_90']:.1%} of the errors within ± 1.645 σ (of 90 %)")
         where = "test frames" if "seed" in report else "structures"
         return [f"errors on {report['structures']} {where}:", *lines] if lines else []
 
