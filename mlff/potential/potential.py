@@ -75,7 +75,7 @@ class Potential(nn.Module):
         self.repulsion = NuclearRepulsion(config.cutoff) if config.repulsion == "zbl" else None
         self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
         self.properties = nn.ModuleDict(properties)
-        self.uncertainty: Optional[LastLayerUncertainty] = None
+        self.uncertainty = None  # type: Optional[LastLayerUncertainty]  # TorchScript warns of annotations here
 
     @torch.jit.ignore
     def set_normalization(self, reference_energies: Mapping[int, float], scale: float, avg_degree: float) -> None:

@@ -25,7 +25,7 @@ from mlff.potential.uncertainty import LastLayerUncertainty
 
 PAIRS = 12  # of members; 8 × the time of energy and forces allows 13
 MOST_FRAMES = {"training": 1000, "validation": 200}
-_PROBES = 500  # rows for forces, at least
+_PROBES = 500  # rows for forces, where it takes no more than 8 of each frame
 _STEP = 1e-4  # Å, of their finite differences
 _RIDGE = 1e-6  # of the largest eigenvalue
 _BATCH = 4
@@ -137,7 +137,7 @@ def _factor(
     double = copy.deepcopy(model)
     for parameter in double.parameters():
         parameter.data = parameter.data.to(torch.float64)
-    probes = -(-_PROBES // len(frames)) if model.conservative and "forces" in noise else 0
+    probes = min(8, -(-_PROBES // len(frames))) if model.conservative and "forces" in noise else 0
     precision: Any = 0.0
     for graph in _graphs(double, frames, torch.float64):
         rows = _row(double, graph, graph.positions) / noise["energy"]
