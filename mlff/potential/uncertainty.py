@@ -20,19 +20,25 @@ class LastLayerUncertainty(nn.Module):
     linear in w, too: those of members w ± δ_k, drawn from the posterior in pairs, differ from the model's by ± the
     gradient of δ_k · f, so a pair costs one gradient.
 
+    To both comes what no weights of the last layer could mend: for each atom a share of the energy, equal for all atoms
+    as if it were one more weight, and a variance of each force component.
+
     Args:
         spread: [D,D] float64, eV: α times a factor of C, C = spread spreadᵀ / α².
         members: [D,K] float64, eV: the deviations δ_k of K pairs over √K, times the α of forces.
+        floors: [2] float64: those of an atom's energy (eV) and of a force component (eV/Å).
         record: what a file says of it.
     """
 
     spread: Tensor
     members: Tensor
+    floors: Tensor
 
-    def __init__(self, spread: Tensor, members: Tensor, record: object = None) -> None:
+    def __init__(self, spread: Tensor, members: Tensor, floors: Tensor, record: object = None) -> None:
         super().__init__()
         self.register_buffer("spread", spread)
         self.register_buffer("members", members)
+        self.register_buffer("floors", floors)
         self.shrinkage = SHRINKAGE
         self.record = record
 
@@ -50,6 +56,7 @@ class LastLayerUncertainty(nn.Module):
             atoms, whose errors are correlated; ``forces_uncertainty`` [N,3] in eV/Å, of components.
         """
         parts = inputs.to(torch.float64) @ self.spread
+        parts = torch.cat([parts, self.floors[:1].expand(parts.shape[0], 1)], dim=1)
         total = torch.zeros(graph.cell.shape[0], parts.shape[1], dtype=parts.dtype, device=parts.device)
         total = total.index_add(0, graph.batch, parts)
         out = {
@@ -73,4 +80,5 @@ class LastLayerUncertainty(nn.Module):
             total = total + deviation[:, :, None] * deviation[:, None, :]
         mean = torch.diagonal(total, dim1=1, dim2=2).mean(dim=1)
         unit = torch.eye(3, dtype=total.dtype, device=total.device)
-        return (1.0 - self.shrinkage) * total + self.shrinkage * mean[:, None, None] * unit
+        floor = (self.shrinkage * mean + self.floors[1].to(mean.dtype).square())[:, None, None]
+        return (1.0 - self.shrinkage) * total + floor * unit

@@ -30,6 +30,7 @@ _STEP = 1e-4  # Å, of their finite differences
 _RIDGE = 1e-6  # of the largest eigenvalue
 _BATCH = 4
 _BINS = 10
+_FLOORS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)  # over the typical σ
 _SHARES = (0.5, 0.9, 1.0)
 
 _log = logging.getLogger(__name__)
@@ -38,10 +39,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Errors:
-    """|error| and σ of the energies [B] and of the force components [C] of frames, and σ of forces by frame [B]."""
+    """|error|, σ and number of atoms of the energies [B] and of the force components [C] of frames.
 
-    energy: tuple[Floats, Floats]
-    forces: tuple[Floats, Floats]
+    The number is that of floors, 1 for forces. ``by_frame``: root mean square σ of forces [B].
+    """
+
+    energy: tuple[Floats, Floats, Floats]
+    forces: tuple[Floats, Floats, Floats]
     by_frame: Floats
 
 
@@ -52,7 +56,8 @@ def with_uncertainty(
 
     The covariance of the last layer comes from a row for each energy, f = Σ_i f_i, and random combinations of the rows
     of force components, v · ∂f/∂r with v = ±1 for each, whose mean square is that of all rows; each over the error of
-    its kind. Then energies and forces get one factor each, by which 90 % of the errors in ``val`` are within ± 1.645 σ.
+    its kind. Then energies and forces get a factor and a floor each, by which 90 % of the errors in ``val`` are within
+    ± 1.645 σ.
 
     Args:
         potential: trained, in evaluation mode.
@@ -76,9 +81,11 @@ def with_uncertainty(
     pairs = min(PAIRS, len(factor)) if model.conservative and "forces" in noise else 0
     directions, _ = np.linalg.qr(generator.standard_normal((len(factor), max(pairs, 1))))
     members = factor @ directions[:, :pairs] * np.sqrt(len(factor) / max(pairs, 1))
-    model.uncertainty = LastLayerUncertainty(torch.tensor(factor), torch.tensor(members))
+    model.uncertainty = LastLayerUncertainty(torch.tensor(factor), torch.tensor(members), torch.zeros(2).double())
     raw = _errors(model, judges)
-    scales = {name: _scale(*getattr(raw, name)) for name in noise if name == "energy" or pairs}
+    made = {name: _calibrated(*getattr(raw, name)) for name in noise if name == "energy" or pairs}
+    energy, forces = made["energy"], made.get("forces")
+    by_frame = raw.by_frame if forces is None else np.hypot(forces.factor * raw.by_frame, forces.floor)
     record = UncertaintyRecord(
         features=len(factor),
         members=2 * pairs,
@@ -89,21 +96,21 @@ def with_uncertainty(
         calibrated_on="validation" if val else "training",
         calibration_frames=len(judges),
         calibration_sha256=frames_fingerprint(judges),
-        calibration={name: calibration(*getattr(raw, name), scale) for name, scale in scales.items()},
-        frame_quantiles={
-            f"{share:g}": float(np.quantile(raw.by_frame * scales["forces"], share)) for share in _SHARES if pairs
-        },
+        calibration=made,
+        frame_quantiles={f"{share:g}": float(np.quantile(by_frame, share)) for share in _SHARES if pairs},
     )
-    members = members * scales.get("forces", 1.0)
-    model.uncertainty = LastLayerUncertainty(torch.tensor(factor * scales["energy"]), torch.tensor(members), record)
+    scales = energy.factor, 1.0 if forces is None else forces.factor
+    floors = torch.tensor([energy.floor, 0.0 if forces is None else forces.floor], dtype=torch.float64)
+    tensors = torch.tensor(factor * scales[0]), torch.tensor(members * scales[1])
+    model.uncertainty = LastLayerUncertainty(*tensors, floors, record)
     return model
 
 
-def calibration(errors: Floats, sigmas: Floats, scale: float = 1.0) -> Calibration:
-    """The curve of σ, times ``scale``, against errors, in up to ten groups of equal size."""
-    order, sigmas = np.argsort(sigmas, kind="stable"), sigmas * scale
+def curve(errors: Floats, sigmas: Floats) -> tuple[CurvePoint, ...]:
+    """Errors against σ, in up to ten groups of equal size."""
+    order = np.argsort(sigmas, kind="stable")
     groups = np.array_split(order, min(_BINS, max(1, len(order) // 5)))
-    points = [
+    return tuple(
         CurvePoint(
             count=len(group),
             sigma=_rms(sigmas[group]),
@@ -112,8 +119,7 @@ def calibration(errors: Floats, sigmas: Floats, scale: float = 1.0) -> Calibrati
         )
         for group in groups
         if len(group)
-    ]
-    return Calibration(factor=scale, curve=tuple(points))
+    )
 
 
 def _some(frames: Sequence[Frame], most: int, generator: np.random.Generator) -> list[Frame]:
@@ -181,17 +187,23 @@ def _errors(model: Potential, frames: Sequence[Frame]) -> _Errors:
             square = error.new_zeros(graph.num_graphs).index_add(0, graph.batch, sigma.square().mean(dim=1))
             by_frame.append((square / graph.num_atoms).sqrt())
     empty = [torch.zeros(2, 0)]
-    pairs = [torch.cat(parts or empty, dim=1).cpu().numpy() for parts in (energy, forces)]
-    return _Errors(
-        (pairs[0][0], pairs[0][1]), (pairs[1][0], pairs[1][1]), torch.cat(by_frame or [torch.zeros(0)]).cpu().numpy()
-    )
+    (e, s), (f, t) = (torch.cat(parts or empty, dim=1).cpu().numpy() for parts in (energy, forces))
+    sizes = np.array([len(frame.atoms) for frame in frames], dtype=float)
+    return _Errors((e, s, sizes), (f, t, np.ones_like(f)), torch.cat(by_frame or [torch.zeros(0)]).cpu().numpy())
 
 
-def _scale(errors: Floats, sigmas: Floats) -> float:
-    """Of σ, so that 90 % of the errors, and of one more like them (conformal), are within ± 1.645 σ."""
-    count = len(errors)
-    share = min(1.0, np.ceil(0.9 * (count + 1)) / count)
-    return max(float(np.quantile(errors / np.maximum(sigmas, 1e-12), share)) / INTERVAL, 1e-12)
+def _calibrated(errors: Floats, sigmas: Floats, sizes: Floats) -> Calibration:
+    """The most likely ratio of floor and factor, for Laplace's distribution, and the factor as said in the class."""
+    typical = max(_rms(sigmas / sizes), 1e-12)
+    best = (np.inf, 1.0, 0.0)
+    for ratio in _FLOORS:
+        spread = np.hypot(sigmas, ratio * typical * sizes)
+        factor = max(float(np.quantile(errors / np.maximum(spread, 1e-12), 0.9)) / INTERVAL, 1e-9)
+        scaled = np.maximum(factor * spread, 1e-12)
+        best = min(best, (float(np.mean(np.log(scaled) + np.sqrt(2.0) * errors / scaled)), factor, factor * ratio))
+    _, factor, floor = best
+    floor *= typical
+    return Calibration(factor=factor, floor=floor, curve=curve(errors, np.hypot(factor * sigmas, floor * sizes)))
 
 
 def _rms(values: Floats) -> float:
