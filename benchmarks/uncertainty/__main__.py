@@ -52,14 +52,23 @@ def main(
         chosen = np.sort(np.random.default_rng(0).permutation(len(frames))[:most])
         frames = [frames[k] for k in chosen]
         known = [read_frames([path], keys=keys, units=units, species=model.metadata.species) for path in train or ()]
-        result = {} if only_cost else measures(
-            Frames.of(model, frames, [frame for part in known for frame in part]),
-            model.metadata.uncertainty,
-            None if inside is None else json.loads(inside.read_text())["force_mae"],
+        result = (
+            {}
+            if only_cost
+            else measures(
+                Frames.of(model, frames, [frame for part in known for frame in part]),
+                model.metadata.uncertainty,
+                None if inside is None else json.loads(inside.read_text())["force_mae"],
+            )
         )
         content = {
-            "set": title, "model": model.name, "sha256": model.sha256, "frames": len(frames), **result,
-            "cost": cost(model, frames[0].atoms), "commit": git_commit(),
+            "set": title,
+            "model": model.name,
+            "sha256": model.sha256,
+            "frames": len(frames),
+            **result,
+            "cost": cost(model, frames[0].atoms),
+            "commit": git_commit(),
         }
         output.parent.mkdir(parents=True, exist_ok=True)
         write_json(output, content)

@@ -215,9 +215,7 @@ def _check_cell(atoms: Atoms) -> None:
         )
 
 
-def _to_results(
-    outputs: dict[str, torch.Tensor], further: Sequence[Quantity], sigmas: Sequence[str]
-) -> dict[str, Any]:
+def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity], sigmas: Sequence[str]) -> dict[str, Any]:
     energies = _to_numpy(outputs["energies"])
     energy = float(outputs["energy"].reshape(()))
     results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies}

@@ -1,6 +1,6 @@
 """Energy, forces and stress of atoms on an EquiformerV2 backbone."""
 
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ class Potential(nn.Module):
         self.repulsion = NuclearRepulsion(config.cutoff) if config.repulsion == "zbl" else None
         self.force_head = None if config.conservative else VectorHead(config.backbone, num_species)
         self.properties = nn.ModuleDict(properties)
-        self.uncertainty = None  # type: Optional[LastLayerUncertainty]  # TorchScript warns of annotations here
+        self.uncertainty: LastLayerUncertainty | None = None
 
     @torch.jit.ignore
     def set_normalization(self, reference_energies: Mapping[int, float], scale: float, avg_degree: float) -> None:

@@ -39,9 +39,7 @@ def exported_form(potential: Potential, splits: DataSplits | None) -> Potential:
     return with_uncertainty(potential, splits.train, splits.val)
 
 
-def about_trained(
-    source: Path, saved: Mapping[str, Any], self_test: int, splits: DataSplits | None
-) -> dict[str, Any]:
+def about_trained(source: Path, saved: Mapping[str, Any], self_test: int, splits: DataSplits | None) -> dict[str, Any]:
     """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.exportable``.
 
     Structures for the self-test come from the test part (else validation, else training) of the run's data, if these
