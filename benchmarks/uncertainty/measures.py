@@ -37,10 +37,8 @@ class Frames:
         known = np.array([_composition(frame.atoms) for frame in train] or [np.zeros(119)])
         energy, forces, distance = [], ([], []), []
         for frame in frames:
-            out = {
-                k: x.double().cpu().numpy()
-                for k, x in model.evaluate(model.graph(frame.atoms), sigmas=model.sigmas).items()
-            }
+            outputs = model.evaluate(model.graph(frame.atoms), sigmas=model.sigmas)
+            out = {name: value.double().cpu().numpy() for name, value in outputs.items()}
             energy.append((abs(out["energy"][0] - frame.labels["energy"]), out["energy_uncertainty"][0]))
             forces[0].append(np.abs(out["forces"] - frame.labels["forces"]).ravel())
             forces[1].append(out["forces_uncertainty"].ravel())

@@ -41,9 +41,8 @@ class StepReporter(ProgressDisplay):
         self.begin(self._steps)
         count = f" ({step.structure + 1} of {self._structures})" if self._structures > 1 else ""
         self.line(f"{step.name}: {step.atoms.get_chemical_formula()}{count}")
-        self.line(
-            f"{'structure':<{len(step.name)}}  {'step':>5}  {'energy (eV)':>16}  {'fmax (eV/Å)':>12}{_headings(step)}"
-        )
+        columns = f"{'step':>5}  {'energy (eV)':>16}  {'fmax (eV/Å)':>12}{_headings(step)}"
+        self.line(f"{'structure':<{len(step.name)}}  {columns}")
 
 
 def _more(step: RelaxStep) -> str:

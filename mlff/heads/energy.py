@@ -38,5 +38,6 @@ class EnergyHead(nn.Module):
     def last_inputs(self, x: Tensor) -> Tensor:
         """[N,≥1,C] → [N,D]: what a linear map makes energies of, or the l = 0 features where no linear map is last."""
         if self.pointwise:
-            return self.network[1](self.network[0](x[:, 0]))
+            inputs: Tensor = self.network[1](self.network[0](x[:, 0]))  # type: ignore[index]
+            return inputs
         return x[:, 0]

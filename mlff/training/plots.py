@@ -114,8 +114,8 @@ def error_against_sigma(
     axis.plot(ends, ends, color="black", linewidth=1, label="error = σ")
     axis.plot(ends, 1.645 * ends, color="black", linewidth=1, linestyle="--", label="90 % are below, if σ is right")
     axis.plot(*zip(*points, strict=True), "o-", color="tab:orange", label="RMS of groups")
-    for which in "xy":
-        log_axis(axis, which)
+    log_axis(axis, "x")
+    log_axis(axis, "y")
     axis.set(xlabel=f"σ of the {title} ({unit})", ylabel=f"|error| ({unit})")
     axis.legend(frameon=False, fontsize="small")
     write_figure(image, figure)

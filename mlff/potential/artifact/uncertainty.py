@@ -27,8 +27,8 @@ class CurvePoint(BaseModel):
 class Calibration(BaseModel):
     """Of one quantity, in its unit: σ² = (``factor`` · s)² + ``floor``², of an atom's energy or a force component.
 
-    Of all ratios of the two the most likely one was taken, then 90 % of the errors are within ± 1.645 σ. The curve shows
-    the calibration structures.
+    Of all ratios of the two the most likely one was taken, then 90 % of the errors are within ± 1.645 σ. The curve
+    shows the calibration structures.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
