@@ -96,10 +96,7 @@ def evaluate(
         typer.Option(help="Labels of atoms under constraints; auto: left out where a frame stores 0 for all of them."),
     ] = "auto",
     uncertainty: Annotated[
-        bool,
-        typer.Option(
-            "--uncertainty/--no-uncertainty", help="Of models that compute it; takes eight times as long as without."
-        ),
+        bool, typer.Option("--uncertainty/--no-uncertainty", help="Of models that compute it; 8 × the time.")
     ] = True,
     energy_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     forces_key: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -155,10 +152,7 @@ def export(
     ] = None,
     uncertainty: Annotated[
         bool | None,
-        typer.Option(
-            "--uncertainty/--no-uncertainty",
-            help="Let the file compute how uncertain it is, from the training data; default where these can be read.",
-        ),
+        typer.Option("--uncertainty/--no-uncertainty", help="Computed by the file; default where the data are here."),
     ] = None,
 ) -> None:
     """Write a trained model as one self-describing file that engines load.
