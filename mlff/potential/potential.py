@@ -148,7 +148,8 @@ class Potential(nn.Module):
             inputs = self.energy_head.last_inputs(features)
             further = uncertainty(inputs, edge_vec, given, compute_forces_uncertainty)
         out = self.read_out(features, context, edge_vec, given, compute_forces, compute_stress, keep_graph)
-        out.update(further)
+        for name, value in further.items():
+            out[name] = value
         return out
 
     def context(self, graph: GraphInput, edge_vec: Tensor) -> Tuple[Tensor, GraphContext]:
