@@ -95,6 +95,9 @@ def evaluate(
         Literal["auto", "include", "exclude"],
         typer.Option(help="Labels of atoms under constraints; auto: left out where a frame stores 0 for all of them."),
     ] = "auto",
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty/--no-uncertainty", help="Of models that compute it; 8 × the time.")
+    ] = True,
     energy_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     forces_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     stress_key: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -121,6 +124,7 @@ def evaluate(
         "device": device,
         "indices": indices,
         "fixed_atoms": fixed_atoms,
+        "uncertainty": uncertainty,
     }
     run_evaluate(model, files, output, threads, options)
 
@@ -146,6 +150,10 @@ def export(
             "repeatable.",
         ),
     ] = None,
+    uncertainty: Annotated[
+        bool | None,
+        typer.Option("--uncertainty/--no-uncertainty", help="Computed by the file; default where the data are here."),
+    ] = None,
 ) -> None:
     """Write a trained model as one self-describing file that engines load.
 
@@ -160,7 +168,7 @@ def export(
         from mlff.commands.export import Export, run_export
 
         given = parsed_changes(changes or [])
-        run_export(source, output, Export(name, description, licence, frames, data, given))
+        run_export(source, output, Export(name, description, licence, frames, data, given, uncertainty))
 
 
 @app.command()

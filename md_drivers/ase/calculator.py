@@ -5,29 +5,28 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.data import chemical_symbols
-from ase.stress import full_3x3_to_voigt_6_stress
 
+from md_drivers.ase.checks import check_applicable
 from md_drivers.ase.contacts import check_separate
-from md_drivers.common.checks import check_ignore, check_skin, first_few
+from md_drivers.ase.outputs import periodic_projector, to_results
+from md_drivers.common.checks import check_ignore, check_skin
 from md_drivers.common.domain import DomainWatch
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.inputs import check_inputs
-from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
+from md_drivers.common.models import Model, dtype_name, model_name, open_potential
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
 from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, spans_volume, total_charge
 from mlff.potential.artifact import LoadedModel
 
 _log = logging.getLogger(__name__)
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
+FORCES = "forces_uncertainty"  # what costs more than the rest
 
 
 class MLFFCalculator(Calculator):
@@ -47,6 +46,11 @@ class MLFFCalculator(Calculator):
     that the training data imply, and any other of them that is not zero, is refused. What lies outside of the training
     data (``model.metadata.domain``) gives a :class:`md_drivers.DomainWarning`, once per kind for the same atoms.
 
+    A file that computes its uncertainty gives ``energy_uncertainty`` (eV, one standard deviation) and
+    ``energies_uncertainty`` (eV, [N], of single atoms) with every energy, and ``forces_uncertainty`` (eV/A, [N, 3], of
+    components) where these are asked for, by ``get_property`` or ``uncertainty=True``; it takes as long as seven
+    calculations of energy and forces.
+
     Args:
         model: name of a pretrained model, path of an exported file, or a loaded model.
         device: of the model, such as ``"cpu"`` or ``"cuda:1"``; ``None`` leaves a loaded model where it is and puts
@@ -56,6 +60,7 @@ class MLFFCalculator(Calculator):
             from one model: the one named here, otherwise ``model``, if it has it.
         skin: extra reach of the stored neighbour list in A. The list is rebuilt once an atom has moved by half of it;
             0 rebuilds at every change. Results do not depend on it.
+        uncertainty: compute ``forces_uncertainty`` whenever forces are computed.
         strict: refuse what lies outside of the training data, instead of a warning.
         ignore: any of ``charge``, ``spin``, ``multiplicity``, ``initial_charges`` and ``initial_magmoms``, which may
             then have any value.
@@ -66,7 +71,7 @@ class MLFFCalculator(Calculator):
     Raises:
         TypeError: ``model`` is no name, path or loaded model.
         ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, ``skin`` is no
-            length, or ``ignore`` has another name.
+            length, ``ignore`` has another name, or an uncertainty is asked for that the file does not hold.
         StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, two atoms
             on top of each other (closer than 0.05 A), a charge or spin that is no input, or, if strict, what lies
             outside of the training data.
@@ -88,6 +93,7 @@ class MLFFCalculator(Calculator):
         *,
         strict: bool = False,
         ignore: Sequence[str] = (),
+        uncertainty: bool = False,
     ) -> None:
         check_skin(skin)
         self._ignore = check_ignore(ignore)
@@ -109,7 +115,14 @@ class MLFFCalculator(Calculator):
         if len(set(names)) < len(names) or set(names) & set(type(self).implemented_properties):
             raise ValueError(f"two quantities have the same name in ASE: {', '.join(names)} beside energy and forces")
         has_energy = "energy" in self._model.metadata.outputs
-        self.implemented_properties = [*(type(self).implemented_properties if has_energy else ()), *names]
+        self.implemented_properties = [
+            *(type(self).implemented_properties if has_energy else ()),
+            *names,
+            *self._model.sigmas,
+        ]
+        if uncertainty and FORCES not in self._model.sigmas:
+            raise ValueError(f"model {model_name(self._model)!r} computes no uncertainty of its forces")
+        self._uncertainty = uncertainty
         self._skin, self._told_open = float(skin), False
         self._graphs = ModelGraphs(self._model, self._skin)
         self._busy = threading.RLock()
@@ -142,17 +155,7 @@ class MLFFCalculator(Calculator):
 
     def check_atoms(self, atoms: Atoms) -> None:
         """Raise StructureError when the model cannot be applied to ``atoms``, naming the reason."""
-        if len(atoms) == 0:
-            raise StructureError("the structure has no atoms")
-        bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
-        if bad.size:
-            raise StructureError(f"positions are not finite (NaN or infinity) for atom(s) {first_few(bad.tolist(), 5)}")
-        _check_cell(atoms)
-        known = set(self._model.metadata.species)
-        unknown = Counter(int(z) for z in atoms.numbers if int(z) not in known)
-        if unknown:
-            found = ", ".join(f"{_symbol(z)} ({count})" for z, count in sorted(unknown.items()))
-            raise StructureError(unknown_species(self._model, found))
+        check_applicable(self._model, atoms)
         check_inputs(self._model, atoms, self._ignore)
 
     def look_at(self, atoms: Atoms) -> AtomicGraph:
@@ -233,18 +236,20 @@ class MLFFCalculator(Calculator):
                 raise PropertyNotImplementedError(f"a periodic structure has no {row.title}")
         # Forces and stress are the same backward pass, so one comes with the other.
         forces = stress or "forces" in properties
+        asked = FORCES in properties or (self._uncertainty and forces)
+        sigmas = [name for name in self._model.sigmas if name != FORCES or asked]
         with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
         graph = self.look_at(atoms)
         for name in {"forces", "stress"}.intersection(properties):
             self.domain.look_at_request(name)
-        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress)
+        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
         if with_stress and not atoms.pbc.all():
             inside = torch.as_tensor(periodic_projector(atoms)).to(outputs["stress"])
             outputs["stress"] = inside @ outputs["stress"] @ inside
         if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
-        results = _to_results(outputs, [row for row in defined if row.name not in self._others])
+        results = to_results(outputs, [row for row in defined if row.name not in self._others], sigmas)
         if forces:
             self.domain.look_at_forces(results["forces"])
         self.results.update(results)
@@ -266,50 +271,3 @@ class MLFFCalculator(Calculator):
         self.domain = DomainWatch(self._model, state["domain"])
         self._graphs = ModelGraphs(self._model, self._skin)
         self._busy = threading.RLock()
-
-
-def periodic_projector(atoms: Atoms) -> np.ndarray:
-    """[3, 3] projector on the space of the periodic lattice vectors."""
-    vectors = atoms.cell.array[atoms.pbc]
-    return np.asarray(np.linalg.pinv(vectors) @ vectors)
-
-
-def _symbol(number: int) -> str:
-    return chemical_symbols[number] if 0 <= number < len(chemical_symbols) else f"Z={number}"
-
-
-def _check_cell(atoms: Atoms) -> None:
-    cell, pbc = atoms.cell.array, atoms.pbc
-    if not np.isfinite(cell).all():
-        raise StructureError("the cell has entries that are not finite (NaN or infinity)")
-    if np.linalg.matrix_rank(cell[pbc]) < pbc.sum():
-        axes = "".join("abc"[k] for k in np.flatnonzero(pbc))
-        raise StructureError(
-            f"the structure is periodic along {axes} but these cell vectors are zero or linearly dependent: "
-            "set atoms.cell or switch off atoms.pbc"
-        )
-
-
-def _to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity]) -> dict[str, Any]:
-    results: dict[str, Any] = {}
-    if "energy" in outputs:
-        results["energy"] = results["free_energy"] = float(outputs["energy"].reshape(()))
-        results["energies"] = _to_numpy(outputs["energies"])
-    if "forces" in outputs:
-        results["forces"] = _to_numpy(outputs["forces"])
-    if "stress" in outputs:
-        results["stress"] = full_3x3_to_voigt_6_stress(_to_numpy(outputs["stress"])[0])
-    for row in further:
-        value = _to_numpy(outputs[row.name])
-        results[row.ase or row.name] = value if row.per == "atom" else value[0]
-    for name, value in results.items():
-        if not np.isfinite(value).all():
-            raise CalculationError(
-                f"the model gave {name} that are not finite (NaN or infinity); atoms may lie on top of each other "
-                "or far outside the training data"
-            )
-    return results
-
-
-def _to_numpy(values: torch.Tensor) -> np.ndarray:
-    return np.array(values.detach().to("cpu", torch.float64).numpy())

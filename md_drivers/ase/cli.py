@@ -45,6 +45,10 @@ def relax_command(
     strict: options.Strict = False,
     ignore: options.Ignore = None,
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw relax.png.")] = True,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Of the forces at every step, not at the end alone; 8 × the time.")
+    ] = False,
+    stop_above: options.StopAbove = None,
     resume: options.Resume = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier run in OUTPUT.")
@@ -95,6 +99,8 @@ def relax_command(
             skin=skin,
             strict=strict,
             ignore=tuple(ignore or ()),
+            uncertainty=uncertainty,
+            stop_above=stop_above,
         )
         for missing in filter(None, map(missing_structure, files)):
             raise InputError(missing)

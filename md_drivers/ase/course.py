@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.filters import ExpCellFilter, FrechetCellFilter, UnitCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
@@ -22,6 +24,7 @@ from md_drivers.ase.results import RelaxResult, RelaxStep
 from md_drivers.ase.settings import RelaxSettings
 from md_drivers.ase.trajectory import append_frame
 from md_drivers.common.checks import first_few
+from md_drivers.common.uncertainty import FORCES, UncertaintyWatch
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"FIRE": FIRE, "BFGS": BFGS, "LBFGS": LBFGS}
 CELL_FILTERS: dict[str, Callable[..., UnitCellFilter]] = {
@@ -50,6 +53,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
     target = _filtered(atoms, settings)
     course: list[RelaxStep] = []
     calculator.domain.forget()
+    watch = UncertaintyWatch(calculator.model, settings.stop_above)
     begin, rebuilds = perf_counter(), calculator.neighbor_statistics.rebuilds
     first, reached = job.first_step or 0, False
     with OPTIMIZERS[settings.optimizer.upper()](target, logfile=None) as engine:
@@ -61,10 +65,16 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
             enthalpy = energy + settings.pressure * atoms.get_volume() if settings.pressure != 0.0 else None
             if job.trajectory is not None and (job.first_step is None or engine.nsteps > 0):
                 append_frame(job.trajectory, atoms, new=engine.nsteps == 0, about=resuming.about(settings))
-            course.append(RelaxStep(job.name, index, first + engine.nsteps, energy, fmax, atoms, enthalpy, held))
+            step = first + engine.nsteps
+            sigma = calculator.results.get("energy_uncertainty")
+            of_forces = _of_forces(watch, calculator, atoms, f"{job.name}, step {step}") if settings.watched else None
+            course.append(RelaxStep(job.name, index, step, energy, fmax, atoms, enthalpy, held, sigma, of_forces))
             request.on_progress(course[-1])
             if not reached and course[-1].step < steps and request.should_stop():
                 raise Stopped
+    if course[-1].forces_uncertainty is None and watch.known:
+        of_forces = _of_forces(watch, calculator, atoms, f"{job.name}, step {course[-1].step}")
+        course[-1] = replace(course[-1], forces_uncertainty=of_forces)
     contacts, final = _final(job.name, atoms, calculator)
     return RelaxResult(
         name=job.name,
@@ -85,12 +95,19 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
         initial_energy=job.initial_energy,
         constraint_energy=course[-1].constraint_energy,
         outside=dict(calculator.domain.notes),
+        uncertainties=tuple(step.uncertainty for step in course if step.uncertainty is not None),
+        forces_uncertainties=tuple(x for x in (step.forces_uncertainty for step in course) if x is not None),
     )
+
+
+def _of_forces(watch: UncertaintyWatch, calculator: MLFFCalculator, atoms: Atoms, where: str) -> float:
+    """Root mean square of the uncertainty of the forces, eV/A; CalculationError above the limit of the settings."""
+    return watch.look(calculator.get_property(FORCES, atoms), where)
 
 
 def _final(name: str, atoms: Atoms, calculator: MLFFCalculator) -> tuple[tuple[str, ...], Atoms]:
     """Close contacts, and the atoms with the stored results in place of the calculator."""
-    kept = dict(calculator.results)
+    kept = {name: value for name, value in calculator.results.items() if name in all_properties}
     atoms.calc = None
     final = atoms.copy()
     final.calc = SinglePointCalculator(final, **kept)

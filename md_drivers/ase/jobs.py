@@ -13,8 +13,9 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixAtoms
 
 from md_drivers.ase import resuming
-from md_drivers.ase.calculator import MLFFCalculator, periodic_projector
+from md_drivers.ase.calculator import MLFFCalculator
 from md_drivers.ase.contacts import check_separate, close_contacts
+from md_drivers.ase.outputs import periodic_projector
 from md_drivers.ase.results import StepCallback
 from md_drivers.ase.selection import select_atoms
 from md_drivers.ase.settings import RelaxSettings

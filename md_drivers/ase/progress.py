@@ -31,7 +31,7 @@ class StepReporter(ProgressDisplay):
     def __call__(self, step: RelaxStep) -> None:
         if step.structure != self._current:
             self._begin(step)
-        self.line(f"{step.name}  {step.step:5d}  {step.energy:16.6f}  {step.fmax:12.6f}")
+        self.line(f"{step.name}  {step.step:5d}  {step.energy:16.6f}  {step.fmax:12.6f}{_more(step)}")
         self.show(step.step, f"fmax {step.fmax:.4f}, threshold {self._fmax:g} eV/Å")
         if self._callback is not None:
             self._callback(step)
@@ -41,4 +41,15 @@ class StepReporter(ProgressDisplay):
         self.begin(self._steps)
         count = f" ({step.structure + 1} of {self._structures})" if self._structures > 1 else ""
         self.line(f"{step.name}: {step.atoms.get_chemical_formula()}{count}")
-        self.line(f"{'structure':<{len(step.name)}}  {'step':>5}  {'energy (eV)':>16}  {'fmax (eV/Å)':>12}")
+        columns = f"{'step':>5}  {'energy (eV)':>16}  {'fmax (eV/Å)':>12}{_headings(step)}"
+        self.line(f"{'structure':<{len(step.name)}}  {columns}")
+
+
+def _more(step: RelaxStep) -> str:
+    """Its uncertainties, where there are any."""
+    return "".join(f"  {x:12.6f}" for x in (step.uncertainty, step.forces_uncertainty) if x is not None)
+
+
+def _headings(step: RelaxStep) -> str:
+    columns = {"σ(E) (eV)": step.uncertainty, "σ(F) (eV/Å)": step.forces_uncertainty}
+    return "".join(f"  {heading:>12}" for heading, value in columns.items() if value is not None)

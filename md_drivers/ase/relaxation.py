@@ -98,8 +98,9 @@ def relax(
     if folder is not None and not resume and not overwrite:
         check_unused(folder, [name for name, _ in named])
     if not isinstance(model, MLFFCalculator):
-        dtype, strict = settings.dtype, settings.strict
-        model = MLFFCalculator(model, device, dtype, settings.skin, strict=strict, ignore=settings.ignore)
+        dtype, skin, strict, watched = settings.dtype, settings.skin, settings.strict, settings.watched
+        inputs = settings.ignore
+        model = MLFFCalculator(model, device, dtype, skin, strict=strict, ignore=inputs, uncertainty=watched)
     check_energy(model.model, "a relaxation")
     return _relax(named, model, request)
 

@@ -103,12 +103,18 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     marker = "o" if len(steps) < 60 else None
     axes[0, 2].plot(steps, energies - energies[-1], color="tab:blue", marker=marker, markersize=3, label="energy")
     axes[0, 2].set_ylabel("energy − final energy (eV)")
+    if result.uncertainties:
+        middle, sigma = energies - energies[-1], np.asarray(result.uncertainties)
+        axes[0, 2].fill_between(steps, middle - sigma, middle + sigma, color="tab:blue", alpha=0.15, label="± σ")
+        axes[0, 2].legend(frameon=False)
     if result.enthalpies:
         enthalpies = np.asarray(result.enthalpies)
         axes[0, 2].plot(steps, enthalpies - enthalpies[-1], color="tab:green", linestyle="--", label="enthalpy")
         axes[0, 2].set_ylabel("difference from the final value (eV)")
         axes[0, 2].legend(frameon=False)
     axes[1, 2].plot(steps, np.maximum(result.fmaxes, 1e-12), color="tab:red", marker=marker, markersize=3)
+    if len(result.forces_uncertainties) == len(steps):
+        axes[1, 2].plot(steps, result.forces_uncertainties, color="tab:purple", label="σ of the forces (RMS)")
     axes[1, 2].axhline(fmax, color="black", linestyle="--", linewidth=1, label=f"threshold, {fmax:g} eV/Å")
     log_axis(axes[1, 2], "y")
     axes[1, 2].set_ylabel("largest force (eV/Å)")
@@ -176,6 +182,10 @@ def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:
         row["constraint_energy_eV"] = result.constraint_energy
     if result.enthalpy is not None:
         row["enthalpy_eV"] = result.enthalpy
+    if result.uncertainties:
+        row["energy_uncertainty_eV"] = result.uncertainties[-1]
+    if result.forces_uncertainties:
+        row["forces_uncertainty_eV_per_A"] = result.forces_uncertainties[-1]
     return row
 
 

@@ -26,6 +26,8 @@ class RelaxStep:
         atoms: the moving atoms themselves, with calculator; copy them to keep them.
         enthalpy: energy + pressure * volume in eV, ``None`` without external pressure.
         constraint_energy: of constraints such as ``Hookean``, eV, which the optimizer minimizes as well.
+        uncertainty: standard deviation of ``energy``, eV; ``None`` of models that compute none.
+        forces_uncertainty: root mean square of those of the force components, eV/A; ``None`` unless asked for.
     """
 
     name: str
@@ -36,6 +38,8 @@ class RelaxStep:
     atoms: Atoms
     enthalpy: float | None = None
     constraint_energy: float = 0.0
+    uncertainty: float | None = None
+    forces_uncertainty: float | None = None
 
 
 StepCallback = Callable[[RelaxStep], None]
@@ -66,6 +70,8 @@ class RelaxResult:
         constraint_energy: final energy of constraints such as ``Hookean``, eV, which is in no other energy here;
             ``atoms.get_potential_energy()`` adds it.
         outside: what lay outside of the training data of the model in this call, by kind.
+        uncertainties: standard deviation, eV, of each of ``energies``; empty where the model computes none.
+        forces_uncertainties: root mean square of those of the force components, eV/A, at every step or at the end.
     """
 
     name: str
@@ -88,6 +94,8 @@ class RelaxResult:
     initial_energy: float | None = None
     constraint_energy: float = 0.0
     outside: Mapping[str, str] = field(default_factory=dict)
+    uncertainties: tuple[float, ...] = ()
+    forces_uncertainties: tuple[float, ...] = ()
 
     @property
     def enthalpy(self) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from md_drivers.common.checks import check_choice, check_ignore, check_skin, is_finite
+from md_drivers.common.checks import check_choice, check_ignore, check_limit, check_skin, is_finite
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,9 @@ class RelaxSettings:
         dtype: of the model, as in ``MLFFCalculator``.
         skin: of the neighbour list in A, as in ``MLFFCalculator``.
         strict, ignore: as in ``MLFFCalculator``.
+        uncertainty: compute that of the forces at every step, which takes eight times as long.
+        stop_above: give a structure up where the uncertainty of its forces (root mean square over components) is above
+            this, eV/A; implies ``uncertainty``.
 
     Raises:
         ValueError: naming the setting that has no meaning.
@@ -53,6 +56,8 @@ class RelaxSettings:
     skin: float = 0.5
     strict: bool = False
     ignore: Sequence[str] = ()
+    uncertainty: bool = False
+    stop_above: float | None = None
 
     def __post_init__(self) -> None:
         if not (is_finite(self.fmax) and self.fmax > 0):
@@ -69,11 +74,17 @@ class RelaxSettings:
             raise ValueError(f"cell_mask needs six entries, xx yy zz yz xz xy, got {self.cell_mask!r}")
         check_skin(self.skin)
         check_ignore(self.ignore)
+        check_limit(self.stop_above)
+
+    @property
+    def watched(self) -> bool:
+        """Whether every step has the uncertainty of its forces."""
+        return self.uncertainty or self.stop_above is not None
 
     def changed(self, values: Sequence[Any]) -> RelaxSettings:
-        """With other values, one for each setting in the order above; ``None`` leaves a setting as it is."""
+        """With other values, one for each of the first settings above; ``None`` leaves a setting as it is."""
         names = [field.name for field in fields(self)]
-        return replace(self, **{name: x for name, x in zip(names, values, strict=True) if x is not None})
+        return replace(self, **{name: x for name, x in zip(names, values, strict=False) if x is not None})
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them."""

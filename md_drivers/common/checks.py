@@ -44,6 +44,12 @@ def check_ignore(ignore: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def check_limit(stop_above: object) -> None:
+    """ValueError unless this is an uncertainty at which to stop, or None."""
+    if stop_above is not None and not (is_finite(stop_above) and stop_above > 0.0):  # type: ignore[operator]
+        raise ValueError(f"stop_above must be a positive number in eV/A, got {stop_above!r}")
+
+
 def is_finite(value: object) -> bool:
     """Whether a value is a finite real number."""
     return isinstance(value, Real) and math.isfinite(value)

@@ -16,6 +16,10 @@ Device = Annotated[
     str | None, typer.Option(help="Of the model: cpu, cuda, cuda:1, ...; default a GPU if there is one.")
 ]
 Dtype = Annotated[Literal["float32", "float64"] | None, typer.Option(help="Of the model; default as exported.")]
+StopAbove = Annotated[
+    float | None,
+    typer.Option(help="Stop where the forces are more uncertain (RMS over their components), eV/Å."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse what lies outside of the model's training data.")]
 Ignore = Annotated[

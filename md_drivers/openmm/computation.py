@@ -16,6 +16,7 @@ from md_drivers.common.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import open_potential
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
+from md_drivers.common.uncertainty import FORCES
 from md_drivers.openmm.failure import Snapshot, describe_failure
 from md_drivers.openmm.options import ForceOptions
 from md_drivers.openmm.region import Region, check_box
@@ -54,6 +55,9 @@ class Computation:
     Pickles as its settings alone: weights stay in their file, which is opened at the first evaluation and must then
     have the same SHA-256. Nothing is opened while unpickling, because an exception at that point ends the process
     without a message (OpenMM 8.6.1). One computation may serve several contexts and threads.
+
+    Attributes:
+        energy_uncertainty: standard deviation of the energy of the last evaluation, eV; None of models without.
     """
 
     def __init__(self, settings: Settings, model: LoadedModel | None = None) -> None:
@@ -65,6 +69,7 @@ class Computation:
         self._before: Snapshot | None = None
         self._checked_box = np.zeros((3, 3))
         self._lock = threading.Lock()
+        self.energy_uncertainty: float | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return Computation, (self.settings,)
@@ -119,7 +124,8 @@ class Computation:
         if self._domain is None:
             self._domain = DomainWatch(graphs.model, self.settings.options.strict)
         self._domain.look(graph, self._numbers, cell, pbc)
-        outputs = graphs.model.evaluate(graph)
+        sigmas = [name for name in graphs.model.sigmas if name != FORCES]
+        outputs = graphs.model.evaluate(graph, sigmas=sigmas)
         energy = float(outputs["energy"])
         forces = outputs["forces"].to("cpu", torch.float64).numpy()
         bad = _not_finite(forces)
@@ -129,7 +135,29 @@ class Computation:
             self._fail("the model gave an energy that is", bad, now)
         self._domain.look_at_forces(forces)
         self._before = now
+        if sigmas:
+            self.energy_uncertainty = float(outputs["energy_uncertainty"])
         return scale / KJ_MOL * energy, scale / KJ_MOL_NM * forces
+
+    def forces_uncertainty(self, positions: np.ndarray, cell: np.ndarray | None = None) -> np.ndarray | None:
+        """Standard deviations [N, 3] (eV/A) of the forces of the model on its atoms; None of models without.
+
+        Takes as long as seven evaluations.
+
+        Args:
+            positions: [P, 3] in A, of all particles of the System.
+            cell: [3, 3] in A, of a periodic force.
+        """
+        with self._lock:
+            graphs, region = self._opened(), self.settings.region
+            if FORCES not in graphs.model.sigmas:
+                return None
+            r = positions if region.particles is None else positions[list(region.particles)]
+            box = cell if self.settings.periodic and cell is not None else np.zeros((3, 3))
+            anew = ModelGraphs(graphs.model, 0.0)  # dynamics go on as if nobody had asked
+            graph = anew(r, self._numbers, box, np.full(3, self.settings.periodic))
+            outputs = graphs.model.evaluate(graph, forces=False, sigmas=[FORCES])
+            return np.array(outputs[FORCES].to("cpu", torch.float64))
 
     def _opened(self) -> ModelGraphs:
         if self._graphs is None:

@@ -47,7 +47,9 @@ def openmm_force(
     """An OpenMM Force that computes energy and forces of an exported potential; add it to a System.
 
     It adds energies to what the System has already: to replace the classical terms of part of a system use openmm-ml
-    (``MLPotential("mlff", modelPath=...).createMixedSystem``), which also caps bonds at the border.
+    (``MLPotential("mlff", modelPath=...).createMixedSystem``), which also caps bonds at the border. A ``pythonforce``
+    has an attribute ``computation``: its ``energy_uncertainty`` (eV) is that of the last evaluation, and
+    ``forces_uncertainty(positions)`` gives those of the forces.
 
     Args:
         model: name of a pretrained model, path of an exported file, or a loaded model.
@@ -121,7 +123,9 @@ def build_force(
         plain = replace(options, dtype=dtype_name(model.dtype), failure_file=os.fspath(options.failure_file))
         settings = Settings(source, model.sha256, region, periodic, plain)
         parameters = {} if options.parameter is None else {options.parameter: 1.0}
-        force = openmm.PythonForce(Computation(settings, model), parameters)
+        computation = Computation(settings, model)
+        force = openmm.PythonForce(computation, parameters)
+        force.computation = computation
         force.setParticles(region.particles or ())
     force.setUsesPeriodicBoundaryConditions(periodic)
     force.setForceGroup(force_group)

@@ -53,7 +53,13 @@ class MLFFPotentialFactory(MLPotentialImplFactory):
 
 
 class MLFFPotential(MLPotentialImpl):
-    """An exported potential as openmm-ml uses it. The model is opened once, for all systems made with it."""
+    """An exported potential as openmm-ml uses it. The model is opened once, for all systems made with it.
+
+    Attributes:
+        computation: what the last force that was made calls, see :func:`md_drivers.openmm_force`.
+    """
+
+    computation: Any = None
 
     def __init__(self, model: Model, options: dict[str, Any]) -> None:
         from md_drivers.common.engine import import_openmm
@@ -98,7 +104,9 @@ class MLFFPotential(MLPotentialImpl):
         check_region_charge(model, region, net_charge(topology, atoms) if charge is None else charge, ignore or ())
         if periodic is None:
             periodic = region.box is not None or system.usesPeriodicBoundaryConditions()
-        system.addForce(build_force(self._source, model, region, periodic, ForceOptions(**options), forceGroup))
+        force = build_force(self._source, model, region, periodic, ForceOptions(**options), forceGroup)
+        self.computation = getattr(force, "computation", None)
+        system.addForce(force)
 
     def getSupportedEmbeddings(self) -> list[str]:
         """Mechanical embedding, see :meth:`createMixedSystem`."""

@@ -22,6 +22,7 @@ class Export:
         self_test: inputs of the run's data that are kept as a self-test.
         data: folders or files of the training data, where they have moved.
         changes: fields of the model's configuration that do not depend on the training, by dotted name.
+        uncertainty: let the file compute how uncertain it is; None: where kind and data allow it.
     """
 
     name: str | None = None
@@ -30,12 +31,14 @@ class Export:
     self_test: int = 3
     data: Sequence[Path] | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
+    uncertainty: bool | None = None
 
 
 def run_export(source: Path, output: Path, options: Export) -> None:
     """Export the averaged weights of a run of any kind with its configuration, data hashes and errors."""
     task = find(kind_of(source)).training_task
-    model, about = task.exportable(source, options.self_test, options.data, options.changes)
+    asked = () if options.uncertainty is None else (options.uncertainty,)  # kinds of others may not know it
+    model, about = task.exportable(source, options.self_test, options.data, options.changes, *asked)
     given = {"name": options.name, "description": options.description, "licence": options.licence}
     about["metadata"] |= {key: value for key, value in given.items() if value is not None}
     export(model, output, **about)

@@ -1,5 +1,6 @@
 """The read-out of energies, in the network's own scale."""
 
+import torch
 from torch import Tensor, nn
 
 from mlff.equiformer.config import EquiformerConfig
@@ -16,6 +17,8 @@ class EnergyHead(nn.Module):
         divisor: of the atomic energies; the published models divide the sum over atoms by a mean number of atoms.
     """
 
+    pointwise: torch.jit.Final[bool]  # so that TorchScript leaves out what a network does not have
+
     def __init__(self, config: EquiformerConfig, kind: str, divisor: float) -> None:
         super().__init__()
         self.divisor = divisor
@@ -31,3 +34,10 @@ class EnergyHead(nn.Module):
         """[N,≥1,C] → [N]."""
         energies = self.network(x[:, :1]) if self.pointwise else self.network(x)
         return energies.reshape(-1) / self.divisor
+
+    def last_inputs(self, x: Tensor) -> Tensor:
+        """[N,≥1,C] → [N,D]: what a linear map makes energies of, or the l = 0 features where no linear map is last."""
+        if self.pointwise:
+            inputs: Tensor = self.network[1](self.network[0](x[:, 0]))  # type: ignore[index]
+            return inputs
+        return x[:, 0]

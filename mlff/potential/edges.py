@@ -16,10 +16,11 @@ def edge_vectors(graph: GraphInput) -> Tensor:
     return graph.positions.index_select(0, source) - graph.positions.index_select(0, target) + offset
 
 
-def gradient_by_edges(energy: Tensor, edge_vec: Tensor, create_graph: bool) -> Tensor:
-    """dE/d(edge_vec), [E,3]; zero where the energy does not depend on any edge."""
+def gradient_by_edges(energy: Tensor, edge_vec: Tensor, create_graph: bool, again: bool = False) -> Tensor:
+    """dE/d(edge_vec), [E,3]; zero where the energy does not depend on any edge. ``again``: others are to follow."""
     outputs: List[Optional[Tensor]] = [torch.ones_like(energy)]
-    gradient = torch.autograd.grad([energy], [edge_vec], outputs, create_graph=create_graph, allow_unused=True)[0]
+    kept = create_graph or again
+    gradient = torch.autograd.grad([energy], [edge_vec], outputs, kept, create_graph, allow_unused=True)[0]
     if gradient is None:
         return torch.zeros_like(edge_vec)
     return gradient

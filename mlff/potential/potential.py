@@ -13,6 +13,7 @@ from mlff.heads import EnergyHead, VectorHead, build_head
 from mlff.potential.config import PotentialConfig
 from mlff.potential.edges import edge_vectors, forces_of_edges, gradient_by_edges, stress_of_edges
 from mlff.potential.repulsion import NuclearRepulsion
+from mlff.potential.uncertainty import LastLayerUncertainty
 
 MAX_ATOMIC_NUMBER = 118
 
@@ -84,6 +85,7 @@ class Potential(nn.Module):
         self.properties = nn.ModuleDict(properties)
         own_norm = scalars_only and higher
         self.property_norm = equivariant_norm(config.backbone, config.backbone.lmax) if own_norm else None
+        self.uncertainty: LastLayerUncertainty | None = None
 
     @torch.jit.ignore
     def set_normalization(self, reference_energies: Mapping[int, float], scale: float, avg_degree: float) -> None:
@@ -118,6 +120,8 @@ class Potential(nn.Module):
         batch: Tensor,
         compute_forces: bool = True,
         compute_stress: bool = False,
+        compute_uncertainty: bool = False,
+        compute_forces_uncertainty: bool = False,
     ) -> Dict[str, Tensor]:
         """Evaluate a batch of B structures with N atoms and E edges.
 
@@ -133,18 +137,30 @@ class Potential(nn.Module):
             batch: [N] int64 structure of each atom.
             compute_forces: add forces.
             compute_stress: add stress (conservative models only).
+            compute_uncertainty: add standard deviations of energies, where the potential has ``uncertainty``.
+            compute_forces_uncertainty: add those of forces, too (conservative models only).
 
         Returns:
             ``energy`` [B] float64 eV; ``energies`` [N] float64 eV, summing to it; ``forces`` [N,3] eV/Å; ``stress``
-            [B,3,3] eV/Å³, dE/dε over the volume; and the properties of the configuration by name. Gradients of the
-            forces are kept in training mode or where positions require gradients. Conservative forces need gradients
-            enabled (not under ``no_grad``).
+            [B,3,3] eV/Å³, dE/dε over the volume; the properties of the configuration by name; and what
+            :class:`mlff.potential.uncertainty.LastLayerUncertainty` gives. Gradients of the forces are kept in training
+            mode or where positions require gradients. Conservative forces need gradients enabled (not under
+            ``no_grad``).
         """
         given = GraphInput(positions, numbers, cell, edge_index, shifts, batch)
-        edge_vec, keep_graph = self.edge_vectors(given, compute_forces or compute_stress)
+        derivatives = compute_forces or compute_stress or compute_forces_uncertainty
+        edge_vec, keep_graph = self.edge_vectors(given, derivatives)
         species, context = self.context(given, edge_vec)
         x, whole = self.backbone.layers(self.backbone.embed(species, context), context)
-        return self.read_out(x, whole, context, edge_vec, given, compute_forces, compute_stress, keep_graph)
+        further: Dict[str, Tensor] = {}
+        uncertainty = self.uncertainty
+        if uncertainty is not None and (compute_uncertainty or compute_forces_uncertainty):
+            inputs = self.energy_head.last_inputs(self.backbone.norm(x))
+            further = uncertainty(inputs, edge_vec, given, compute_forces_uncertainty)
+        out = self.read_out(x, whole, context, edge_vec, given, compute_forces, compute_stress, keep_graph)
+        for name, value in further.items():
+            out[name] = value
+        return out
 
     def context(self, graph: GraphInput, edge_vec: Tensor) -> Tuple[Tensor, GraphContext]:
         """Rows of the element embeddings [N], and what the layers of the backbone share."""

@@ -90,3 +90,35 @@ def parity(
     mae, rmse = factor * np.abs(difference).mean(), factor * np.sqrt(np.square(difference).mean())
     figure.suptitle(f"MAE {mae:.2f}, RMSE {rmse:.2f} {error_unit}; {len(reference)} values")
     write_figure(image, figure)
+
+
+def error_against_sigma(
+    image: Path,
+    errors: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+    points: Sequence[tuple[float, float]],
+    title: str,
+    unit: str,
+) -> None:
+    """Draw absolute errors against standard deviations, on logarithmic axes.
+
+    Args:
+        image: PNG to write.
+        errors, sigmas: [M].
+        points: root mean squares of both in groups of similar standard deviation.
+        title, unit: of what was predicted.
+    """
+    chosen = np.random.default_rng(0).permutation(len(errors))[:_MAX_POINTS]
+    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    axis = figure.add_subplot()
+    x, y = np.maximum(sigmas[chosen], 1e-12), np.maximum(errors[chosen], 1e-3 * errors.max() + 1e-12)
+    axis.scatter(x, y, s=3, alpha=0.3, linewidths=0, rasterized=True)
+    ends = np.array([x.min(), x.max()])
+    axis.plot(ends, ends, color="black", linewidth=1, label="error = σ")
+    axis.plot(ends, 1.645 * ends, color="black", linewidth=1, linestyle="--", label="90 % are below, if σ is right")
+    axis.plot(*zip(*points, strict=True), "o-", color="tab:orange", label="RMS of groups")
+    log_axis(axis, "x")
+    log_axis(axis, "y")
+    axis.set(xlabel=f"σ of the {title} ({unit})", ylabel=f"|error| ({unit})")
+    axis.legend(frameon=False, fontsize="small")
+    write_figure(image, figure)

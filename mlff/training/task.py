@@ -133,7 +133,12 @@ class Task(Protocol):
         ...
 
     def exportable(
-        self, source: Path, self_test: int, data: Sequence[Path] | None, changes: Mapping[str, Any]
+        self,
+        source: Path,
+        self_test: int,
+        data: Sequence[Path] | None,
+        changes: Mapping[str, Any],
+        uncertainty: bool | None = None,
     ) -> tuple[nn.Module, dict[str, Any]]:
         """The trained model of a run folder or a weights file, and the keyword arguments of its export.
 
@@ -142,9 +147,10 @@ class Task(Protocol):
             self_test: how many inputs of the data are kept for the self-test of the file.
             data: of the run, where they have moved.
             changes: fields of the model's configuration that do not depend on the training, by dotted name.
+            uncertainty: the model computes how uncertain it is; None: where kind and data allow it.
 
         Raises:
-            ConfigError: a field that cannot be changed.
+            ConfigError: a field that cannot be changed, an uncertainty that the kind or the data do not allow.
         """
         ...
 

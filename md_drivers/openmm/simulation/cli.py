@@ -52,6 +52,7 @@ def simulate_command(
     ] = None,
     strict: options.Strict = False,
     ignore: options.Ignore = None,
+    stop_above: options.StopAbove = None,
     resume: options.Resume = False,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -120,6 +121,7 @@ def simulate_command(
                 checkpoint_interval=checkpoint_interval,
                 on_progress=reporter,
                 should_stop=stop,
+                stop_above=stop_above,
             )
         mean = "" if result.temperature is None else f", mean temperature {result.temperature:.1f} K"
         print(f"{result.steps} steps, {result.time:g} ps{mean}, {result.speed:.3g} ns/day; results in {result.folder}")

@@ -28,6 +28,7 @@ def simulate(
     checkpoint_interval: int = 5000,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    stop_above: float | None = None,
 ) -> SimulationResult:
     """Molecular dynamics of a structure file, all atoms driven by a model or some of them, with OpenMM.
 
@@ -49,6 +50,8 @@ def simulate(
         checkpoint_interval: steps between checkpoints.
         on_progress: called about every half second and after each frame.
         should_stop: asked between steps; when true, the simulation stops with a checkpoint.
+        stop_above: end in a frame in which the forces of the model are more uncertain, eV/A (root mean square over
+            their components).
 
     Raises:
         ImportError: OpenMM, or openmm-ml or MDTraj where a part of the atoms is selected, is missing.
@@ -56,13 +59,13 @@ def simulate(
         FileNotFoundError: no such structure or model, or nothing to resume.
         ValueError: a setting without meaning; as :class:`md_drivers.StructureError`, a structure, selection, box, model
             or checkpoint that cannot be used, or other settings than those of the simulation to resume.
-        SimulationFailed: the simulation exploded or a force failed.
+        SimulationFailed: the simulation exploded, a force failed, or ``stop_above`` was passed.
     """
     import_openmm()
     from md_drivers.openmm.simulation.run import Request, run
 
     settings = settings or SimulationSettings()
     on_progress, should_stop = on_progress or ignore, should_stop or never
-    request = Request(settings, steps, resume, platform, checkpoint_interval, on_progress, should_stop)
+    request = Request(settings, steps, resume, platform, checkpoint_interval, on_progress, should_stop, stop_above)
     potential = open_potential(model, device, settings.dtype, user="a simulation")
     return run(Path(structure), potential, Path(output), request)

@@ -19,8 +19,9 @@ _log = logging.getLogger(__name__)
 
 def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int, target: float | None) -> None:
     """Energies for each atom, relative to the first sample, and temperature against time; ``target`` of the latter."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    sigmas = table.get("forces_uncertainty_eV_per_A")
+    figure = Figure(figsize=(7, 5 if sigmas is None else 6.5), layout="constrained")
+    upper, lower, *last = figure.subplots(2 if sigmas is None else 3, 1, sharex=True)
     time = table["time_ps"]
     for name, colour in (("potential", "tab:blue"), ("kinetic", "tab:orange"), ("total", "black")):
         energy = table[f"{name}_eV"]
@@ -32,8 +33,12 @@ def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int, target: flo
     lower.axhline(mean, color="black", linestyle="--", linewidth=1, label=f"mean, {mean:.1f} K")
     if target is not None:
         lower.axhline(target, color="tab:green", linestyle=":", linewidth=1.5, label=f"target, {target:g} K")
-    lower.set(xlabel="time (ps)", ylabel="temperature (K)")
+    lower.set_ylabel("temperature (K)")
     lower.legend(frameon=False, ncols=2, fontsize="small")
+    for axis in last:
+        axis.plot(time, sigmas, color="tab:purple", linewidth=0.8)
+        axis.set(ylabel="σ of the forces (eV/Å)", ylim=(0, None))
+    (*last, lower)[0].set_xlabel("time (ps)")
     write_figure(path, figure)
 
 

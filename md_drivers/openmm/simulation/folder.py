@@ -10,6 +10,7 @@ from openmm import app, unit
 from md_drivers.common.engine import NM
 from md_drivers.common.run_folder import RunFolder
 from md_drivers.common.trajectory_files import read_table
+from md_drivers.common.uncertainty import FORCES
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
 from md_drivers.openmm.simulation.figures import draw_dihedrals, draw_state
 from md_drivers.openmm.simulation.settings import SimulationSettings
@@ -34,7 +35,7 @@ class Folder(RunFolder):
     """
 
     def __init__(self, path: Path, structure: Structure, model: LoadedModel, settings: SimulationSettings) -> None:
-        self.settings, self.structure = settings, structure
+        self.settings, self.structure, self._model = settings, structure, model
         self.checkpoint, self.failure = path / "checkpoint.zip", path / "failure.extxyz"
         self._table = path / "state.csv"
         self._trajectory = path / f"trajectory.{settings.trajectory_format}"
@@ -77,7 +78,8 @@ class Folder(RunFolder):
 
     def recorder(self, frames: int | None = None) -> Recorder:
         """Trajectory and table, anew or after so many frames."""
-        return Recorder(self._trajectory, self._table, self.structure.topology, self.settings, frames)
+        uncertain = FORCES in self._model.sigmas
+        return Recorder(self._trajectory, self._table, self.structure.topology, self.settings, frames, uncertain)
 
     def end(self, status: str, message: str, steps: int) -> None:
         """Write the outcome into the record, and draw the figures."""

@@ -29,9 +29,11 @@ class SimulationReporter(ProgressDisplay):
         if self._due is None:
             self.line(
                 f"{'step':>10}  {'time (ps)':>11}  {'potential (eV)':>16}  {'total (eV)':>16}  {'T (K)':>8}  ns/day"
+                + ("" if sample.uncertainty is None else "  σ(F) (eV/Å)")
             )
         self._due = (progress.step // self._every + 1) * self._every
         self.line(
             f"{sample.step:10d}  {sample.time:11.4f}  {sample.potential:16.6f}  {sample.total:16.6f}  "
             f"{sample.temperature:8.1f}  {progress.speed:6.3g}"
+            + ("" if sample.uncertainty is None else f"  {sample.uncertainty:11.4f}")
         )

@@ -22,6 +22,7 @@ class Sample:
         density: g/cm^3, ``None`` without box.
         positions: [N, 3] in A, molecules whole.
         box: [3, 3] in A as rows, ``None`` without.
+        uncertainty: of the components of the model's forces, root mean square, eV/A; ``None`` where it has none.
     """
 
     step: int
@@ -33,6 +34,7 @@ class Sample:
     density: float | None
     positions: np.ndarray
     box: np.ndarray | None
+    uncertainty: float | None = None
 
     @property
     def total(self) -> float:

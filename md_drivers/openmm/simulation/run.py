@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import openmm
 
-from md_drivers.common.checks import check_count
+from md_drivers.common.checks import check_count, check_limit
 from md_drivers.common.domain import noted
 from md_drivers.common.engine import NM, openmm_seeds
 from md_drivers.common.errors import StructureError
+from md_drivers.common.uncertainty import UncertaintyWatch
 from md_drivers.openmm.computation import INTERRUPTED
 from md_drivers.openmm.simulation.checkpoint import Checkpoint
 from md_drivers.openmm.simulation.folder import Folder
@@ -43,10 +44,12 @@ class Request:
     checkpoint_interval: int
     on_progress: Callable[[Progress], None]
     should_stop: Callable[[], bool]
+    stop_above: float | None = None
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
         check_count("checkpoint_interval", self.checkpoint_interval)
+        check_limit(self.stop_above)
 
 
 def run(structure_file: Path, model: LoadedModel, output: Path, request: Request) -> SimulationResult:
@@ -68,7 +71,8 @@ def _run(folder: Folder, model: LoadedModel, request: Request) -> SimulationResu
     context = _context(assembly, structure, make_integrator(settings, seeds[1]), platform, settings.strict)
     atoms, freedom = structure.topology.getNumAtoms(), assembly.degrees_of_freedom
     mass = float(masses_of(assembly.system).sum())
-    observer = Observer(atoms, freedom, mass, structure.box is not None, settings.temperature)
+    watched = assembly.computation, UncertaintyWatch(model, request.stop_above)
+    observer = Observer(atoms, freedom, mass, structure.box is not None, settings.temperature, *watched)
     course = _Course(folder, context, observer, Bonds.of(structure.topology), request)
     if checkpoint is not None:
         course.resume(checkpoint)
@@ -162,7 +166,7 @@ class _Course:
             burst = max(1, min(2 * burst, int(_PATIENCE / max(seconds, 1e-9))))
             sample = None
             if self.step % interval == 0:
-                sample = self.observer.sample(self.context)
+                sample = self.observer.sample(self.context, uncertain=recorder.uncertain)
                 recorder.add(sample)
                 self._watch(sample.positions, sample.box)
             if self.step % request.checkpoint_interval == 0:

@@ -13,6 +13,7 @@ from openmm import app, unit
 from md_drivers.common.domain import DomainWatch
 from md_drivers.common.engine import NM
 from md_drivers.common.errors import StructureError
+from md_drivers.openmm.computation import Computation
 from md_drivers.openmm.force import openmm_force
 from md_drivers.openmm.simulation.settings import SimulationSettings
 from md_drivers.openmm.simulation.structure import Structure, select
@@ -31,12 +32,14 @@ class Assembly:
         ml_atoms: how many atoms have the model's forces.
         degrees_of_freedom: those that temperature counts: without constraints and the motion of the whole.
         parameters: global parameters to set in the context.
+        computation: of the model's forces.
     """
 
     system: openmm.System
     ml_atoms: int
     degrees_of_freedom: int
     parameters: dict[str, float]
+    computation: Computation
 
 
 def assemble(
@@ -66,10 +69,12 @@ def assemble(
             system.addParticle(atom.element.mass)
         if structure.box is not None:
             system.setDefaultPeriodicBoxVectors(*topology.getPeriodicBoxVectors())
+        computation = force.computation
         system.addForce(force)
     else:
         region = select(topology, settings.ml_atoms)
-        system, ml_atoms = _mixed(structure, model, region, settings, options), len(region)
+        system, computation = _mixed(structure, model, region, settings, options)
+        ml_atoms = len(region)
         if settings.interpolate is not None:
             parameters[_INTERPOLATION] = settings.interpolate
     system.addForce(_molecules(topology))
@@ -80,7 +85,7 @@ def assemble(
         barostat.setRandomNumberSeed(seed)
         system.addForce(barostat)
     moving = int(np.count_nonzero(masses_of(system)))
-    return Assembly(system, ml_atoms, max(1, 3 * moving - system.getNumConstraints() - 3), parameters)
+    return Assembly(system, ml_atoms, max(1, 3 * moving - system.getNumConstraints() - 3), parameters, computation)
 
 
 def masses_of(system: openmm.System) -> np.ndarray:
@@ -119,7 +124,7 @@ def find_platform(name: str | None, settings: SimulationSettings) -> tuple[openm
 
 def _mixed(
     structure: Structure, model: LoadedModel, region: list[int], settings: SimulationSettings, options: dict[str, Any]
-) -> openmm.System:
+) -> tuple[openmm.System, Computation]:
     """Mechanical embedding by openmm-ml; cut bonds are capped by virtual sites after the other particles."""
     try:
         from openmmml import MLPotential
@@ -144,10 +149,8 @@ def _mixed(
         files = ", ".join(settings.force_fields)
         raise StructureError(f"{structure.path}: the force field {files} cannot be applied: {error}") from error
     potential = MLPotential("mlff", modelPath=model, **options)
-    mixed: openmm.System = potential.createMixedSystem(
-        topology, classical, region, interpolate=settings.interpolate is not None
-    )
-    return mixed
+    mixed = potential.createMixedSystem(topology, classical, region, interpolate=settings.interpolate is not None)
+    return mixed, potential._impl.computation
 
 
 def _molecules(topology: app.Topology) -> openmm.Force:

@@ -14,6 +14,7 @@ from md_drivers.openmm.simulation.settings import SimulationSettings
 
 _COLUMNS = ("step", "time_ps", "potential_eV", "kinetic_eV", "total_eV", "temperature_K")
 _BOX_COLUMNS = ("volume_A3", "density_g_cm3")
+_SIGMA = "forces_uncertainty_eV_per_A"
 
 
 class Recorder:
@@ -25,6 +26,7 @@ class Recorder:
         trajectory, table: the files; anew unless ``frames`` is given.
         topology: of the atoms of a sample; with a box if samples have one.
         frames: how many there are already.
+        uncertain: samples have the uncertainty of the forces; a table that is there already says so itself.
 
     Raises:
         OSError: a file cannot be written.
@@ -37,14 +39,17 @@ class Recorder:
         topology: app.Topology,
         settings: SimulationSettings,
         frames: int | None = None,
+        uncertain: bool = False,
     ) -> None:
         self.trajectory, self.table = trajectory, table
         self.frames = frames or 0
         # Of a frame: topology, time step and the step of the first frame and between frames.
         self._about = (topology, settings.picoseconds, settings.report_interval, settings.report_interval)
         self._xtc = None
+        self.uncertain = uncertain if frames is None else _SIGMA in table.read_text(encoding="utf-8").split("\n", 1)[0]
         if frames is None:
             columns = _COLUMNS if topology.getPeriodicBoxVectors() is None else _COLUMNS + _BOX_COLUMNS
+            columns = (*columns, _SIGMA) if uncertain else columns
             table.write_text(",".join(columns) + "\n", encoding="utf-8")
             trajectory.write_bytes(b"")
         if settings.trajectory_format == "xtc":
@@ -68,6 +73,7 @@ class Recorder:
                 app.DCDFile(file, *self._about, append=True).writeModel(positions, periodicBoxVectors=box)
         self.frames += 1
         values = [sample.potential, sample.kinetic, sample.total, sample.temperature, sample.volume, sample.density]
+        values += [sample.uncertainty]
         row = [str(sample.step), f"{sample.time:.9g}", *(f"{value:.14g}" for value in values if value is not None)]
         with open(self.table, "a", encoding="utf-8") as rows:
             rows.write(",".join(row) + "\n")

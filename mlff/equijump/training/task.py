@@ -32,8 +32,15 @@ class JumpTask:
         return []
 
     def exportable(
-        self, source: Path, self_test: int, data: Sequence[Path] | None, changes: Mapping[str, Any]
+        self,
+        source: Path,
+        self_test: int,
+        data: Sequence[Path] | None,
+        changes: Mapping[str, Any],
+        uncertainty: bool | None = None,
     ) -> tuple[JumpModel, dict[str, Any]]:
+        if uncertainty:
+            raise ConfigError("--uncertainty: jump models compute none; leave it out")
         model, saved = load_trained_jump(source)
         return resampled(model, changes), about_trained(source, saved, self_test, data)
 

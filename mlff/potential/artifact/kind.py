@@ -45,6 +45,7 @@ class PotentialKind:
             "outputs": [*(energy if getattr(config, "energy", True) else ()), *further],
             "units": {**UNITS, **{name: quantity(name).unit for name in further}},
             "architecture": config.model_dump(mode="json"),
+            "uncertainty": _uncertainty(model),
         }
 
     def make_self_test(
@@ -59,6 +60,11 @@ class PotentialKind:
             if unknown:
                 raise ArtifactError(f"self-test {name} holds {unknown}; the model knows {list(metadata.symbols)}")
         return make_self_test(model, metadata, edge_cases(metadata.species, metadata.cutoff) + frames)
+
+
+def _uncertainty(model: nn.Module) -> Any:
+    made = getattr(model, "uncertainty", None)
+    return None if made is None else made.record.model_dump(mode="json")
 
 
 KIND = PotentialKind()

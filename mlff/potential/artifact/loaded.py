@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import ase
@@ -73,7 +74,14 @@ class LoadedModel(Loaded):
         self.check_species(atoms.numbers)
         return make_graph(atoms, self.metadata, torch.float64).to(device=self.device)
 
-    def evaluate(self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False) -> Outputs:
+    @property
+    def sigmas(self) -> tuple[str, ...]:
+        """Names of the standard deviations that the model computes on request, ``energy_uncertainty`` ...; or none."""
+        return () if self.metadata.uncertainty is None else self.metadata.uncertainty.outputs
+
+    def evaluate(
+        self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False, sigmas: Sequence[str] = ()
+    ) -> Outputs:
         """Compute a graph of B structures with N atoms in all. Gradients do not flow through.
 
         Args:
@@ -81,17 +89,24 @@ class LoadedModel(Loaded):
                 device of the model if needed. Coordinates are best float64: models round edge vectors, not positions.
             forces: compute forces.
             stress: compute the stress.
+            sigmas: standard deviations to compute, of those in the attribute of this name. Those of energies cost
+                nothing, those of forces seven times energy and forces.
 
         Returns:
             Of ``metadata.outputs``: ``energy`` [B] float64, ``energies`` [N] float64 in eV; ``forces`` [N, 3] in eV/Å;
             ``stress`` [B, 3, 3] in eV/Å³, positive under tension as in ASE, NaN for structures whose lattice vectors
-            span no volume; properties.
+            span no volume; properties; ``energy_uncertainty`` [B], ``energies_uncertainty`` [N] in eV and
+            ``forces_uncertainty`` [N, 3] in eV/Å.
 
         Raises:
             ValueError: elements that the model does not know; a stress of a model with direct forces, or where no
-                structure has a volume.
+                structure has a volume; an uncertainty that the file does not hold.
         """
         self.check_species(graph.numbers)
+        missing = [name for name in sigmas if name not in self.sigmas]
+        if missing:
+            why = "mlff export --uncertainty writes files that do" if not self.sigmas else "its forces are direct"
+            raise ValueError(f"{self.path.name} does not compute {', '.join(missing)}: {why}")
         if stress:
             if "stress" not in self.metadata.outputs:
                 raise ValueError(f"{self.path.name} has no stress: its forces are not the derivative of its energy")
@@ -99,7 +114,7 @@ class LoadedModel(Loaded):
             if bool(flat.all()):
                 raise ValueError("stress needs three lattice vectors that span a volume, which no structure has")
         with plain_execution(self.device):
-            outputs = run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress)
+            outputs = run_model(self.module, graph.to(device=self.device), forces=forces, stress=stress, sigmas=sigmas)
         if stress:
             outputs["stress"][flat] = torch.nan
-        return {name: value for name, value in outputs.items() if name in self.metadata.outputs}
+        return {name: value for name, value in outputs.items() if name in self.metadata.outputs or name in sigmas}

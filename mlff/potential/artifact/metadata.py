@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mlff.artifacts.metadata import Metadata
 from mlff.graph import QUANTITIES, describe_neighbors
 from mlff.graph.quantities import QuantityName
+from mlff.potential.artifact.uncertainty import UncertaintyRecord
 from mlff.potential.domain import Domain
 
 UNITS: Mapping[str, str] = MappingProxyType(
@@ -53,6 +54,7 @@ class ArtifactMetadata(Metadata):
         outputs: what the model can compute, names of :data:`mlff.graph.QUANTITIES`.
         receptive_field: Å; the energy of an atom depends on no atom farther away. None: not recorded.
         domain: what the model was trained on; None in files that do not know.
+        uncertainty: how the standard deviations were made that the program computes on request; None: it has none.
     """
 
     kind: Literal["potential"] = "potential"
@@ -65,6 +67,7 @@ class ArtifactMetadata(Metadata):
     outputs: tuple[QuantityName, ...]
     receptive_field: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
     domain: Domain | None = None
+    uncertainty: UncertaintyRecord | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +114,7 @@ class ArtifactMetadata(Metadata):
             "receptive field": "" if self.receptive_field is None else f"{self.receptive_field:g} Å",
             "forces": self._forces,
             "outputs": ", ".join(self.outputs),
+            "uncertainty": "" if self.uncertainty is None else self.uncertainty.in_words(),
             "test errors": ", ".join(errors_in_words(self._errors)),
             "domain": UNKNOWN_DOMAIN if self.domain is None else self.domain.facts(),
         }

@@ -16,14 +16,15 @@ from mlff.artifacts.errors import ArtifactError
 from mlff.artifacts.self_test import Outputs, Program, SelfTest
 from mlff.artifacts.self_test import strided as spread_out
 from mlff.artifacts.torchscript import plain_execution
-from mlff.graph import AtomicGraph, quantity
+from mlff.graph import AtomicGraph
 from mlff.potential.artifact.claims import Claims
-from mlff.potential.artifact.evaluation import deviations, has_stress, make_graph, run_model
+from mlff.potential.artifact.evaluation import deviations, has_stress, make_graph, of_output, run_model
 from mlff.potential.artifact.metadata import ArtifactMetadata
 from mlff.support.settings import describe
 
 Row = tuple[float, float, float]
 EXAMPLE = "frame"  # begins the names of structures that the caller gave
+_SMALL = 5  # atoms: the uncertainty of forces, slow to compute, is tested on such structures only
 _FORMER = ("energy", "energies", "forces", "stress")  # of files before outputs were a mapping, stress possibly null
 
 
@@ -54,7 +55,7 @@ class SelfTestFrame(BaseModel):
         if not self.results or ("energy" in self.results) != ("energies" in self.results):
             raise ValueError("outputs are missing: energy and energies come together, or properties alone")
         for name, value in self.results.items():
-            row = quantity(name)
+            row = of_output(name)
             expected = (len(self.numbers), *row.shape) if row.per == "atom" else row.shape
             array = np.asarray(value)
             if array.dtype.kind not in "if" or array.shape != expected or not np.isfinite(array).all():
@@ -70,7 +71,7 @@ class SelfTestFrame(BaseModel):
     def outputs(self) -> Outputs:
         """The expected outputs, float64 on the CPU, with the shapes that a model returns."""
         tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.results.items()}
-        return {name: x if quantity(name).per == "atom" else x[None] for name, x in tensors.items()}
+        return {name: x if of_output(name).per == "atom" else x[None] for name, x in tensors.items()}
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,12 @@ class FrameCase:
         """Outputs of a potential."""
         graph = make_graph(self.frame.atoms, self.metadata, dtype)
         graph = scattered(graph) if strided else graph
-        return run_model(program, graph.to(device=device), stress="stress" in self.frame.results)
+        return run_model(
+            program,
+            graph.to(device=device),
+            stress="stress" in self.frame.results,
+            sigmas=[name for name in sigmas_of(self.metadata) if name in self.frame.results],
+        )
 
     def deviations(self, outputs: Outputs, reference: Outputs | None = None) -> dict[str, float]:
         """Of every output."""
@@ -152,12 +158,16 @@ def make_self_test(
     for name, atoms in frames:
         try:
             stress = has_stress(atoms, metadata)
-            outputs = run_model(model, make_graph(atoms, metadata, torch.float64), stress=stress)
-            results = {output: outputs[output] for output in metadata.outputs if output != "stress" or stress}
+            sigmas = sigmas_of(metadata)
+            if len(atoms) > _SMALL:
+                sigmas = tuple(name for name in sigmas if of_output(name).gradient_of is None)
+            outputs = run_model(model, make_graph(atoms, metadata, torch.float64), stress=stress, sigmas=sigmas)
+            names = [*metadata.outputs, *sigmas]
+            results = {output: outputs[output] for output in names if output != "stress" or stress}
             structure = {"numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell, "pbc": atoms.pbc}
             content = {key: np.asarray(value).tolist() for key, value in structure.items()}
             content["results"] = {
-                output: (value if quantity(output).per == "atom" else value[0]).tolist()
+                output: (value if of_output(output).per == "atom" else value[0]).tolist()
                 for output, value in results.items()
             }
             done.append(SelfTestFrame(name=name, **content))
@@ -170,6 +180,11 @@ def make_self_test(
                 f"self-test frame {name!r}: the model gives wrong outputs: {describe(error)}"
             ) from error
     return PotentialSelfTest(frames=done, isolated_energies=isolated_energies(model, metadata))
+
+
+def sigmas_of(metadata: ArtifactMetadata) -> tuple[str, ...]:
+    """Names of the standard deviations that the model computes."""
+    return () if metadata.uncertainty is None else metadata.uncertainty.outputs
 
 
 def isolated_energies(model: Program, metadata: ArtifactMetadata) -> dict[int, float]:

@@ -17,6 +17,7 @@ from mlff.potential.artifact.loaded import LoadedModel
 from mlff.potential.potential import Potential
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.domain import domain_of
+from mlff.potential.training.uncertainty import with_uncertainty
 from mlff.support.errors import ArtifactError
 from mlff.training.config import read_config
 from mlff.training.run_folder import RunFolder, read_json
@@ -24,8 +25,28 @@ from mlff.training.run_folder import RunFolder, read_json
 logger = logging.getLogger(__name__)
 
 
+def splits_of(source: Path, data: Sequence[Path] | None = None) -> DataSplits | None:
+    """The data of a run folder or a weights file, where they have moved to ``data``; None: they are not here."""
+    folder = RunFolder.of(source)
+    config = read_config(TrainingConfig, folder.config).data.relocated(data or ()) if folder.config.exists() else None
+    if config is not None and all(path.exists() for path in config.files):
+        return load_splits(config)
+    logger.warning(
+        "the data of the run are not here (see --data): the self-test gets no structures of them, the domain is known "
+        "only if it was recorded, and the file does not compute its uncertainty"
+    )
+    return None
+
+
+def exported_form(potential: Potential, splits: DataSplits | None) -> Potential:
+    """The potential with its uncertainty, where there are training data with energies."""
+    if splits is None or not all("energy" in frame.labels for frame in (*splits.train, *splits.val)):
+        return potential
+    return with_uncertainty(potential, splits.train, splits.val)
+
+
 def about_trained(
-    source: Path, trained: tuple[Potential, Mapping[str, Any]], self_test: int, data: Sequence[Path] | None = None
+    source: Path, trained: tuple[Potential, Mapping[str, Any]], self_test: int, splits: DataSplits | None
 ) -> dict[str, Any]:
     """Arguments of the export of a run folder or a weights file, see ``mlff.training.Task.exportable``.
 
@@ -48,14 +69,9 @@ def about_trained(
     if earlier is not None:
         said = earlier.metadata.model_dump(mode="json")
         metadata = {name: said[name] for name in (*AUTHOR_FIELDS, "domain") if said[name] is not None}
-    structures = [] if earlier is None else earlier.examples
-    needs_domain = metadata.setdefault("domain", record.get("domain")) is None
-    wanted = self_test if earlier is None else 0
-    splits = _splits(config, data) if needs_domain or wanted else None
-    if config is not None and splits is not None:
-        structures = structures or _spread(splits, wanted)
-        if needs_domain:
-            metadata["domain"] = _domain(config, splits, metadata["training_data"])
+    structures = _spread(splits, self_test) if earlier is None else earlier.examples
+    if metadata.setdefault("domain", record.get("domain")) is None and config is not None and splits is not None:
+        metadata["domain"] = _domain(config, splits, metadata["training_data"])
     return {"metadata": metadata, "self_test_frames": structures}
 
 
@@ -96,22 +112,10 @@ def _domain(config: TrainingConfig, splits: DataSplits, recorded: Sequence[dict[
     return domain_of(data, config.trained_on, source).model_dump(mode="json")
 
 
-def _splits(config: TrainingConfig | None, data: Sequence[Path] | None) -> DataSplits | None:
-    """The data of the run; None where they are gone."""
-    if config is None:
-        return None
-    moved = config.data.relocated(data or ())
-    if not all(path.exists() for path in moved.files):
-        logger.warning(
-            "the data of the run are not here (see --data): the self-test gets no structures of them, and the domain "
-            "is known only if it was recorded"
-        )
-        return None
-    return load_splits(moved)
-
-
-def _spread(splits: DataSplits, count: int) -> list[ase.Atoms]:
-    """Structures spread over a part, so that they differ."""
+def _spread(splits: DataSplits | None, count: int) -> list[ase.Atoms]:
+    """Structures spread over a part, so that they differ; none where the data are gone."""
+    if splits is None or count == 0:
+        return []
     part = splits.test or splits.val or splits.train
     step = max(1, len(part) // max(1, count))
     return [frame.atoms for frame in part[::step][:count]]

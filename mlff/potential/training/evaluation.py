@@ -39,6 +39,7 @@ class EvaluateOptions(Section):
     device: str = "cpu"
     indices: str | None = None
     fixed_atoms: FixedAtoms = "auto"
+    uncertainty: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     """
     options = validated(EvaluateOptions, dict(given), "evaluate")
     device = find_device(options.device)
-    model = _weights(Path(name), device) if is_trained(Path(name)) else _exported(name, options.device)
+    model = _weights(Path(name), device) if is_trained(Path(name)) else _exported(name, options)
     about = model.about
     named = {name: None for name in ("energy", "forces") if name not in about.outputs} | options.keys
     keys = validated(DataKeys, named, "--key", error=InputError)
@@ -116,11 +117,12 @@ def _weights(path: Path, device: torch.device) -> _Model:
     return _Model(potential_predictor(potential), potential.config, dtype, {"weights": path.name})
 
 
-def _exported(name: str, device: str) -> _Model:
-    model = load(name, device=device)
+def _exported(name: str, options: EvaluateOptions) -> _Model:
+    model = load(name, device=options.device)
+    sigmas = model.sigmas if options.uncertainty else ()
 
     def evaluate(graph: AtomicGraph, stress: bool) -> dict[str, torch.Tensor]:
-        return model.evaluate(graph, stress=stress)
+        return model.evaluate(graph, stress=stress, sigmas=sigmas)
 
     details = {"file": model.path.name, "sha256": model.sha256, "name": model.metadata.name}
     return _Model(evaluate, model.metadata, model.dtype, details)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -27,12 +27,14 @@ class Predictions:
         numbers: [N] atomic numbers.
         values: labels and predictions by quantity, [B, ...] or [N, ...] each, of those that all structures have.
         counted: [N], False for fixed atoms whose forces are left out of errors and figures.
+        sigmas: standard deviations by quantity, in the shape of its values, of models that compute them.
     """
 
     num_atoms: NDArray[np.int64]
     numbers: NDArray[np.int64]
     values: Mapping[str, tuple[Floats, Floats]]
     counted: NDArray[np.bool_]
+    sigmas: Mapping[str, Floats] = field(default_factory=dict)
 
     def compared(self, name: str) -> tuple[Floats, Floats]:
         """Labels and predictions of a quantity as errors see them: energies per atom, forces of atoms that count."""
@@ -42,6 +44,12 @@ class Predictions:
         if name == "forces":
             return reference[self.counted], predicted[self.counted]
         return reference, predicted
+
+    def uncertain(self, name: str) -> tuple[Floats, Floats]:
+        """Absolute errors and standard deviations of all values of a quantity that count, flat."""
+        reference, predicted = self.values[name]
+        chosen = self.counted if quantity(name).per == "atom" else slice(None)
+        return np.abs(predicted - reference)[chosen].ravel(), self.sigmas[name][chosen].ravel()
 
 
 def predict(
@@ -60,6 +68,7 @@ def predict(
     """
     sizes, numbers, masks = [], [], []
     pairs: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in names}
+    sigmas: dict[str, list[Floats]] = {name: [] for name in names}
     for graph in graphs:
         output = model(graph, "stress" in names and "stress" in graph.labels)
         sizes.append(graph.num_atoms.cpu().numpy())
@@ -69,6 +78,8 @@ def predict(
         for name in names:
             if name in graph.labels and name in output:
                 pairs[name].append((_array(graph.labels[name]), _array(output[name])))
+                if f"{name}_uncertainty" in output:
+                    sigmas[name].append(_array(output[f"{name}_uncertainty"]))
     if not sizes:
         raise ValueError("there are no structures to evaluate")
     values = {}
@@ -76,7 +87,8 @@ def predict(
         if len(parts) == len(sizes):
             reference, predicted = zip(*parts, strict=True)
             values[name] = np.concatenate(reference), np.concatenate(predicted)
-    return Predictions(np.concatenate(sizes), np.concatenate(numbers), values, np.concatenate(masks))
+    known = {name: np.concatenate(parts) for name, parts in sigmas.items() if len(parts) == len(sizes)}
+    return Predictions(np.concatenate(sizes), np.concatenate(numbers), values, np.concatenate(masks), known)
 
 
 def error_sums(predictions: Predictions, names: Sequence[str]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlff.artifacts import export
-from mlff.potential.training.about import about_trained
+from mlff.potential.training.about import about_trained, exported_form, splits_of
 from mlff.potential.training.card import model_card
 from mlff.potential.training.finished import read_finished_run
 from mlff.potential.training.trained import load_trained
@@ -21,7 +21,8 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
     chosen = name or notes.name or folder
     figures = sorted(path.name for path in run.folder.report.glob("*.png"))
     potential, saved = load_trained(root)
-    about = about_trained(root, (potential, saved), self_test)
+    splits = splits_of(root)
+    about = about_trained(root, (potential, saved), self_test, splits)
     metadata = about["metadata"]
     add_notes(metadata, chosen, notes, data, run.report.get("git_commit"))
     for entry in metadata["training_data"]:
@@ -31,6 +32,6 @@ def collect(root: Path, notes_path: Path, name: str | None, folder: str, self_te
     return Publication(
         card=model_card(chosen, folder, run, notes, data, figures),
         config=metadata["training_config"],
-        export=lambda path: export(potential, path, **about),
+        export=lambda path: export(exported_form(potential, splits), path, **about),
         files={"split.json": run.split.to_json()},
     )

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mlff.graph import quantity
+from mlff.potential.artifact.uncertainty import INTERVAL
 from mlff.potential.training.metrics import Predictions, error_sums, errors_by_element, errors_from_sums
+from mlff.potential.training.uncertainty import curve
 from mlff.support.files import write_text
 from mlff.support.templates import render
-from mlff.training.plots import Curve, learning_curve, parity
+from mlff.training.plots import Curve, error_against_sigma, learning_curve, parity
 
 
 def write_evaluation(folder: Path, predictions: Predictions) -> dict[str, Any]:
@@ -43,7 +45,21 @@ def write_evaluation(folder: Path, predictions: Predictions) -> dict[str, Any]:
             title = f"{row.title} component" if row.shape else row.title
             image = folder / f"parity_{row.name}.png"
             parity(image, reference.ravel(), predicted.ravel(), title, row.compared_unit, unit, factor)
+    if predictions.sigmas:
+        content["uncertainty"] = {name: _uncertainty(folder, predictions, name) for name in predictions.sigmas}
     return content
+
+
+def _uncertainty(folder: Path, predictions: Predictions, name: str) -> dict[str, Any]:
+    """Draw errors against standard deviations; returns how many of the errors are where these say."""
+    errors, sigmas = predictions.uncertain(name)
+    groups = curve(errors, sigmas)
+    row = quantity(name)
+    title = f"{row.title} component" if row.shape else row.title
+    points = [(point.sigma, point.error) for point in groups]
+    error_against_sigma(folder / f"uncertainty_{name}.png", errors, sigmas, points, title, row.unit)
+    covered = float((errors <= INTERVAL * sigmas).mean())
+    return {"covered_90": covered, "curve": [point.model_dump() for point in groups]}
 
 
 def element_table(rows: list[dict[str, float | int | str]], errors: dict[str, float]) -> str:

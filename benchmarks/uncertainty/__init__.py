@@ -1,0 +1,1 @@
+"""How well predicted uncertainties know the errors."""

@@ -1,0 +1,210 @@
+"""From training frames to the uncertainty of a potential."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mlff.data import Frame, GraphDataset
+from mlff.data.frame import frames_fingerprint
+from mlff.graph import AtomicGraph
+from mlff.graph.graph import GraphInput
+from mlff.potential.artifact.uncertainty import INTERVAL, Calibration, CurvePoint, UncertaintyRecord
+from mlff.potential.potential import Potential
+from mlff.potential.training.batches import graph_batches
+from mlff.potential.training.fixed_atoms import force_atoms
+from mlff.potential.uncertainty import LastLayerUncertainty
+
+PAIRS = 12  # of members; 8 × the time of energy and forces allows 13
+MOST_FRAMES = {"training": 1000, "validation": 200}
+_PROBES = 500  # rows for forces, where it takes no more than 8 of each frame
+_STEP = 1e-4  # Å, of their finite differences
+_RIDGE = 1e-6  # of the largest eigenvalue
+_BATCH = 4
+_BINS = 10
+_FLOORS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)  # over the typical σ
+_SHARES = (0.5, 0.9, 1.0)
+
+_log = logging.getLogger(__name__)
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """|error|, σ and number of atoms of the energies [B] and of the force components [C] of frames.
+
+    The number is that of floors, 1 for forces. ``by_frame``: root mean square σ of forces [B].
+    """
+
+    energy: tuple[Floats, Floats, Floats]
+    forces: tuple[Floats, Floats, Floats]
+    by_frame: Floats
+
+
+def with_uncertainty(
+    potential: Potential, train: Sequence[Frame], val: Sequence[Frame] = (), *, seed: int = 0
+) -> Potential:
+    """A copy that computes how uncertain it is, where asked to.
+
+    The covariance of the last layer comes from a row for each energy, f = Σ_i f_i, and random combinations of the rows
+    of force components, v · ∂f/∂r with v = ±1 for each, whose mean square is that of all rows; each over the error of
+    its kind. Then energies and forces get a factor and a floor each, by which 90 % of the errors in ``val`` are within
+    ± 1.645 σ.
+
+    Args:
+        potential: trained, in evaluation mode.
+        train: frames it was trained on; 1000 of them where there are more.
+        val: held-out frames, of which 200 count; without any, those of the training, which flatters.
+        seed: of the choices.
+
+    Raises:
+        ValueError: no training frames, or none with energies.
+    """
+    generator = np.random.default_rng(seed)
+    used = _some(train, MOST_FRAMES["training"], generator)
+    judges = _some(val or train, MOST_FRAMES["validation"], generator)
+    if not used or not all("energy" in frame.labels for frame in (*used, *judges)):
+        raise ValueError("an uncertainty needs training frames with energies")
+    model = copy.deepcopy(potential).eval().requires_grad_(False)
+    model.uncertainty = None
+    plain = _errors(model, judges)
+    noise = {name: _rms(getattr(plain, name)[0]) for name in ("energy", "forces") if getattr(plain, name)[0].size}
+    factor = _factor(model, used, noise, generator)
+    pairs = min(PAIRS, len(factor)) if model.conservative and "forces" in noise else 0
+    directions, _ = np.linalg.qr(generator.standard_normal((len(factor), max(pairs, 1))))
+    members = factor @ directions[:, :pairs] * np.sqrt(len(factor) / max(pairs, 1))
+    model.uncertainty = LastLayerUncertainty(torch.tensor(factor), torch.tensor(members), torch.zeros(2).double())
+    raw = _errors(model, judges)
+    made = {name: _calibrated(*getattr(raw, name)) for name in noise if name == "energy" or pairs}
+    energy, forces = made["energy"], made.get("forces")
+    by_frame = raw.by_frame if forces is None else np.hypot(forces.factor * raw.by_frame, forces.floor)
+    record = UncertaintyRecord(
+        features=len(factor),
+        members=2 * pairs,
+        frames=len(used),
+        of_frames=len(train),
+        sha256=frames_fingerprint(used),
+        noise=noise,
+        calibrated_on="validation" if val else "training",
+        calibration_frames=len(judges),
+        calibration_sha256=frames_fingerprint(judges),
+        calibration=made,
+        frame_quantiles={f"{share:g}": float(np.quantile(by_frame, share)) for share in _SHARES if pairs},
+    )
+    scales = energy.factor, 1.0 if forces is None else forces.factor
+    floors = torch.tensor([energy.floor, 0.0 if forces is None else forces.floor], dtype=torch.float64)
+    tensors = torch.tensor(factor * scales[0]), torch.tensor(members * scales[1])
+    model.uncertainty = LastLayerUncertainty(*tensors, floors, record)
+    return model
+
+
+def curve(errors: Floats, sigmas: Floats) -> tuple[CurvePoint, ...]:
+    """Errors against σ, in up to ten groups of equal size."""
+    order = np.argsort(sigmas, kind="stable")
+    groups = np.array_split(order, min(_BINS, max(1, len(order) // 5)))
+    return tuple(
+        CurvePoint(
+            count=len(group),
+            sigma=_rms(sigmas[group]),
+            error=_rms(errors[group]),
+            covered=float(np.mean(np.abs(errors[group]) <= INTERVAL * sigmas[group])),
+        )
+        for group in groups
+        if len(group)
+    )
+
+
+def _some(frames: Sequence[Frame], most: int, generator: np.random.Generator) -> list[Frame]:
+    if len(frames) <= most:
+        return list(frames)
+    return [frames[k] for k in sorted(generator.choice(len(frames), most, replace=False))]
+
+
+def _graphs(model: Potential, frames: Sequence[Frame], dtype: torch.dtype) -> Iterator[AtomicGraph]:
+    config = model.config
+    limits, strict = (config.cutoff, config.max_neighbors), config.max_neighbors_strict
+    dataset = GraphDataset(frames, *limits, max_neighbors_strict=strict, dtype=dtype)
+    device = model.reference_energies.device
+    return graph_batches(dataset, range(len(dataset)), _BATCH, device)
+
+
+def _factor(
+    model: Potential, frames: Sequence[Frame], noise: dict[str, float], generator: np.random.Generator
+) -> Floats:
+    """A factor [D,D] in eV of the posterior covariance."""
+    double = copy.deepcopy(model)
+    for parameter in double.parameters():
+        parameter.data = parameter.data.to(torch.float64)
+    probes = min(8, -(-_PROBES // len(frames))) if model.conservative and "forces" in noise else 0
+    precision: Any = 0.0
+    for graph in _graphs(double, frames, torch.float64):
+        rows = _row(double, graph, graph.positions) / noise["energy"]
+        precision = precision + rows.T @ rows
+        for _ in range(probes):
+            signs = generator.choice([-1.0, 1.0], size=tuple(graph.positions.shape))
+            shift = _STEP * torch.tensor(signs, device=graph.positions.device)
+            rows = _row(double, graph, graph.positions + shift) - _row(double, graph, graph.positions - shift)
+            rows = rows / (2.0 * _STEP * noise["forces"])
+            precision = precision + rows.T @ rows / probes
+    values, vectors = np.linalg.eigh(precision)
+    scale = float(model.scale) / model.energy_head.divisor
+    return scale * vectors / np.sqrt(np.maximum(values, 0.0) + _RIDGE * max(values[-1], 1e-300))
+
+
+@torch.no_grad()
+def _row(model: Potential, graph: AtomicGraph, positions: Tensor) -> Floats:
+    """[B,D] in eV, of what a unit of each weight gives."""
+    given = GraphInput(positions, *graph.inputs[1:])
+    edge_vec, _ = model.edge_vectors(given, False)
+    species, context = model.context(given, edge_vec)
+    inputs = model.energy_head.last_inputs(model.backbone(species, context))
+    total = inputs.new_zeros(graph.num_graphs, inputs.shape[1]).index_add(0, graph.batch, inputs)
+    return (float(model.scale) / model.energy_head.divisor * total).cpu().numpy()
+
+
+def _errors(model: Potential, frames: Sequence[Frame]) -> _Errors:
+    energy, forces, by_frame = [], [], []
+    of_forces = model.conservative and all("forces" in frame.labels for frame in frames)
+    for graph in _graphs(model, frames, next(model.parameters()).dtype):
+        asked = model.uncertainty is not None, model.uncertainty is not None and of_forces
+        out = {name: value.double() for name, value in model(*graph.inputs, of_forces, False, *asked).items()}
+        error = (out["energy"] - graph.labels["energy"]).abs()
+        energy.append(torch.stack([error, out.get("energy_uncertainty", torch.ones_like(error))]))
+        if of_forces:
+            error = (out["forces"] - graph.labels["forces"]).abs()
+            sigma = out.get("forces_uncertainty", torch.ones_like(error))
+            counted = force_atoms(graph, "auto")
+            kept = torch.ones_like(graph.batch, dtype=torch.bool) if counted is None else counted
+            forces.append(torch.stack([error[kept].ravel(), sigma[kept].ravel()]))
+            square = error.new_zeros(graph.num_graphs).index_add(0, graph.batch, sigma.square().mean(dim=1))
+            by_frame.append((square / graph.num_atoms).sqrt())
+    empty = [torch.zeros(2, 0)]
+    (e, s), (f, t) = (torch.cat(parts or empty, dim=1).cpu().numpy() for parts in (energy, forces))
+    sizes = np.array([len(frame.atoms) for frame in frames], dtype=float)
+    return _Errors((e, s, sizes), (f, t, np.ones_like(f)), torch.cat(by_frame or [torch.zeros(0)]).cpu().numpy())
+
+
+def _calibrated(errors: Floats, sigmas: Floats, sizes: Floats) -> Calibration:
+    """The most likely ratio of floor and factor, for Laplace's distribution, and the factor as said in the class."""
+    typical = max(_rms(sigmas / sizes), 1e-12)
+    best = (np.inf, 1.0, 0.0)
+    for ratio in _FLOORS:
+        spread = np.hypot(sigmas, ratio * typical * sizes)
+        factor = max(float(np.quantile(errors / np.maximum(spread, 1e-12), 0.9)) / INTERVAL, 1e-9)
+        scaled = np.maximum(factor * spread, 1e-12)
+        best = min(best, (float(np.mean(np.log(scaled) + np.sqrt(2.0) * errors / scaled)), factor, factor * ratio))
+    _, factor, floor = best
+    floor *= typical
+    return Calibration(factor=factor, floor=floor, curve=curve(errors, np.hypot(factor * sigmas, floor * sizes)))
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.square(values).mean()))
