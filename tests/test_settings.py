@@ -54,10 +54,13 @@ class Tree(Section):
         ({"all": [{"kind": "leaf", "color": 1}]}, "all.0.leaf: unknown field `color`, did you mean `colour`?"),
         ({"either": {"color": 1}}, "either.Leaf: unknown field `color`, did you mean `colour`?"),
         ({"named": {"oak": {"color": 1}}}, "named.oak: unknown field `color`, did you mean `colour`?"),
-        ({"grown": {"kind": "twigg"}}, "grown: unknown kind `twigg`: choose from leaf, twig; did you mean `twig`?"),
-        ({"shape": "Rounds"}, "unknown shape `Rounds`: choose from round, tall; did you mean `round`?"),
-        ({"rings": "of"}, "unknown rings `of`: choose from off, a whole number; did you mean `off`?"),
-        ({"rings": 0.5}, "unknown rings `0.5`: choose from off, a whole number"),
+        (
+            {"all": [{"kind": "twigg"}]},
+            "all.0.kind: unknown kind `twigg`: choose from leaf, twig; did you mean `twig`?",
+        ),
+        ({"shape": "Rounds"}, "shape: unknown shape `Rounds`: choose from round, tall; did you mean `round`?"),
+        ({"rings": "of"}, "rings: unknown rings `of`: choose from off, a whole number; did you mean `off`?"),
+        ({"rings": 0.5}, "rings: unknown rings `0.5`: choose from off, a whole number"),
         ({"height": 1000}, "too high to be a tree"),
     ],
 )

@@ -196,7 +196,7 @@ def test_a_kind_defined_elsewhere_is_trained_evaluated_and_published(tmp_path: P
 def test_a_wrong_field_and_an_unknown_kind_are_refused(tmp_path: Path) -> None:
     for content, said in (
         ({"kind": "line", "step": 3}, "did you mean `steps`"),
-        ({"kind": "lines"}, "no kind 'lines'"),
+        ({"kind": "lines"}, "unknown kind of model `lines`: choose from jump, line, potential; did you mean `line`?"),
     ):
         (tmp_path / "line.yaml").write_text(yaml.safe_dump(content))
         refused = run("train", tmp_path / "line.yaml")

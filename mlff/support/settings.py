@@ -186,17 +186,18 @@ def apply_changes(content: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def _choices(item: Any, others: Sequence[_Place]) -> tuple[_Place, str] | None:
-    """Section and message of a value that is none of the choices of its field; None for other errors."""
+    """Field and message of a value that is none of its choices; None for other errors."""
     place, context = item["loc"], item.get("ctx", {})
     if item["type"] == "union_tag_invalid":
-        return place, unknown(context["discriminator"].strip("'"), context["tag"], _quoted(context["expected_tags"]))
+        name = context["discriminator"].strip("'")
+        return (*place, name), unknown(name, context["tag"], _quoted(context["expected_tags"]))
     if item["type"] != "literal_error":
         return None
     known = _quoted(context["expected"])
     if _is_choice(place[-1:]):  # one of several alternatives
         place = place[:-1]
         known += [{"int": "a whole number"}.get(str(o[-1]), str(o[-1])) for o in others if o[:-1] == place]
-    return place[:-1], unknown(str(place[-1]), item["input"], known)
+    return place, unknown(str(place[-1]), item["input"], known)
 
 
 def _is_choice(label: _Place) -> bool:

@@ -326,7 +326,7 @@ def test_wrong_use(dipeptide, jump, model_path, done, tmp_path):
         ({"seed": -1}, "seed must be"),
         ({"latent_steps": 0}, "latent_steps must be"),
         ({"batch_size": 1.5}, "batch_size must be"),
-        ({"trajectory_format": "trr"}, "trajectory_format must be"),
+        ({"trajectory_format": "trr"}, "unknown trajectory_format"),
     ],
 )
 def test_settings_without_meaning(settings, message):

@@ -58,7 +58,7 @@ def test_held_out_peptides_are_new_pairs_of_known_residues() -> None:
         ("systems: [{sequence: A, pdb: a.pdb}]", "either sequence or pdb"),
         ("systems: [{sequence: A, name: ../x}]", "is no name for a folder"),
         ("systems: [{sequence: A}, {sequence: A}]", "ace-ala-nme is listed more than once"),
-        ("systems: [{sequence: A, split: other}]", "systems.0: unknown split `other`: choose from train, val, test"),
+        ("systems: [{sequence: A, split: other}]", "systems.0.split: unknown split `other`: choose from train"),
         ("frame_interval: 0.0101", "frame_interval: 0.0101 ps is no whole number of time steps of 0.004 ps"),
         ("chunk: 2.5", "chunk: 2.5 ps is no whole number of frame intervals"),
         ("length: 0.25", "length: 250 ps is no whole number of chunks of 100 ps"),
