@@ -194,7 +194,7 @@ def _columns(text: str) -> tuple[Column, ...]:
         columns.append(Column(name, _ARRAYS.get(name, name), _KINDS[letter], start, start + int(count)))
     if len(fields) % 3:
         raise ValueError(f"Properties={_shown(text)} is not a list of name:type:count")
-    names = [column.array.lower() for column in columns]
+    names = [name.lower() for column in columns for name in {column.name, column.array}]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"Properties has the column {min(twice)!r} twice")
     shapes = {column.array: (column.kind, column.stop - column.start) for column in columns}
