@@ -19,11 +19,11 @@ from md_drivers.common.checks import check_skin, first_few
 from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential, unknown_species
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
+from md_drivers.common.uncertainty import FORCES
 from mlff.graph import Quantity, quantity, spans_volume
 from mlff.potential.artifact import LoadedModel
 
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
-FORCES = "forces_uncertainty"  # what costs more than the rest
 
 
 class MLFFCalculator(Calculator):
@@ -179,7 +179,8 @@ class MLFFCalculator(Calculator):
         with_stress = stress or (forces and self.stress_obstacle(atoms) is None)
         graph = self._graphs(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
         check_separate(atoms, graph.edge_index, graph.shifts)
-        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
+        further = {"sigmas": sigmas} if sigmas else {}
+        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress, **further)
         if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
             del outputs["stress"]  # nobody asked for it: good forces must not fail for it
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]

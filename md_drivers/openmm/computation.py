@@ -118,7 +118,8 @@ class Computation:
             check_box(cell, graphs.model.metadata.cutoff)
             self._checked_box = cell
         sigmas = [name for name in graphs.model.sigmas if name != FORCES]
-        outputs = graphs.model.evaluate(graphs(positions, self._numbers, cell, np.full(3, periodic)), sigmas=sigmas)
+        graph = graphs(positions, self._numbers, cell, np.full(3, periodic))
+        outputs = graphs.model.evaluate(graph, sigmas=sigmas) if sigmas else graphs.model.evaluate(graph)
         energy = float(outputs["energy"])
         forces = outputs["forces"].to("cpu", torch.float64).numpy()
         bad = _not_finite(forces)
