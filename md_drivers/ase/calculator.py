@@ -21,12 +21,12 @@ from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.inputs import check_inputs
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
+from md_drivers.common.uncertainty import FORCES
 from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, spans_volume, total_charge
 from mlff.potential.artifact import LoadedModel
 
 _log = logging.getLogger(__name__)
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
-FORCES = "forces_uncertainty"  # what costs more than the rest
 
 
 class MLFFCalculator(Calculator):

@@ -100,7 +100,9 @@ def test_equal_structures_with_other_labels_are_refused(tmp_path, caplog, second
     if not differs:
         assert len(load().train) >= 1
         return
-    with pytest.raises(DataError, match=r"x\.extxyz, frame [01]: .*x\.extxyz, frame [01], with other labels: energy by"):
+    with pytest.raises(
+        DataError, match=r"x\.extxyz, frame [01]: .*x\.extxyz, frame [01], with other labels: energy by"
+    ):
         load()
     with caplog.at_level(logging.WARNING, "mlff"):
         load(allow_duplicates=True)

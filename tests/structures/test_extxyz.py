@@ -140,7 +140,9 @@ def test_periodicity_is_the_one_that_is_written(tmp_path, written, meant):
         assert set(atoms.info) == set()
 
 
-@pytest.mark.parametrize("written", ["none", "T", "xyz", '"T T"', '"T T F F"', '"2 0 0"', '"yes no no"', "", '""', "TTX"])
+@pytest.mark.parametrize(
+    "written", ["none", "T", "xyz", '"T T"', '"T T F F"', '"2 0 0"', '"yes no no"', "", '""', "TTX"]
+)
 def test_what_is_no_periodicity_is_refused(tmp_path, written):
     with pytest.raises(DataError, match=r"x\.extxyz, frame 0: line 2 .*pbc.*three of T and F"):
         frame(tmp_path, f"{LATTICE} pbc={written}")
