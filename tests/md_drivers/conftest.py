@@ -44,7 +44,7 @@ def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
     calls: list[tuple[bool, bool]] = []
     original: Callable[..., dict[str, torch.Tensor]] = LoadedModel.evaluate
 
-    def evaluate(self, graph, *, forces=True, stress=False):
+    def evaluate(self, graph, *, forces=True, stress=False, sigmas=()):
         calls.append((forces, stress))
         return original(self, graph, forces=forces, stress=stress)
 
