@@ -24,7 +24,7 @@ from mlff.data import Frame
 from mlff.graph import graph_from_atoms
 from mlff.potential.artifact import ArtifactMetadata
 from mlff.potential.domain import Domain, connected_extent, formula_of, pair_name
-from mlff.potential.training.about import about_trained
+from mlff.potential.training.about import about_trained, splits_of
 from mlff.potential.training.domain import DomainRecord
 from mlff.potential.training.trained import load_trained
 
@@ -155,7 +155,7 @@ def test_the_run_its_export_and_its_publication_carry_the_same_domain(
     again = tmp_path / "again.pt"
     assert invoke("export", published, "-o", again).exit_code == 0
     before, after = mlff.load(published, dtype="float64"), mlff.load(again, dtype="float64")
-    changed = {"created"}
+    changed = {"uncertainty", "created"}
     assert after.metadata.model_dump(exclude=changed) == before.metadata.model_dump(exclude=changed)
     assert [atoms.positions.tolist() for atoms in after.examples] == [a.positions.tolist() for a in before.examples]
     graph = before.graph(frames[0])
@@ -172,15 +172,15 @@ def test_a_run_without_a_domain_gets_it_from_its_data_or_says_that_it_knows_none
     content = json.loads(record.read_text())
     domain = content.pop("domain")
     record.write_text(json.dumps(content))  # as of an earlier version
-    assert about_trained(run, load_trained(run), 0)["metadata"]["domain"] == domain
+    assert about_trained(run, load_trained(run), 0, splits_of(run))["metadata"]["domain"] == domain
 
     frames = read(data_file, ":")
     frames[0].info["note"] = "the same structures in another file"
     write(data_file, frames)
-    found = about_trained(run, load_trained(run), 0)["metadata"]["domain"]
+    found = about_trained(run, load_trained(run), 0, splits_of(run))["metadata"]["domain"]
     assert found["source"] == "measured on files that differ from those of the training: emt.extxyz"
     assert {**found, "source": None} == domain
     data_file.unlink()
-    assert about_trained(run, load_trained(run), 0)["metadata"]["domain"] is None
+    assert about_trained(run, load_trained(run), 0, splits_of(run))["metadata"]["domain"] is None
     about = build_metadata(ArtifactMetadata, {}, FACTS)
     assert "does not know what it was trained on" in about.facts()["domain"]

@@ -17,6 +17,8 @@ from md_drivers.openmm.region import METALS, label
 
 # Atoms closer than that are bonded where the file does not tell: bonds have up to 1.11 (O-O), hydrogen bonds from 1.6.
 _BONDED = 1.2
+# Of atoms that have as many bonds, none is missing: waters of a box that was only just filled may come that close.
+_MOST_BONDS = {1: 1, 6: 4, 7: 4, 8: 2, 9: 1, 17: 1, 35: 1, 53: 1}
 _NAMED = 5  # residues or atoms in a message
 
 
@@ -45,7 +47,9 @@ def add_missing(topology: app.Topology, positions: np.ndarray, box: np.ndarray |
     first, second = neighbor_list("ij", atoms, _BONDED * covalent_radii[numbers])
     metal = np.isin(numbers, METALS)
     apart = (pieces[first] != pieces[second]) | loose[first] | loose[second]
-    wanted = (first < second) & apart & ~metal[first] & ~metal[second]
+    most = np.array([_MOST_BONDS.get(number, len(numbers)) for number in numbers.tolist()])
+    full = np.bincount(np.array(listed, dtype=np.int64).reshape(-1), minlength=len(numbers)) >= most
+    wanted = (first < second) & apart & ~(metal | full)[first] & ~(metal | full)[second]
     near = {(int(i), int(j)) for i, j in zip(first[wanted], second[wanted], strict=True)}
     found = sorted(near - {(min(pair), max(pair)) for pair in listed})
     for i, j in found:

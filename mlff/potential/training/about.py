@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import ase
+import torch
 
 from mlff.artifacts import load
-from mlff.artifacts.exporting import in_dtype
 from mlff.artifacts.metadata import AUTHOR_FIELDS
 from mlff.data import DataSplits, GraphDataset, load_splits
 from mlff.potential.artifact.loaded import LoadedModel
@@ -18,7 +18,6 @@ from mlff.potential.potential import Potential
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.domain import domain_of
 from mlff.potential.training.uncertainty import with_uncertainty
-from mlff.support.errors import ArtifactError
 from mlff.training.config import read_config
 from mlff.training.run_folder import RunFolder, read_json
 
@@ -92,10 +91,9 @@ def _earlier(folder: RunFolder, potential: Potential) -> LoadedModel | None:
     path = folder.root / "model.pt"
     if not path.exists():
         return None
-    model: LoadedModel = load(path, dtype="float64")
-    try:
-        model.self_test(in_dtype(potential, model.dtype).requires_grad_(False))
-    except ArtifactError:
+    model: LoadedModel = load(path)
+    written = model.program().state_dict()
+    if any(name not in written or not torch.equal(written[name], x) for name, x in potential.named_parameters()):
         logger.warning("%s: made from other weights; what it says about them is not taken over", path)
         return None
     return model

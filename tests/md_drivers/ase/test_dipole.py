@@ -27,7 +27,7 @@ CHARGES = st.integers(-3, 3)  # e
 def calculator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLFFCalculator]:
     path = tmp_path_factory.mktemp("dipole") / "model.pt"
     mlff.export(make_potential(properties=("dipole",), num_layers=1, channels=8, lmax=1, mmax=1).float(), path)
-    return MLFFCalculator(path, dtype="float64")
+    return MLFFCalculator(path, dtype="float64", ignore=("charge",))
 
 
 def ion(charge: float, shift: np.ndarray, key: str = "charge") -> Atoms:
@@ -74,5 +74,5 @@ def test_the_moment_follows_a_change_of_the_charge_and_nothing_else_does(calcula
     assert atoms.get_dipole_moment() - neutral == pytest.approx(-standard.get_center_of_mass(), abs=1e-12)
     assert atoms.get_potential_energy() == energy
     atoms.info["charge"] = "minus"
-    with pytest.raises(StructureError, match=r"atoms\.info: charge is no number"):
+    with pytest.raises(StructureError, match=r"charge.* is no number"):
         atoms.get_dipole_moment()

@@ -276,8 +276,8 @@ def test_wrong_options(toy_path, dipeptide) -> None:
         openmmml.MLPotential("mlff")
     with pytest.raises(TypeError, match=r"unknown option\(s\) dtpye; there are device, dtype"):
         potential(toy_path, dtpye="float32")
-    with pytest.raises(TypeError, match=r"unknown option\(s\) charge, precison"):
-        potential(toy_path).createSystem(dipeptide.topology, precison="single", charge=0)
+    with pytest.raises(TypeError, match=r"unknown option\(s\) multiplicity, precison"):
+        potential(toy_path).createSystem(dipeptide.topology, precison="single", multiplicity=1)
     with pytest.raises(FileNotFoundError, match=r"nothing\.pt: no such file"):
         potential(toy_path.with_name("nothing.pt"))
 
@@ -287,7 +287,7 @@ def test_wrong_options(toy_path, dipeptide) -> None:
     [
         ({"skni": 1.0}, TypeError, r"unknown option\(s\) skni; there are device, dtype.*linkAtomDistances"),
         ({"embeding": "mechanical"}, TypeError, r"unknown option\(s\) embeding"),
-        ({"charge": 1, "multiplicity": 2}, TypeError, r"unknown option\(s\) charge, multiplicity"),
+        ({"charge": 1, "multiplicity": 2}, TypeError, r"unknown option\(s\) multiplicity"),
         ({"precision": "half"}, ValueError, "precision must be single or double, got 'half'"),
         ({"precision": "single", "dtype": "float64"}, ValueError, "contradict each other"),
     ],

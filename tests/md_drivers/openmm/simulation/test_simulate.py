@@ -197,8 +197,8 @@ def test_a_minimisation_that_fails_changes_nothing(dynamics, dipeptide_file, cap
 def test_a_failing_model_leaves_the_files(dynamics, tmp_path, monkeypatch):
     evaluate, calls = LoadedModel.evaluate, []
 
-    def break_down(self, graph, *, forces=True, stress=False):
-        outputs = evaluate(self, graph, forces=forces, stress=stress)
+    def break_down(self, graph, **options):
+        outputs = evaluate(self, graph, **options)
         calls.append(1)
         return outputs if len(calls) < 40 else {name: value * np.nan for name, value in outputs.items()}
 
@@ -223,11 +223,11 @@ def test_an_interrupt_during_a_force_is_no_failure(dynamics, monkeypatch):
     """As by a second Ctrl-C: OpenMM passes on the message alone."""
     evaluate, calls = LoadedModel.evaluate, []
 
-    def interrupted(self, graph, *, forces=True, stress=False):
+    def interrupted(self, graph, **options):
         calls.append(1)
         if len(calls) == 30:
             raise KeyboardInterrupt
-        return evaluate(self, graph, forces=forces, stress=stress)
+        return evaluate(self, graph, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(LoadedModel, "evaluate", interrupted)

@@ -93,8 +93,8 @@ def test_wrong_use(base, tmp_path, options, message):
 def test_a_failed_simulation(base, tmp_path, monkeypatch):
     evaluate = LoadedModel.evaluate
 
-    def broken(self, graph, *, forces=True, stress=False):
-        return {name: value * np.nan for name, value in evaluate(self, graph, forces=forces).items()}
+    def broken(self, graph, **options):
+        return {name: value * np.nan for name, value in evaluate(self, graph, **options).items()}
 
     monkeypatch.setattr(LoadedModel, "evaluate", broken)
     result = run(*base, "--steps", 20)
