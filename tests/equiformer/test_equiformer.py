@@ -34,7 +34,7 @@ def test_preset_fields_can_be_overridden_and_bad_ones_are_named():
     config = EquiformerConfig.model_validate({"preset": "smooth", "num_layers": 2})
     assert (config.num_layers, config.lmax, config.smooth) == (2, 2, True)
     assert not EquiformerConfig().smooth
-    with pytest.raises(ValidationError, match="unknown preset `rough`: choose from .*smooth"):
+    with pytest.raises(ValidationError, match=r"unknown preset `rough`: choose from .*smooth"):
         EquiformerConfig.model_validate({"preset": "rough"})
     with pytest.raises(ValidationError, match="mmax = 3 exceeds lmax = 2"):
         EquiformerConfig.model_validate({"preset": "smooth", "mmax": 3})
