@@ -28,6 +28,7 @@ from md_drivers.ase.contacts import close_contacts
 from mlff.artifacts import ArtifactError
 from mlff.graph import graph_from_atoms, neighbor_list
 
+
 def onto_periodic(atoms: Atoms) -> np.ndarray:
     """[3, 3] projector on the periodic lattice vectors."""
     basis = np.linalg.qr(atoms.cell.array[atoms.pbc].T)[0]
