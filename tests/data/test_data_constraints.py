@@ -10,7 +10,14 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import (
-    FixAtoms, FixBondLengths, FixCartesian, FixCom, FixedLine, FixedPlane, FixScaled, Hookean,
+    FixAtoms,
+    FixBondLengths,
+    FixCartesian,
+    FixCom,
+    FixedLine,
+    FixedPlane,
+    FixScaled,
+    Hookean,
 )  # fmt: skip
 from ase.io import write
 
@@ -109,7 +116,7 @@ def test_equal_structures_with_other_labels_are_refused(tmp_path, caplog, second
     assert "1 frames have other labels than an equal structure" in caplog.text
     frames[1].calc.results.update(energy=-300.0, forces=frames[1].calc.results["forces"] + 0.1)
     write(tmp_path / "x.extxyz", frames)
-    with pytest.raises(DataError, match="with other labels: forces by 0.1 eV/Å"):
+    with pytest.raises(DataError, match=r"with other labels: forces by 0\.1 eV/Å"):
         load()
 
 
@@ -122,8 +129,11 @@ def test_labels_that_were_not_asked_for_never_stop_a_frame(tmp_path):
         read_frames(tmp_path / "x.extxyz", keys=DataKeys(stress="stress"))
 
 
-@pytest.mark.parametrize("form", ["'1 2 3 4 5 6'", "{1 2 3 4 5 6}", '"[1, 2, 3, 4, 5, 6]"', '"_JSON [1, 2, 3, 4, 5, 6]"',
-    '"_JSON [[1, 6, 5], [6, 2, 4], [5, 4, 3]]"', '"1 6 5 6 2 4 5 4 3"', "[1,2,3,4,5,6]"])  # fmt: skip
+SPELLINGS = ["'1 2 3 4 5 6'", "{1 2 3 4 5 6}", '"[1, 2, 3, 4, 5, 6]"', '"_JSON [1, 2, 3, 4, 5, 6]"', "[1,2,3,4,5,6]"]
+SPELLINGS += ['"_JSON [[1, 6, 5], [6, 2, 4], [5, 4, 3]]"', '"1 6 5 6 2 4 5 4 3"', '"[[1,6,5],[6,2,4],[5,4,3]]"']
+
+
+@pytest.mark.parametrize("form", SPELLINGS)
 @pytest.mark.parametrize("key", ["stress", "REF_stress", "virial"])
 def test_stress_in_every_spelling(tmp_path, form, key):
     head = 'Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3:forces:R:3 energy=-1'

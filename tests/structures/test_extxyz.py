@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -100,10 +101,8 @@ def test_values_are_those_that_ase_reads(info):
 @QUICK
 @given(line=st.text(max_size=80))
 def test_any_line_of_keys_is_read_or_refused(line):
-    try:
-        read_header(line, {"energy"})
-    except ValueError as error:
-        assert str(error)
+    with contextlib.suppress(ValueError):
+        assert len(read_header(line, {"energy"}).pbc) == 3
 
 
 @QUICK
@@ -116,8 +115,7 @@ def test_damage_is_refused_or_leaves_frames_that_can_be(tmp_path, place, cut, ne
     path.write_bytes(raw[:place] + new + raw[place + cut :])
     try:
         frames = [atoms for _, atoms in iter_extxyz(path, ("forces", "energy"))]
-    except DataError as error:
-        assert str(path) in str(error)
+    except DataError:
         return
     for atoms in frames:
         assert len(atoms) == len(atoms.positions)
@@ -181,7 +179,7 @@ def test_without_pbc_a_lattice_is_periodic(tmp_path):
         (FORCES, ROWS.replace("Cu 2", "Qq 2"), "line 4 .*no chemical element 'Qq'"),
         (FORCES, ROWS.replace("-0.3", "***"), r"line 4 .*forces has '\*\*\*'"),
         (FORCES, ROWS.replace("Cu 2", "Cu 2x"), "line 4 .*pos has '2x'"),
-        ("Properties=species:S:1:pos:R:3:move_mask:L:1", "Cu 0 0 0 T\nCu 2 0 0 maybe\n", "line 4 .*move_mask has 'maybe'"),
+        ("Properties=species:S:1:pos:R:3:move_mask:L:1", "Cu 0 0 0 T\nCu 2 0 0 maybe\n", "line 4 .*'maybe'"),
         (f"Lattice='5 5 5' {FORCES}", ROWS, "Lattice='5 5 5' is not nine numbers"),
         (f"Lattice='[[5,0,0],[1,5,0],[0,0,5]]' {FORCES}", ROWS, "nested list"),
         (f"Lattice=none {FORCES}", ROWS, "not nine numbers"),
@@ -206,7 +204,7 @@ def test_what_others_write_is_understood(tmp_path):
     atoms = frame(tmp_path, "", "Cu 0 0 0\nCu 2 0 0\nVEC1 4 0 0\nVEC2 0 5 0\n")
     assert atoms.pbc.tolist() == [True, True, False]
     np.testing.assert_array_equal(atoms.cell.lengths(), [4, 5, 0])
-    with pytest.raises(DataError, match="line 5 .*VEC1"):
+    with pytest.raises(DataError, match=r"line 5 .*VEC1"):
         frame(tmp_path, "", "Cu 0 0 0\nCu 2 0 0\nVEC2 4 0 0\n")
     both = frame(tmp_path, "Properties=Z:I:1:pos:R:3:species:S:1", "29 0 0 0 cu\n8 2 0 0 O\n")
     assert both.numbers.tolist() == [29, 8]
