@@ -63,46 +63,46 @@ def relax(
 ) -> list[RelaxResult]:
     """Relax one or several structures, one after the other, until all forces are small.
 
-    Constraints are kept, the given atoms are not changed; all input is checked first. A structure that fails does not
-    stop the others, a figure or structure that cannot be written is a warning. Atoms closer than half the sum of their
-    covalent radii are warned about (log ``md_drivers``); a structure that ends with such a pair is not converged.
+    The given atoms are not changed, all input is checked first. A structure that fails does not stop the others, a file
+    that cannot be written is a warning. Atoms closer than half the sum of their covalent radii are not converged.
 
     Args:
         structures: atoms, file names with optional ASE selection (``slab.traj@0:3``), a list or a mapping from names.
         model: name of a pretrained model, exported file, loaded model, or a calculator, with its own device and dtype.
-        output: folder for ``<name>/trajectory.traj``, ``relaxed.extxyz`` (and ``relaxed.traj`` for constraints that
-            extxyz cannot store), ``relax.png``, ``summary.json`` and ``summary.csv``.
+        output: folder for ``<name>/trajectory.traj``, ``relaxed.extxyz``, ``relax.png``, and summaries of all.
         steps: largest number of optimizer steps for each structure, those before a resumption included.
         settings: threshold, optimizer and all else; arguments from ``fmax`` to ``ignore`` replace single ones of them.
         device: of the model; ``None`` takes a GPU if there is one.
-        resume: go on from trajectories in ``output``, of the same structures and model; the optimizer starts anew.
-        overwrite: replace the results of an earlier run in ``output``.
+        resume, overwrite: go on from trajectories in ``output`` of the same structures and model; replace them.
         figure, progress: draw ``relax.png``; show a line per step and a progress bar on the terminal.
-        on_progress: called with a ``RelaxStep`` at the start and after every step. Its exceptions end the run.
-        should_stop: asked between steps; when true, RelaxInterrupted is raised, and ``resume`` goes on.
-        restart, callback: former names of ``resume`` and ``on_progress``.
+        on_progress (was ``callback``): called with a ``RelaxStep`` at the start and after every step.
+        should_stop: asked between steps; when true, RelaxInterrupted is raised, and ``resume`` (was ``restart``) goes on.
 
     Raises:
         FileExistsError: ``output`` has results of an earlier run, and neither ``resume`` nor ``overwrite`` is on.
-        ValueError: an option has no meaning; as StructureError a structure or selection; the message names it.
-        RelaxFailed, RelaxInterrupted: after all structures, if some failed; Ctrl-C. ``results`` has the finished ones.
+        ValueError: an option without meaning; as StructureError a structure or selection.
+        RelaxFailed, RelaxInterrupted: some failed, after all; Ctrl-C. ``results`` has the finished ones.
     """
     resume = formerly("restart", restart, "resume", resume, ", and steps counts from the very start")
     on_progress = formerly("callback", callback, "on_progress", on_progress)
     values = (fmax, optimizer, cell, cell_mask, hydrostatic, pressure, fix, dtype, skin, strict, ignore)
     settings = (settings or RelaxSettings()).changed(values)
-    steps = int(steps) if isinstance(steps, np.integer) else steps
-    folder = None if output is None else Path(output)
+    steps, folder = int(steps) if isinstance(steps, np.integer) else steps, None if output is None else Path(output)
     request = Request(settings, steps, folder, resume, figure, progress, on_progress or no_report, should_stop or never)
     named = collect_structures(structures)
     if folder is not None and not resume and not overwrite:
         check_unused(folder, [name for name, _ in named])
+    return _relax(named, _calculator(model, device, settings), request)
+
+
+def _calculator(
+    model: Model | MLFFCalculator, device: str | torch.device | None, settings: RelaxSettings
+) -> MLFFCalculator:
     if not isinstance(model, MLFFCalculator):
-        dtype, skin, strict, watched = settings.dtype, settings.skin, settings.strict, settings.watched
-        inputs = settings.ignore
-        model = MLFFCalculator(model, device, dtype, skin, strict=strict, ignore=inputs, uncertainty=watched)
+        dtype, skin, strict, ignore = settings.dtype, settings.skin, settings.strict, settings.ignore
+        model = MLFFCalculator(model, device, dtype, skin, strict=strict, ignore=ignore, uncertainty=settings.watched)
     check_energy(model.model, "a relaxation")
-    return _relax(named, model, request)
+    return model
 
 
 def _relax(named: list[tuple[str, Atoms]], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:

@@ -14,7 +14,7 @@ from md_drivers.common.checks import check_count, ignore, never
 from md_drivers.common.models import Model, open_jump_model
 from md_drivers.jumps.course import Course
 from md_drivers.jumps.folder import RolloutFolder
-from md_drivers.jumps.judgement import judge
+from md_drivers.jumps.judgement import Judgement, judge
 from md_drivers.jumps.results import RolloutProgress, RolloutResult
 from md_drivers.jumps.settings import RolloutSettings
 from md_drivers.jumps.start import Start, read_start
@@ -75,21 +75,27 @@ def rollout(
     if judged.borrowed:
         _log.warning(_BORROWED, start.path, len(judged.borrowed))
     folder = RolloutFolder(Path(output), start, loaded, settings)
-    first = _first_state(start, settings.replicas)
     with folder.at_work(resume):
-        state = folder.opened(resume, first.coordinates.shape, steps)
-        unseen = list(judged.familiarity.unseen_residues)
-        folder.begin(untrained_residues=unseen, terms_judged_by_the_start=judged.borrowed)
-        folder.write_topology()
-        if state is None:
-            folder.frames.create()
-        else:
-            folder.frames.cut_back(state.sizes, state.frames)
-        result = Course(folder, judged, state or first).go(steps, on_progress or ignore, should_stop or never)
+        course = _begun(folder, judged, resume, steps)
+        result = course.go(steps, on_progress or ignore, should_stop or never)
         from md_drivers.jumps.figures import draw_figures  # matplotlib takes its time to import
 
         draw_figures(folder)
     return result
+
+
+def _begun(folder: RolloutFolder, judged: Judgement, resume: bool, steps: int) -> Course:
+    """The rollout where it starts or goes on, its files as they were then."""
+    first = _first_state(folder.start, folder.settings.replicas)
+    state = folder.opened(resume, first.coordinates.shape, steps)
+    unseen = list(judged.familiarity.unseen_residues)
+    folder.begin(untrained_residues=unseen, terms_judged_by_the_start=judged.borrowed)
+    folder.write_topology()
+    if state is None:
+        folder.frames.create()
+    else:
+        folder.frames.cut_back(state.sizes, state.frames)
+    return Course(folder, judged, state or first)
 
 
 def _first_state(start: Start, replicas: int) -> State:

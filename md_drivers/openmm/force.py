@@ -47,9 +47,8 @@ def openmm_force(
     """An OpenMM Force that computes energy and forces of an exported potential; add it to a System.
 
     It adds energies to what the System has already: to replace the classical terms of part of a system use openmm-ml
-    (``MLPotential("mlff", modelPath=...).createMixedSystem``), which also caps bonds at the border. A ``pythonforce``
-    has an attribute ``computation``: its ``energy_uncertainty`` (eV) is that of the last evaluation, and
-    ``forces_uncertainty(positions)`` gives those of the forces.
+    (``MLPotential("mlff", modelPath=...).createMixedSystem``), which also caps bonds at the border. The attribute
+    ``computation`` of a ``pythonforce`` has ``energy_uncertainty`` (eV, last evaluation) and ``forces_uncertainty()``.
 
     Args:
         model: name of a pretrained model, path of an exported file, or a loaded model.
@@ -61,39 +60,30 @@ def openmm_force(
         skin: extra reach of the stored neighbour list in A; results do not depend on it. Not for ``torchforce``.
         periodic: use OpenMM's periodic box, triclinic and changing ones too. ``None``: if the topology has a box. A
             force of all atoms admits any box; one of part of them needs twice the cutoff of the model.
-        parameter: name of a global parameter, 1 at first, that energy and forces are multiplied by; forces with the
-            same name share it. ``None`` for no such parameter. At 0 the model is not evaluated.
+        parameter: name of a global parameter, 1 at first, that multiplies energy and forces (0: no evaluation); forces
+            with the same name share it. ``None``: there is none.
         force_group: of OpenMM, 0 to 31.
         implementation: ``"pythonforce"``, or ``"torchforce"`` with the package openmmtorch.
         failure_file: where a ``pythonforce`` writes positions (extxyz, A) when something is not finite.
-        charge: total charge of the atoms in e, which has to be the one that the training data imply; ``None``: that of
-            the formal charges, or of the residues, of the topology, where these are known.
+        charge: total charge of the atoms in e, the one that the training data imply; ``None``: as the topology knows.
         strict: of a ``pythonforce``: refuse what lies outside of the training data, instead of a warning.
         ignore: ``("charge",)`` for any charge.
 
     Raises:
         ImportError: OpenMM 8.6 or newer is missing; for ``torchforce`` a working pair of openmmtorch and torch.
-        TypeError: ``model``, ``topology`` or ``atoms`` is something else.
-        ValueError: the model is not there or no potential, an option has an impossible value.
+        TypeError, ValueError: an argument is something else; no such model, no potential, an impossible option.
         StructureError: no atoms, a wrong index, an atom without element, an unknown species, a bond cut by the border
-            of ``atoms``, atoms of them without bonds in the topology, a box that is too small, or a charge that is no
-            input of the model.
+            of ``atoms`` or not in the topology, a box that is too small, or a charge that is no input of the model.
         openmm.OpenMMException: (from a simulation) what :class:`md_drivers.openmm.computation.Computation` raises.
-
-    Warns:
-        UserWarning: the model predicts forces directly, so energy is not conserved.
-        DomainWarning: (from a simulation with a ``pythonforce``) atoms outside of the training data, once per kind.
+        UserWarning: forces are predicted directly; as DomainWarning (``pythonforce``) atoms outside of the training data.
     """
     import_openmm()
-    from md_drivers.openmm.region import check_bonds_known, check_bonds_whole, read_region  # imports OpenMM
+    from md_drivers.openmm.region import whole_region  # imports OpenMM
 
     options = ForceOptions(device, dtype, skin, parameter, implementation, failure_file, strict)
     potential = open_potential(model, device, dtype)
     warn_if_direct(potential)
-    region = read_region(topology, atoms, potential)
-    if region.partial and region.particles is not None:
-        check_bonds_known(topology, region.particles, whole_residues=True)
-        check_bonds_whole(topology, region.particles)
+    region = whole_region(topology, atoms, potential)
     check_region_charge(potential, region, net_charge(topology, region.particles) if charge is None else charge, ignore)
     periodic = region.box is not None if periodic is None else periodic
     return build_force(reference(model, potential), potential, region, periodic, options, force_group)

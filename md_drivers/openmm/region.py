@@ -70,6 +70,15 @@ def read_region(topology: Topology, atoms: Iterable[int] | None, model: LoadedMo
     )
 
 
+def whole_region(topology: Topology, atoms: Iterable[int] | None, model: LoadedModel) -> Region:
+    """As :func:`read_region`; StructureError too where it is not made of whole molecules with known bonds."""
+    region = read_region(topology, atoms, model)
+    if region.partial and region.particles is not None:
+        check_bonds_known(topology, region.particles, whole_residues=True)
+        check_bonds_whole(topology, region.particles)
+    return region
+
+
 def box_vectors(vectors: Any) -> np.ndarray:
     """[3, 3] in A of the periodic box vectors of a topology: one quantity, or a list of quantities."""
     return NM * np.array([[length.value_in_unit(unit.nanometer) for length in vector] for vector in vectors])
