@@ -76,7 +76,7 @@ def relax(
         resume, overwrite: go on from trajectories in ``output`` of the same structures and model; replace them.
         figure, progress: draw ``relax.png``; show a line per step and a progress bar on the terminal.
         on_progress (was ``callback``): called with a ``RelaxStep`` at the start and after every step.
-        should_stop: asked between steps; when true, RelaxInterrupted is raised, and ``resume`` (was ``restart``) goes on.
+        should_stop: asked between steps; when true, RelaxInterrupted is raised; ``resume`` (was ``restart``) goes on.
 
     Raises:
         FileExistsError: ``output`` has results of an earlier run, and neither ``resume`` nor ``overwrite`` is on.

@@ -75,7 +75,7 @@ def openmm_force(
         StructureError: no atoms, a wrong index, an atom without element, an unknown species, a bond cut by the border
             of ``atoms`` or not in the topology, a box that is too small, or a charge that is no input of the model.
         openmm.OpenMMException: (from a simulation) what :class:`md_drivers.openmm.computation.Computation` raises.
-        UserWarning: forces are predicted directly; as DomainWarning (``pythonforce``) atoms outside of the training data.
+        UserWarning: forces are predicted directly; DomainWarning (``pythonforce``): atoms outside of the training data.
     """
     import_openmm()
     from md_drivers.openmm.region import whole_region  # imports OpenMM
