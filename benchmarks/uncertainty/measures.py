@@ -66,7 +66,7 @@ def measures(of: Frames, record: UncertaintyRecord, reference_mae: float | None)
     sizes = np.array([len(x) for x in of.forces[0]])
     errors, sigmas = (np.concatenate(part) for part in of.forces)
     frame_of = np.repeat(np.arange(count), sizes)
-    constant = float(np.sqrt(np.square(errors).mean()))
+    constant = record.noise["forces"]  # what one σ for all would be, from the calibration structures
     return {
         "force_mae": float(mae.mean()),
         "spearman": _with_ends(lambda k: _spearman(rms[0][k], rms[1][k]), count),
@@ -75,6 +75,7 @@ def measures(of: Frames, record: UncertaintyRecord, reference_mae: float | None)
         "energy_quartiles": _quartiles(*of.energy, np.arange(count), count),
         "forces_covered": _covered(errors, sigmas, frame_of, count),
         "forces_quartiles": _quartiles(errors, sigmas, frame_of, count),
+        "members": record.members,
         "log_likelihood": _likelihood(errors, sigmas),
         "log_likelihood_constant": _likelihood(errors, np.full_like(errors, constant)),
         "threshold": threshold,
