@@ -1,6 +1,6 @@
 """How well a potential knows its errors on labelled structures.
 
-python -m benchmarks.uncertainty "CO2 on Ni(100), test" co2-ni100 ../shared/data/co2_ni100/co2_ni100_val.extxyz.gz \
+python -m benchmarks.uncertainty "CO2 on Ni(100), test" co2-ni100 co2_ni100_val.extxyz.gz \
     --indices checkpoints/co2-ni100/split.json:test -o benchmarks/results/uncertainty/co2-ni100.json
 """
 
