@@ -147,6 +147,18 @@ def test_compressed_and_damaged(method, path):
         assert "torch.save" in refused(path)
 
 
+def test_tensors_larger_than_their_bytes(tmp_path, path):
+    """A whole archive whose storages are shorter than its pickle says; torch would read what lies behind them."""
+    whole = save(content(CASE), tmp_path / "whole.pt")
+    with zipfile.ZipFile(whole) as archive:
+        storages = [name for name in archive.namelist() if "/data/" in name]
+    for storage in storages[:3]:
+        with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name)[:4] if name == storage else old.read(name))
+        assert "bytes, and its record has 4" in refused(path)
+
+
 def test_compressed_zeros_are_not_inflated(path, monkeypatch):
     zipped(save(content(CASE), path), zipfile.ZIP_DEFLATED, {"checkpoint/data/99": bytes(2**26)})
     assert path.stat().st_size < 2**20
