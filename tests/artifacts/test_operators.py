@@ -15,8 +15,7 @@ from mlff.potential.artifact import KIND
 #: Arguments that are texts, none of which names a file.
 TEXTS = {"rounding_mode", "reduce", "equation", "approximate", "mode", "UPLO", "driver", "side", "norm", "ord"}
 TEXTS |= {"indexing", "interpolation", "padding", "self", "key", "substr", "s", "old", "new", "separator", "string"}
-TEXTS |= {"el", "item"}
-TEXTS |= {"idx", "chars", "a", "b", "t", "msg", "message", "cls"}
+TEXTS |= {"el", "item", "idx", "chars", "a", "b", "t", "msg", "message", "cls"}
 
 
 def schemas():
