@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 from md_drivers.common.errors import StructureError
+from mlff.support.files import replacing
 from mlff.support.signals import deferred
 
 
 def append_frame(path: Path, atoms: Atoms, *, new: bool) -> None:
     """Add a frame with the calculator's stored results to an ASE trajectory; ``new`` begins the file anew.
 
-    The file is opened for each frame, so it is complete between frames, and signals wait until the frame is written.
+    The file appears with its first frame and is opened for each, so it is complete between frames, and signals wait
+    until the frame is written.
+
+    Raises:
+        OSError: it cannot be written, or has vanished since its first frame.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with deferred(), Trajectory(path, "w" if new else "a", atoms) as frames:
+    if new:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        path.stat()  # ASE would begin it anew
+    with (
+        deferred(),
+        replacing(path) if new else nullcontext(path) as file,
+        Trajectory(file, "w" if new else "a", atoms) as frames,
+    ):
         frames.write()
 
 
