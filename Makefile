@@ -31,7 +31,7 @@ export MPLBACKEND ?= Agg
 
 SOURCES := pyproject.toml README.md LICENSE $(shell find mlff md_drivers checkpoints -type f -not -name '*.pyc')
 
-.PHONY: help demo test test-torchforce lint docs install dev bench-speed peers clean distclean
+.PHONY: help demo test test-torchforce lint docs install dev bench-speed stress peers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -72,6 +72,11 @@ dev: $(VENV)/.dev ## the same with the tools for development
 
 bench-speed: install ## time the models (beside the peers after `make peers`), write benchmarks/results/speed.json
 	$(PY) -m benchmarks.speed --threads $(THREADS) --peer $(PEERS)/bin/python -o benchmarks/results/speed.json
+
+stress: export OMP_NUM_THREADS = 1
+stress: export MKL_NUM_THREADS = 1
+stress: dev ## kill, starve and damage everything for up to 20 minutes, write benchmarks/results/stress.json
+	$(PY) -m benchmarks.stress -o benchmarks/results/stress.json
 
 peers: $(PEERS)/.installed ## the peers' own environment (mace-torch pins an old e3nn)
 

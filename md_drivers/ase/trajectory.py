@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 from md_drivers.common.errors import StructureError
+from mlff.support.files import replacing
 from mlff.support.signals import deferred
 
 
@@ -17,10 +19,21 @@ def append_frame(path: Path, atoms: Atoms, *, new: bool, about: Mapping[str, Any
     """Add a frame with the calculator's stored results to an ASE trajectory; ``new`` begins the file anew, with what
     it is ``about``.
 
-    The file is opened for each frame, so it is complete between frames, and signals wait until the frame is written.
+    The file appears with its first frame and is opened for each, so it is complete between frames, and signals wait
+    until the frame is written.
+
+    Raises:
+        OSError: it cannot be written, or has vanished since its first frame.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with deferred(), Trajectory(path, "w" if new else "a", atoms) as frames:
+    if new:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        path.stat()  # ASE would begin it anew
+    with (
+        deferred(),
+        replacing(path) if new else nullcontext(path) as file,
+        Trajectory(file, "w" if new else "a", atoms) as frames,
+    ):
         frames.set_description(dict(about or {}))
         frames.write()
 

@@ -355,6 +355,26 @@ def test_interrupt_while_a_frame_is_written_waits(cluster, tmp_path, monkeypatch
     assert len(read(path, ":")) == 2
 
 
+def test_no_trajectory_is_half_begun_or_begun_again(model, cluster, tmp_path, monkeypatch):
+    def full(self, *args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ase.io.trajectory.TrajectoryWriter.write", full)
+        with pytest.raises(OSError, match="No space"):
+            relax(cluster, model, output=tmp_path, steps=2)
+    assert [*tmp_path.rglob("*.*")] == []
+    (result,) = relax(cluster, model, output=tmp_path, steps=2, figure=False, resume=True)
+    assert len(read(result.trajectory, ":")) == 3
+    with pytest.raises(FileNotFoundError):
+        relax(
+            cluster,
+            model,
+            output=tmp_path / "vanishing",
+            on_progress=lambda step: (tmp_path / "vanishing" / "structure" / "trajectory.traj").unlink(),
+        )
+
+
 def test_labels_of_the_input_do_not_clash_with_the_results(model, cluster, tmp_path):
     cluster.info.update(energy=1.0, free_energy=2.0, run="a")
     cluster.arrays["forces"] = np.ones((13, 3))

@@ -1,0 +1,1 @@
+"""Attacks on the commands, the model file and the calculator: what was tried, what held, what was lost."""
