@@ -11,9 +11,9 @@ from mlff.proteins.geometry import LINK, Floats, GeometryTerms
 from mlff.proteins.layout import CloudLayout
 from mlff.support.errors import DataError
 
-# Of the sum of the covalent radii (Cordero et al., Dalton Trans. 2832 (2008)). Bonds have 0.86 (C=O) to 1.02; 0.3 Å
+# Of the sum of the covalent radii (Cordero et al., Dalton Trans. 2832 (2008)). Bonds have 0.86 (C=O) to 1.02; 0.37 Å
 # further is ten times their thermal motion.
-_SHORTEST, _LONGEST = 0.65, 1.3
+_SHORTEST, _LONGEST = 0.6, 1.3
 _NEAREST = 1.7  # Å, of atoms without a bond; ends of the sharpest angle, in rings of five, are 2.1 apart
 # Signs of `GeometryTerms.handedness` of the natural amino acids: the alpha carbons, (3S)-Ile, (3R)-Thr, and the methyl
 # groups of Val and Leu by their names (IUPAC, J. Mol. Biol. 52, 1 (1970)).

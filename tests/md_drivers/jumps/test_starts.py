@@ -82,7 +82,7 @@ FAULTS = {
     "cap in the next box": (shifted("N", [0.0, 0.0, -18.0], "NME"), "broken chain: C of ALA 2 .* N of NME 3"),
     "atoms that meet": (methyl_on_carbonyl, "Å apart, but"),
     "zeros": (all_zero, r"0\.00 Å apart"),
-    "shrunk": (shrunk, "Å apart, but bonded"),
+    "shrunk": (shrunk, "Å apart, but"),
 }
 
 
