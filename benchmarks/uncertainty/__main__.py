@@ -32,7 +32,7 @@ def main(
     files: Annotated[list[Path], typer.Argument(help="Labelled structures.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="JSON to write.")],
     train: Annotated[list[Path] | None, typer.Option(help="Training structures, for the baseline.")] = None,
-    indices: Annotated[str | None, typer.Option(help="SPLIT.json:PART, of the structures.")] = None,
+    indices: Annotated[str | None, typer.Option("--indices", help="SPLIT.json:PART, of the structures.")] = None,
     energy: Annotated[str, typer.Option(help="Name of the label.")] = "energy",
     forces: Annotated[str, typer.Option(help="Name of the label.")] = "forces",
     energy_unit: Annotated[str | None, typer.Option(help="Unit of the label.")] = None,

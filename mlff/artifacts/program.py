@@ -34,7 +34,9 @@ _ESCAPES = {ord(c): "\\" + e for c, e in zip("\\\"'\a\b\f\n\r\t\v", "\\\"'abfnrt
 _ESCAPES |= {n: f"\\{n:03o}" for n in range(256) if n not in _ESCAPES and not 32 <= n < 127}
 
 
-def check_program(sources: Mapping[str, bytes], allowed: Container[str], exists: Callable[[str], Any]) -> set[str]:
+def check_program(
+    sources: Mapping[str, bytes], allowed: Container[str], exists: Callable[[str], Any]
+) -> dict[str, dict[str, str]]:
     """Make sure that a program names nothing but its own parts and operators that are allowed.
 
     Args:
@@ -43,7 +45,7 @@ def check_program(sources: Mapping[str, bytes], allowed: Container[str], exists:
         exists: whether torch has an operator.
 
     Returns:
-        Names of its classes and functions.
+        By ``module name`` of each class the type of its attributes, where that is a single word.
 
     Raises:
         ValueError: naming what is not known, and where it is.
@@ -51,7 +53,9 @@ def check_program(sources: Mapping[str, bytes], allowed: Container[str], exists:
     if sum(map(len, sources.values())) > _LARGEST:
         raise ValueError("the program is implausibly long")
     trees = {module: _parse(module, source) for module, source in sources.items()}
-    return _Checker(trees, allowed, exists).check()
+    checker = _Checker(trees, allowed, exists)
+    checker.check()
+    return checker.classes
 
 
 def _parse(module: str, source: bytes) -> ast.Module:
@@ -104,25 +108,36 @@ class _Checker:
         self.defined: set[str] = set()
         self.methods: set[str] = set()
         self.attributes: set[str] = set()
+        self.classes: dict[str, dict[str, str]] = {}
         for module, tree in trees.items():
             for node in tree.body:
                 if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                     raise ValueError(f"{_where(module, node)}: {_words(node)} outside of functions and classes")
                 self.defined.add(f"{module}.{node.name}")
-                for member in node.body if isinstance(node, ast.ClassDef) else ():
-                    self._collect(member)
+                if isinstance(node, ast.ClassDef):
+                    types = self.classes[f"{module} {node.name}"] = {}
+                    for member in node.body:
+                        self._collect(member, types)
 
-    def _collect(self, member: ast.stmt) -> None:
+    def _collect(self, member: ast.stmt, types: dict[str, str]) -> None:
         if isinstance(member, ast.FunctionDef):
             self.methods.add(member.name)
-        elif isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
-            self.attributes.add(member.target.id)
+            return
+        name, kind = "", None
+        if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
+            name, kind = member.target.id, member.annotation
         elif isinstance(member, ast.Assign) and isinstance(member.targets[0], ast.Subscript):
             place = member.targets[0].slice
-            if isinstance(place, ast.Constant) and isinstance(place.value, str):
-                self.attributes.add(place.value)
+            name = str(place.value) if isinstance(place, ast.Constant) else ""
+            kind = member.value
+        if kind is not None and name:
+            self.attributes.add(name)
+        if isinstance(kind, ast.Name):
+            types[name] = kind.id
+        elif isinstance(kind, ast.Attribute):
+            types[name] = " ".join(ast.unparse(kind).rsplit(".", 1))
 
-    def check(self) -> set[str]:
+    def check(self) -> None:
         self.members = self.methods | self.attributes
         for module, tree in self.trees.items():
             self.module = module
@@ -131,7 +146,6 @@ class _Checker:
                     self._class(node)
                 elif isinstance(node, ast.FunctionDef):
                     self._function(node)
-        return self.defined
 
     def _refuse(self, node: ast.AST, reason: str) -> ValueError:
         return ValueError(f"{_where(self.module, node)}: {reason}")

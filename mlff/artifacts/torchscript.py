@@ -26,9 +26,9 @@ from mlff.artifacts.frozen import check_frozen
 from mlff.artifacts.operators import Effect
 from mlff.artifacts.program import check_program
 from mlff.support.errors import first_line
-from mlff.support.pickles import SCRIPT_GLOBALS, check_tensors
+from mlff.support.pickles import SCRIPT_GLOBALS, check_objects, check_tensors
 
-_CODE = re.compile(r"code/(.+)\.py")
+_CODE = re.compile(r"code/([\w/]+)\.py")
 _OTHERS = re.compile(
     r"data\.pkl|constants\.pkl|version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment"
     r"|(data|constants)/\d+"
@@ -78,21 +78,18 @@ def _check_contents(contents: Mapping[str, bytes], allowed: Mapping[str, Effect]
             sources[found[1].replace("/", ".")] = contents[name]
         elif not _OTHERS.fullmatch(name):
             raise ValueError(f"torch writes no member {name!r}")
-    classes = None
-    if not trust:
-        exists = torch._C._jit_get_schemas_for_operator
-        classes = check_program(sources, allowed, exists)
+    exists = torch._C._jit_get_schemas_for_operator
+    classes = {} if trust else check_program(sources, allowed, exists)
 
     def known(name: str) -> bool:
-        module, _, attribute = name.partition(" ")
-        if name in SCRIPT_GLOBALS or not module.startswith("__torch__."):
-            return name in SCRIPT_GLOBALS
-        return f"{module}.{attribute}" in classes if classes is not None else module in sources
+        return name in SCRIPT_GLOBALS or (name.partition(" ")[0] in sources if trust else name in classes)
 
     sizes = {name: len(content) for name, content in contents.items()}
     for folder in ("data", "constants"):
         try:
-            check_tensors(contents[f"{folder}.pkl"], folder, sizes, known, "cpu")
+            objects = check_tensors(contents[f"{folder}.pkl"], folder, sizes, known, "cpu")
+            if not trust:
+                check_objects(objects, classes)
         except Exception as error:  # parsers raise many kinds for crafted bytes
             raise ValueError(f"{folder}.pkl: {first_line(error)}") from error
 

@@ -40,10 +40,12 @@ class _Box:
     """Anything that holds other values; ``placed``: in another one, after which it no longer grows."""
 
     def __init__(self, kind: str, items: Sequence[Any]) -> None:
-        self.kind, self.items, self.depth, self.placed = kind, tuple(items), 0, False
+        self.kind, self.depth, self.placed = kind, 0, False
+        self.items: list[Any] = []
         self.grow(items)
 
     def grow(self, items: Sequence[Any]) -> None:
+        self.items.extend(items)
         for item in items:
             if isinstance(item, _Box):
                 item.placed, self.depth = True, max(self.depth, 1 + item.depth)
@@ -53,13 +55,33 @@ class _Box:
             raise ValueError("values are nested too deeply")
 
 
+def check_objects(objects: Sequence[_Box], classes: Mapping[str, Mapping[str, str]]) -> None:
+    """Make sure that attributes of objects have the types that their classes declare, which torch takes for granted.
+
+    Args:
+        objects: from :func:`check_tensors`.
+        classes: type of each attribute, where it is a single word, by ``module name`` of the class.
+
+    Raises:
+        ValueError: naming the attribute.
+    """
+    for box in objects:
+        state = box.items[0].items if box.items else []
+        given = dict(zip(state[::2], state[1::2], strict=True))
+        for name, kind in classes[box.kind].items():
+            value = given.get(name)
+            found = value.kind if isinstance(value, _Box) else type(value).__name__
+            if found != kind:
+                raise ValueError(f"{box.kind} has a {found} as {name!r}, and its program says {kind}")
+
+
 def check_tensors(
     pickle: bytes,
     folder: str,
     sizes: Mapping[str, int],
     known: Callable[[str], bool] = lambda name: True,
     device: str | None = None,
-) -> None:
+) -> list[_Box]:
     """Make sure that all tensors of a pickle lie within their bytes, and that it makes nothing else but plain values.
 
     Args:
@@ -69,12 +91,16 @@ def check_tensors(
         known: whether a global, ``module name``, may be named.
         device: of all storages; None: any.
 
+    Returns:
+        The objects of classes in it.
+
     Raises:
         ValueError: saying what is wrong.
     """
     records = {name.removeprefix(f"{folder}/"): size for name, size in sizes.items() if name.startswith(f"{folder}/")}
     stack: list[Any] = []
     memo: list[Any] = []
+    objects: list[_Box] = []
     value: Any
     for count, (code, value, _) in enumerate(pickletools.genops(pickle)):
         name = code.name
@@ -94,8 +120,11 @@ def check_tensors(
             stack.append(_Global(value))
         else:
             _combine(name, stack, records, device)
+        if name == "NEWOBJ":
+            objects.append(stack[-1])
     if len(stack) != 1:
         raise ValueError("the pickle leaves more than one value")
+    return objects
 
 
 def check_saved(path: Path) -> None:
@@ -107,7 +136,7 @@ def check_saved(path: Path) -> None:
 
 
 def _remember(memo: list[Any], place: int, value: Any) -> None:
-    if place > len(memo):
+    if place > len(memo) or value is _MARK:
         raise ValueError("the pickle skips places of its memory")
     memo[place : place + 1] = [value]
 
@@ -136,7 +165,9 @@ def _combine(name: str, stack: list[Any], sizes: Mapping[str, int], device: str 
         if not isinstance(made, _Global) or not isinstance(given, _Box):
             raise ValueError("the pickle calls what is no function")
         del stack[-2:]
-        stack.append(_tensor(made, given.items) if "_rebuild_" in made else _Box("other", given.items))
+        if name == "NEWOBJ" and given.items:
+            raise ValueError(f"an object of {made} is made of values")
+        stack.append(_tensor(made, given.items) if "_rebuild_" in made else _Box(made, given.items))
     elif name not in ("PROTO", "STOP"):
         raise ValueError(f"the pickle holds the instruction {name}")
 
@@ -169,7 +200,7 @@ def _storage(given: Any, sizes: Mapping[str, int], device: str | None) -> _Box:
     return _Box("storage", (number, key))
 
 
-def _tensor(made: str, given: tuple[Any, ...]) -> _Box:
+def _tensor(made: str, given: list[Any]) -> _Box:
     untyped = made.endswith("_rebuild_tensor_v3")
     if untyped or made.endswith(("_rebuild_tensor", "_rebuild_tensor_v2")):
         storage, offset, shape, stride = given[:4]
@@ -185,7 +216,7 @@ def _tensor(made: str, given: tuple[Any, ...]) -> _Box:
         given = given[4:]
     if any(isinstance(item, _Box) and item.kind == "storage" for item in given):
         raise ValueError(f"a storage is given to {made}")
-    return _Box("other", given)
+    return _Box("Tensor", given)
 
 
 def _natural(number: Any) -> bool:

@@ -190,6 +190,10 @@ PICKLES = {
     "no end": (b"ubq\x1c.", b"ubq\x1c"),
     "stack too short": (b"ubq\x1c.", b"ububub."),
     "module in itself": (b"}(X\x05\x00\x00\x00depth", b"}(X\x04\x00\x00\x00selfh\x00h\x1c\x85X\x05\x00\x00\x00depth"),
+    "text as a number": (b"G@\x10\0\0\0\0\0\0", b"X\x01\0\0\0x"),
+    "truth as a number": (b"G@\x10\0\0\0\0\0\0", b"\x88"),
+    "attribute missing": (b"X\x06\x00\x00\x00cutoff", b"X\x06\x00\x00\x00cutofg"),
+    "number that calls a function": (b"ccollections\nOrderedDict\n", b"K\x00"),
     "deep": (b"\x80\x02", b"\x80\x02" + b")" + b"\x85" * 5000 + b"0"),
 }
 

@@ -68,7 +68,7 @@ def test_the_row_decides_which_values_an_origin_moves_and_in_which_unit():
     shift = origin_shift(row, atoms, -1.0)
     assert shift * units.Debye == pytest.approx(-atoms.get_center_of_mass(), abs=1e-12)
     assert not origin_shift(replace(row, origin=None), atoms, -1.0).any()
-    with pytest.raises(ValueError, match="unknown unit 'e·Å'"):
+    with pytest.raises(ValueError, match=r"unknown unit .*e·Å"):
         Quantity("moment", **kind, unit="Debye")
     for other in ({"irreps": "2e"}, {"per": "atom"}, {"irreps": "1e"}, {"periodic": True}):
         with pytest.raises(ValueError, match="only vectors"):

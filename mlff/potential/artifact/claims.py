@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mlff.artifacts.self_test import Outputs, Program
+from mlff.graph import AtomicGraph
 from mlff.potential.artifact.evaluation import make_graph, run_model
 from mlff.potential.artifact.metadata import ArtifactMetadata
 
@@ -41,9 +42,9 @@ class Claims:
         self.metadata, self.isolated, self.program = metadata, isolated, program
         self.dtype, self.device, self.tolerance = dtype, device, tolerance
 
-    def _run(self, atoms: ase.Atoms, forces: bool = True) -> Outputs:
-        graph = make_graph(atoms, self.metadata, self.dtype).to(device=self.device)
-        outputs = run_model(self.program, graph, forces=forces)
+    def _run(self, *structures: ase.Atoms, forces: bool = True) -> Outputs:
+        graph = AtomicGraph.collate([make_graph(atoms, self.metadata, self.dtype) for atoms in structures])
+        outputs = run_model(self.program, graph.to(device=self.device), forces=forces)
         return {name: value.to("cpu", torch.float64) for name, value in outputs.items()}
 
     def check_species(self) -> None:
@@ -51,8 +52,9 @@ class Claims:
         species = list(self.metadata.species)
         if set(species) != set(self.isolated):
             raise ValueError(f"the elements {species} are claimed, and the self-test has {list(self.isolated)}")
-        apart = 2.0 * self.metadata.cutoff * np.arange(len(species))[:, None] * np.array([[1.0, 0.0, 0.0]])
-        found = self._run(ase.Atoms(numbers=species, positions=apart), forces=False)["energies"]
+        found = self._run(*(ase.Atoms(numbers=[z], positions=[[0.0, 0.0, 0.0]]) for z in species), forces=False)[
+            "energies"
+        ]
         for z, energy in zip(species, found.tolist(), strict=True):
             if not abs(energy - self.isolated[z]) <= self.tolerance * max(1.0, abs(self.isolated[z])):
                 raise ValueError(f"an atom of Z={z} has {energy:g} eV, and the file says {self.isolated[z]:g} eV")
