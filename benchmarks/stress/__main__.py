@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,43 +23,12 @@ from rich.table import Table
 
 from benchmarks.command_line import measure_and_show, new_parser, write_record
 from benchmarks.speed.timing import machine
-from benchmarks.stress.calculators import copies, structures
 from benchmarks.stress.commands import COMMANDS
-from benchmarks.stress.damage import damaged
-from benchmarks.stress.disk import disk
-from benchmarks.stress.kills import Whole, kill
-from benchmarks.stress.tally import Limit, Tally
-from benchmarks.stress.together import concurrent
+from benchmarks.stress.tally import Limit
+from benchmarks.stress.targets import ON_COMMANDS, ON_MODELS, attacked
 from mlff.support.versions import installed_versions
 
-#: Attacks by name, with their share of the time.
-ON_COMMANDS: dict[str, tuple[Callable[[Whole, Path, Limit], Tally], float]] = {
-    "kill": (kill, 1.0),
-    "concurrent": (concurrent, 0.25),
-    "disk": (disk, 0.25),
-}
-ON_MODELS: dict[str, tuple[Callable[[Path, Limit], Tally], float]] = {
-    "damaged": (damaged, 0.4),
-    "structures": (structures, 0.4),
-    "copies": (copies, 0.2),
-}
 _LOST = 1
-
-
-def attacked(name: str, attacks: Sequence[str], limit: Limit) -> list[Tally]:
-    """The attacks on a command, or the attack of that name on model files and calculators."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # other users may read
-        if name in ON_MODELS:
-            attack, share = ON_MODELS[name]
-            return [attack(Path(folder), limit.part(share))]
-        try:
-            whole = Whole.of(COMMANDS[name](Path(folder)), Path(folder) / "whole")
-        except ImportError as error:
-            Console(stderr=True).print(f"{name}: left out ({error})", highlight=False)
-            return []
-        chosen = [row for name, row in ON_COMMANDS.items() if name in attacks]
-        return [attack(whole, Path(folder) / "run", limit.part(share)) for attack, share in chosen]
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
