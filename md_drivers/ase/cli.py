@@ -46,7 +46,8 @@ def relax_command(
     ignore: options.Ignore = None,
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw relax.png.")] = True,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Of the forces at every step, not at the end alone; 8 × the time.")
+        bool,
+        typer.Option("--uncertainty", help="Of the forces at every step, not at the end alone; about 7 × the time."),
     ] = False,
     stop_above: options.StopAbove = None,
     resume: options.Resume = False,

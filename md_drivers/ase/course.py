@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import all_properties
+from ase.calculators.calculator import CalculationFailed, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.filters import ExpCellFilter, FrechetCellFilter, UnitCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
@@ -73,8 +73,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
             if not reached and course[-1].step < steps and request.should_stop():
                 raise Stopped
     if course[-1].forces_uncertainty is None and watch.known:
-        of_forces = _of_forces(watch, calculator, atoms, f"{job.name}, step {course[-1].step}")
-        course[-1] = replace(course[-1], forces_uncertainty=of_forces)
+        course[-1] = _with_uncertainty(course[-1], watch, calculator, atoms)
     contacts, final = _final(job.name, atoms, calculator)
     return RelaxResult(
         name=job.name,
@@ -98,6 +97,16 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
         uncertainties=tuple(step.uncertainty for step in course if step.uncertainty is not None),
         forces_uncertainties=tuple(x for x in (step.forces_uncertainty for step in course) if x is not None),
     )
+
+
+def _with_uncertainty(last: RelaxStep, watch: UncertaintyWatch, calculator: MLFFCalculator, atoms: Atoms) -> RelaxStep:
+    """The last step with the uncertainty of its forces, for which nobody asked: the relaxation is not lost for it."""
+    try:
+        of_forces = _of_forces(watch, calculator, atoms, f"{last.name}, step {last.step}")
+    except CalculationFailed as error:
+        _log.warning("structure %r: no uncertainty of the forces: %s", last.name, error)
+        return last
+    return replace(last, forces_uncertainty=of_forces)
 
 
 def _of_forces(watch: UncertaintyWatch, calculator: MLFFCalculator, atoms: Atoms, where: str) -> float:

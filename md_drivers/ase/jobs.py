@@ -76,9 +76,9 @@ class Job:
         return None if self.folder is None else self.folder / _TRAJECTORY
 
 
-def check_unused(output: Path, names: Sequence[str]) -> None:
+def check_unused(output: Path, named: Sequence[tuple[str, Atoms]]) -> None:
     """Raise FileExistsError where a folder has results of an earlier relaxation."""
-    for path in (output / SUMMARY, *(output / name / _TRAJECTORY for name in names)):
+    for path in (output / SUMMARY, *(output / name / _TRAJECTORY for name, _ in named)):
         if path.exists():
             raise FileExistsError(
                 f"{path} exists already: go on with it (--resume, resume=True), replace it (--overwrite, "

@@ -26,10 +26,12 @@ from md_drivers.ase.structures import Structures, collect_structures
 from md_drivers.common.checks import formerly, never
 from md_drivers.common.checks import ignore as no_report
 from md_drivers.common.errors import StructureError
-from md_drivers.common.models import Model, check_energy
+from md_drivers.common.models import Model, check_energy, model_name
 from md_drivers.common.run_folder import RunFolder
+from md_drivers.common.uncertainty import FORCES
 from mlff.support.folders import at_work
 
+_OF_CALCULATORS = ("dtype", "skin", "strict", "ignore")
 _log = logging.getLogger(__name__)
 
 
@@ -90,9 +92,9 @@ def relax(
     steps, folder = int(steps) if isinstance(steps, np.integer) else steps, None if output is None else Path(output)
     request = Request(settings, steps, folder, resume, figure, progress, on_progress or no_report, should_stop or never)
     named = collect_structures(structures)
-    if folder is not None and not resume and not overwrite:
-        check_unused(folder, [name for name, _ in named])
-    return _relax(named, _calculator(model, device, settings), request)
+    if new := folder is not None and not (resume or overwrite):
+        check_unused(folder, named)
+    return _relax(named, _calculator(model, device, settings), request, new)
 
 
 def _calculator(
@@ -101,12 +103,20 @@ def _calculator(
     if not isinstance(model, MLFFCalculator):
         dtype, skin, strict, ignore = settings.dtype, settings.skin, settings.strict, settings.ignore
         model = MLFFCalculator(model, device, dtype, skin, strict=strict, ignore=ignore, uncertainty=settings.watched)
+    elif own := [name for name in _OF_CALCULATORS if getattr(settings, name) != getattr(RelaxSettings(), name)]:
+        raise ValueError(f"a calculator has its own {', '.join(own)}: make it with these, or give the model")
+    if settings.watched and FORCES not in model.model.sigmas:
+        raise ValueError(f"model {model_name(model.model)!r} computes no uncertainty of its forces")
     check_energy(model.model, "a relaxation")
     return model
 
 
-def _relax(named: list[tuple[str, Atoms]], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:
+def _relax(
+    named: list[tuple[str, Atoms]], calculator: MLFFCalculator, request: Request, new: bool
+) -> list[RelaxResult]:
     with nullcontext() if request.output is None else at_work(request.output), calculator.domain.one_run():
+        if request.output is not None and new:
+            check_unused(request.output, named)  # another run may have ended here meanwhile
         jobs = [prepare(name, atoms, calculator, request) for name, atoms in named]
         if not request.progress:
             return _all(jobs, calculator, request)

@@ -37,7 +37,7 @@ class RelaxSettings:
         dtype: of the model, as in ``MLFFCalculator``.
         skin: of the neighbour list in A, as in ``MLFFCalculator``.
         strict, ignore: as in ``MLFFCalculator``.
-        uncertainty: compute that of the forces at every step, which takes eight times as long.
+        uncertainty: compute that of the forces at every step, which takes about seven times as long.
         stop_above: give a structure up where the uncertainty of its forces (root mean square over components) is above
             this, eV/A; implies ``uncertainty``.
 

@@ -60,8 +60,8 @@ def check_charge(
 
 def _refusal(model: LoadedModel, name: str, what: str, why: str) -> StructureError:
     return StructureError(
-        f"{what}, and would have no effect on model {model_name(model)!r}, {why}; remove it, or pass "
-        f"ignore=({name!r},) (--ignore {name}) if you know that it does not matter"
+        f"{what}, and would have no effect on energies and forces of model {model_name(model)!r}, {why}; remove it, or "
+        f"pass ignore=({name!r},) (--ignore {name}) if you know that it does not matter"
     )
 
 

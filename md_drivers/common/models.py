@@ -87,7 +87,7 @@ def moved(model: _L, device: str | torch.device | None, dtype: str | torch.dtype
     if stays and wanted == dtype_name(model.dtype):
         return model
     there = str(model.device if stays else device)
-    return cast(_L, reopen(str(model.path), model.sha256, there, wanted, verify=True))
+    return cast(_L, reopen(str(model.path), model.sha256, there, wanted, verify=True, trust=model.trust))
 
 
 def model_name(model: Loaded) -> str:

@@ -101,7 +101,8 @@ class MLFFPotential(MLPotentialImpl):
         periodic, charge, ignore = (options.pop(name, None) for name in ("periodic", "charge", "ignore"))
         model = open_potential(self._model, given.get("device"), given.get("dtype"))
         region = read_region(topology, atoms, model)
-        check_region_charge(model, region, net_charge(topology, atoms) if charge is None else charge, ignore or ())
+        known = net_charge(topology, region.particles) if charge is None else charge
+        check_region_charge(model, region, known, ignore or ())
         if periodic is None:
             periodic = region.box is not None or system.usesPeriodicBoundaryConditions()
         force = build_force(self._source, model, region, periodic, ForceOptions(**options), forceGroup)

@@ -47,7 +47,7 @@ class Loaded:
         self.sha256 = container.sha256
         self.name = metadata.name or self.path.name
         self._test = test
-        self._trust = container.trust
+        self.trust = container.trust
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, {self.metadata.scope}, {self.dtype}, {self.device})"
@@ -60,7 +60,7 @@ class Loaded:
 
     def __reduce__(self) -> tuple[object, ...]:
         where = (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
-        return reopen, (*where, False, self._trust)
+        return reopen, (*where, False, self.trust)
 
     def program(self) -> Any:
         """The network as it is in the file, on the CPU: not frozen, weights in the precision of the file.
@@ -68,7 +68,7 @@ class Loaded:
         Raises:
             ArtifactError: the file is gone or has changed.
         """
-        container = Container(self.path, trust=self._trust)
+        container = Container(self.path, trust=self.trust)
         container.check_same(self.sha256)
         operators = operators_of(kinds.find(self.metadata.kind).model_kind)
         return READERS[self.metadata.payload].read(container, "cpu", operators)

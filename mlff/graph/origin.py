@@ -14,7 +14,7 @@ from mlff.graph.quantities import Quantity
 
 
 def total_charge(info: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> float | None:
-    """Total charge in e that a structure says under ``charge`` or ``total_charge``; None where it says none.
+    """Total charge in e under ``charge``, ``total_charge`` or ``net_charge``, in any case; None where there is none.
 
     Args:
         info: of the ASE structure; key-value pairs and data of a database row in it are looked up, too.
@@ -24,8 +24,11 @@ def total_charge(info: Mapping[str, Any], results: Mapping[str, Any] | None = No
         ValueError: it is no number.
     """
     stores = (results, info, info.get("key_value_pairs"), info.get("data"))
-    for key in ("charge", "total_charge"):
-        for value in (np.asarray(store[key]) for store in stores if isinstance(store, Mapping) and key in store):
+    entries = [
+        (str(key).lower(), value) for store in stores if isinstance(store, Mapping) for key, value in store.items()
+    ]
+    for key in ("charge", "total_charge", "net_charge"):
+        for value in (np.asarray(value) for name, value in entries if name == key):
             if value.dtype.kind in "iuf" and value.size == 1:
                 return float(value.reshape(()))
             if value.dtype.kind not in "iuf" and value.ndim == 0 and value.item() is not None:

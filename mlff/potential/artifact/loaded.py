@@ -77,7 +77,7 @@ class LoadedModel(Loaded):
     @property
     def sigmas(self) -> tuple[str, ...]:
         """Names of the standard deviations that the model computes on request, ``energy_uncertainty`` ...; or none."""
-        return () if self.metadata.uncertainty is None else self.metadata.uncertainty.outputs
+        return self.metadata.sigmas
 
     def evaluate(
         self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False, sigmas: Sequence[str] = ()
@@ -105,8 +105,8 @@ class LoadedModel(Loaded):
         self.check_species(graph.numbers)
         missing = [name for name in sigmas if name not in self.sigmas]
         if missing:
-            why = "mlff export --uncertainty writes files that do" if not self.sigmas else "its forces are direct"
-            raise ValueError(f"{self.path.name} does not compute {', '.join(missing)}: {why}")
+            known = ", ".join(self.sigmas) or "no uncertainty; mlff export --uncertainty writes files that do"
+            raise ValueError(f"{self.path.name} does not compute {', '.join(missing)}: it computes {known}")
         if stress:
             if "stress" not in self.metadata.outputs:
                 raise ValueError(f"{self.path.name} has no stress: its forces are not the derivative of its energy")

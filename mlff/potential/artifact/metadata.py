@@ -120,6 +120,11 @@ class ArtifactMetadata(Metadata):
         }
 
     @property
+    def sigmas(self) -> tuple[str, ...]:
+        """Names of the standard deviations that the program computes on request."""
+        return () if self.uncertainty is None else self.uncertainty.outputs
+
+    @property
     def _forces(self) -> str:
         if "forces" not in self.outputs:
             return "none"

@@ -97,7 +97,7 @@ class FrameCase:
             program,
             graph.to(device=device),
             stress="stress" in self.frame.results,
-            sigmas=[name for name in sigmas_of(self.metadata) if name in self.frame.results],
+            sigmas=[name for name in self.metadata.sigmas if name in self.frame.results],
         )
 
     def deviations(self, outputs: Outputs, reference: Outputs | None = None) -> dict[str, float]:
@@ -132,7 +132,7 @@ class PotentialSelfTest(SelfTest):
     ) -> None:
         """Elements, cutoff, outputs and whether forces are derivatives; see :mod:`mlff.potential.artifact.claims`."""
         for frame in self.frames:
-            outputs = [name for name in frame.results if name not in sigmas_of(metadata)]
+            outputs = [name for name in frame.results if name not in metadata.sigmas]
             if {*outputs, "stress"} != {*metadata.outputs, "stress"}:
                 raise ValueError(f"{frame.name!r} has the outputs {outputs}, not {list(metadata.outputs)}")
         tolerance = self.tolerances[str(dtype).removeprefix("torch.")]
@@ -159,7 +159,7 @@ def make_self_test(
     for name, atoms in frames:
         try:
             stress = has_stress(atoms, metadata)
-            sigmas = sigmas_of(metadata)
+            sigmas = metadata.sigmas
             if len(atoms) > _SMALL:
                 sigmas = tuple(name for name in sigmas if of_output(name).gradient_of is None)
             outputs = run_model(model, make_graph(atoms, metadata, torch.float64), stress=stress, sigmas=sigmas)
@@ -181,11 +181,6 @@ def make_self_test(
                 f"self-test frame {name!r}: the model gives wrong outputs: {describe(error)}"
             ) from error
     return PotentialSelfTest(frames=done, isolated_energies=isolated_energies(model, metadata))
-
-
-def sigmas_of(metadata: ArtifactMetadata) -> tuple[str, ...]:
-    """Names of the standard deviations that the model computes."""
-    return () if metadata.uncertainty is None else metadata.uncertainty.outputs
 
 
 def isolated_energies(model: Program, metadata: ArtifactMetadata) -> dict[int, float]:

@@ -39,7 +39,10 @@ def splits_of(source: Path, data: Sequence[Path] | None = None) -> DataSplits | 
 
 def exported_form(potential: Potential, splits: DataSplits | None) -> Potential:
     """The potential with its uncertainty, where there are training data with energies."""
-    if splits is None or not all("energy" in frame.labels for frame in (*splits.train, *splits.val)):
+    if splits is None or not potential.config.energy:
+        return potential
+    if not all("energy" in frame.labels for frame in (*splits.train, *splits.val)):
+        logger.warning("some frames have no energy, so the file does not compute its uncertainty")
         return potential
     return with_uncertainty(potential, splits.train, splits.val)
 

@@ -58,7 +58,12 @@ class PotentialTask:
             raise ConfigError("--uncertainty: needs the training data of the run, which are not here; see --data")
         trained = load_trained(source)
         about = about_trained(source, trained, self_test, splits)
-        return trained[0] if uncertainty is False else exported_form(trained[0], splits), about
+        exported = trained[0] if uncertainty is False else exported_form(trained[0], splits)
+        if uncertainty and exported.uncertainty is None:
+            raise ConfigError(
+                "--uncertainty: needs energies of all training and validation frames, and a model of these"
+            )
+        return exported, about
 
 
 TASK = PotentialTask()
