@@ -34,10 +34,10 @@ def after(text: str) -> Callable[[str], str]:
     return lambda code: f"{code}\n{text}\n"
 
 
-SETSTATE = """  def __setstate__(self: __torch__.support.toy_potential.ToyPotential,
+SETSTATE = '''  def __setstate__(self: __torch__.support.toy_potential.ToyPotential,
     state: Tuple[int, bool]) -> NoneType:
     _0 = torch.from_file("VICTIM", True, 16, dtype=0)
-    return None"""
+    return None'''
 
 #: What is done to the program, and a word of the refusal. VICTIM is a file of the user.
 PROGRAMS = {
@@ -66,7 +66,7 @@ PROGRAMS = {
     "another storage": (in_forward("_x = torch.as_strided(positions, [4000], [1])"), "as_strided"),
     "unchecked index": (in_forward("_x = torch._unsafe_index(positions, [numbers])"), "_unsafe_index"),
     "operator of another library": (in_forward("_x = ops.quantized.linear_prepack(positions, None)"), "quantized"),
-    "profiler": (in_forward('_x = ops.profiler._record_function_enter("x")'), "profiler"),
+    "profiler": (in_forward("_x = ops.profiler._record_function_enter(\"x\")"), "profiler"),
     "call in the network": (in_forward('_x = ops.prim.rpc_sync("worker", positions)'), "rpc_sync"),
     "custom class": (in_forward("_x = __torch__.torch.classes.profiling.SourceRef()"), "classes"),
     "input changed": (in_forward("_x = torch.add_(positions, 1.)"), "aten::add_"),
@@ -89,8 +89,8 @@ PROGRAMS = {
     "star": (in_forward("_x = torch.add(*[positions, 1])"), "Starred"),
     "keywords": (in_forward('_x = torch.add(positions, **{"other": 1})'), "signs"),
     "any arguments": (after("def f(x: int, /) -> int:\n  return x"), "signs"),
-    "comment with a type": (in_forward("x = []  # type: List[int]"), "comments"),
-    "line joined": (in_forward("x = 1 + \\\n 2"), "construct BinOp"),
+    "comment with a type": (in_forward('x = []  # type: List[int]'), "comments"),
+    "line joined": (in_forward('x = 1 + \\\n 2'), "construct BinOp"),
     "string in single quotes": (in_forward("x = 'a'"), "string"),
     "raw string": (in_forward('x = r"a"'), "string"),
     "strings side by side": (in_forward('x = "a" "b"'), "string"),
