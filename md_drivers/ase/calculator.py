@@ -21,6 +21,7 @@ from md_drivers.common.errors import CalculationError, StructureError
 from md_drivers.common.inputs import check_inputs
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
+from md_drivers.common.together import Together
 from md_drivers.common.uncertainty import FORCES
 from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, spans_volume, total_charge
 from mlff.potential.artifact import LoadedModel
@@ -125,6 +126,7 @@ class MLFFCalculator(Calculator):
         self._uncertainty = uncertainty
         self._skin, self._told_open = float(skin), False
         self._graphs = ModelGraphs(self._model, self._skin)
+        self._together: Together | None = None
         self._busy = threading.RLock()
         # Written by ASE into trajectories, so that a frame says which model made it.
         self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
@@ -157,6 +159,12 @@ class MLFFCalculator(Calculator):
         """Raise StructureError when the model cannot be applied to ``atoms``, naming the reason."""
         check_applicable(self._model, atoms)
         check_inputs(self._model, atoms, self._ignore)
+
+    def joining(self, together: Together) -> MLFFCalculator:
+        """A copy with a neighbour list of its own, whose structures are computed with those of others."""
+        other = copy.copy(self)
+        other._together = together
+        return other
 
     def look_at(self, atoms: Atoms) -> AtomicGraph:
         """The graph of ``atoms``, which was compared with the domain of the model; StructureError if strict."""
@@ -242,7 +250,8 @@ class MLFFCalculator(Calculator):
         graph = self.look_at(atoms)
         for name in {"forces", "stress"}.intersection(properties):
             self.domain.look_at_request(name)
-        outputs = self._model.evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
+        source = self._together or self._model
+        outputs = source.evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
         if with_stress and not atoms.pbc.all():
             inside = torch.as_tensor(periodic_projector(atoms)).to(outputs["stress"])
             outputs["stress"] = inside @ outputs["stress"] @ inside
@@ -263,6 +272,7 @@ class MLFFCalculator(Calculator):
     def __getstate__(self) -> dict[str, Any]:
         # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
         own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_graphs": None}
+        own["_together"] = None
         kept = self.__dict__ | own | {"domain": self.domain.strict}
         return {name: value for name, value in kept.items() if name != "_busy"}
 

@@ -44,6 +44,9 @@ def relax_command(
     skin: Annotated[float, typer.Option(help="Skin of the neighbour list, Å.")] = 0.5,
     strict: options.Strict = False,
     ignore: options.Ignore = None,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Structures relaxed side by side, their forces computed together.")
+    ] = 1,
     figure: Annotated[bool, typer.Option("--figure/--no-figure", help="Draw relax.png.")] = True,
     uncertainty: Annotated[
         bool,
@@ -73,6 +76,8 @@ def relax_command(
 
     `md-drivers relax run.traj@0:3 -m co2-ni100 --fix 'symbol:Ni & z<3' --fmax 0.02`
 
+    `md-drivers relax run.traj@: -m formate-cu110 --fix layers:2 --batch 16`
+
     `md-drivers relax slab.traj --model formate-cu110 --fix layers:2 --steps 1000 --resume`
 
     **Exit status**
@@ -100,6 +105,7 @@ def relax_command(
             skin=skin,
             strict=strict,
             ignore=tuple(ignore or ()),
+            batch=batch,
             uncertainty=uncertainty,
             stop_above=stop_above,
         )

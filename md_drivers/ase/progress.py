@@ -26,10 +26,10 @@ class StepReporter(ProgressDisplay):
         super().__init__("step", total=steps, console=console)
         self._structures, self._steps, self._fmax = structures, steps, fmax
         self._callback = callback
-        self._current: int | None = None
+        self._begun: set[int] = set()
 
     def __call__(self, step: RelaxStep) -> None:
-        if step.structure != self._current:
+        if step.structure not in self._begun:
             self._begin(step)
         self.line(f"{step.name}  {step.step:5d}  {step.energy:16.6f}  {step.fmax:12.6f}{_more(step)}")
         self.show(step.step, f"fmax {step.fmax:.4f}, threshold {self._fmax:g} eV/Å")
@@ -37,7 +37,7 @@ class StepReporter(ProgressDisplay):
             self._callback(step)
 
     def _begin(self, step: RelaxStep) -> None:
-        self._current = step.structure
+        self._begun.add(step.structure)
         self.begin(self._steps)
         count = f" ({step.structure + 1} of {self._structures})" if self._structures > 1 else ""
         self.line(f"{step.name}: {step.atoms.get_chemical_formula()}{count}")

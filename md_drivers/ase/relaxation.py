@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from md_drivers.common.checks import ignore as no_report
 from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Model, check_energy, model_name
 from md_drivers.common.run_folder import RunFolder
+from md_drivers.common.together import Together
 from md_drivers.common.uncertainty import FORCES
 from mlff.support.folders import at_work
 
@@ -60,10 +62,11 @@ def relax(
     skin: float | None = None,
     strict: bool | None = None,
     ignore: Sequence[str] | None = None,
+    batch: int | None = None,
     restart: bool | None = None,
     callback: StepCallback | None = None,
 ) -> list[RelaxResult]:
-    """Relax one or several structures, one after the other, until all forces are small.
+    """Relax one or several structures, one after the other or side by side, until all forces are small.
 
     The given atoms are not changed, all input is checked first. A structure that fails does not stop the others, a file
     that cannot be written is a warning. Atoms closer than half the sum of their covalent radii are not converged.
@@ -73,7 +76,7 @@ def relax(
         model: name of a pretrained model, exported file, loaded model, or a calculator, with its own device and dtype.
         output: folder for ``<name>/trajectory.traj``, ``relaxed.extxyz``, ``relax.png``, and summaries of all.
         steps: largest number of optimizer steps for each structure, those before a resumption included.
-        settings: threshold, optimizer and all else; arguments from ``fmax`` to ``ignore`` replace single ones of them.
+        settings: threshold, optimizer and all else; arguments from ``fmax`` to ``batch`` replace single ones of them.
         device: of the model; ``None`` takes a GPU if there is one.
         resume, overwrite: go on from trajectories in ``output`` of the same structures and model; replace them.
         figure, progress: draw ``relax.png``; show a line per step and a progress bar on the terminal.
@@ -87,7 +90,7 @@ def relax(
     """
     resume = formerly("restart", restart, "resume", resume, ", and steps counts from the very start")
     on_progress = formerly("callback", callback, "on_progress", on_progress)
-    values = (fmax, optimizer, cell, cell_mask, hydrostatic, pressure, fix, dtype, skin, strict, ignore)
+    values = (fmax, optimizer, cell, cell_mask, hydrostatic, pressure, fix, dtype, skin, strict, ignore, batch)
     settings = (settings or RelaxSettings()).changed(values)
     steps, folder = int(steps) if isinstance(steps, np.integer) else steps, None if output is None else Path(output)
     request = Request(settings, steps, folder, resume, figure, progress, on_progress or no_report, should_stop or never)
@@ -130,34 +133,46 @@ def _relax(
 
 def _all(jobs: list[Job], calculator: MLFFCalculator, request: Request) -> list[RelaxResult]:
     """Relax the structures, and write what came of them, whatever ends the run."""
-    results: list[RelaxResult] = []
+    found: dict[int, RelaxResult] = {}
     failures: dict[str, str] = {}
-    status, name = "failed", jobs[0].name
+    together = Together(calculator.model, request.settings.batch)
+
+    def relax_one(index: int) -> None:
+        job, own = jobs[index], calculator.joining(together) if request.settings.batch > 1 else calculator
+        try:
+            result = run_job(job, index, own, request)
+        except (CalculationFailed, StructureError) as error:
+            failures[job.name] = str(error)
+            if len(jobs) > 1:
+                _log.warning("structure %r failed: %s", job.name, error)
+            return
+        found[index] = result  # first of all: an interrupt while files are written must not lose it
+        found[index] = _written(result, job, request)
+
+    def in_order() -> list[RelaxResult]:
+        return [found[index] for index in sorted(found)]
+
+    status = "failed"
     try:
-        for index, job in enumerate(jobs):
-            name = job.name
-            try:
-                result = run_job(job, index, calculator, request)
-            except (CalculationFailed, StructureError) as error:
-                failures[name] = str(error)
-                if len(jobs) > 1:
-                    _log.warning("structure %r failed: %s", name, error)
-                continue
-            results.append(result)  # first of all: an interrupt while files are written must not lose it
-            results[-1] = _written(result, job, request)
+        if request.settings.batch > 1:
+            together.run(partial(relax_one, index) for index in range(len(jobs)))
+        else:
+            for index in range(len(jobs)):
+                relax_one(index)
         if not failures:
-            status = "completed" if all(result.converged for result in results) else "not converged"
+            status = "completed" if all(result.converged for result in found.values()) else "not converged"
     except (KeyboardInterrupt, Stopped) as error:
         status = "stopped"
-        raise RelaxInterrupted(results, name, getattr(error, "signum", signal.SIGINT)) from error
+        left = next(job.name for index, job in enumerate(jobs) if index not in found and job.name not in failures)
+        raise RelaxInterrupted(in_order(), left, getattr(error, "signum", signal.SIGINT)) from error
     finally:
-        if request.output is not None and (results or failures):
+        if request.output is not None and (found or failures):
             asked = {**request.settings.as_dict(), "steps": request.steps}
             folder = RunFolder(request.output, SUMMARY, "relaxation", asked, calculator.model)
-            write_summary(folder, status, results, failures)
+            write_summary(folder, status, in_order(), failures)
     if failures:
-        raise RelaxFailed(results, failures)
-    return results
+        raise RelaxFailed(in_order(), failures)
+    return in_order()
 
 
 def _written(result: RelaxResult, job: Job, request: Request) -> RelaxResult:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from md_drivers.common.checks import check_choice, check_ignore, check_limit, check_skin, is_finite
+from md_drivers.common.checks import check_choice, check_count, check_ignore, check_limit, check_skin, is_finite
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,8 @@ class RelaxSettings:
         dtype: of the model, as in ``MLFFCalculator``.
         skin: of the neighbour list in A, as in ``MLFFCalculator``.
         strict, ignore: as in ``MLFFCalculator``.
+        batch: structures that are relaxed side by side, their forces computed together; results are those of one after
+            the other.
         uncertainty: compute that of the forces at every step, which takes about seven times as long.
         stop_above: give a structure up where the uncertainty of its forces (root mean square over components) is above
             this, eV/A; implies ``uncertainty``.
@@ -56,6 +58,7 @@ class RelaxSettings:
     skin: float = 0.5
     strict: bool = False
     ignore: Sequence[str] = ()
+    batch: int = 1
     uncertainty: bool = False
     stop_above: float | None = None
 
@@ -73,6 +76,7 @@ class RelaxSettings:
         if self.cell_mask is not None and np.shape(self.cell_mask) != (6,):
             raise ValueError(f"cell_mask needs six entries, xx yy zz yz xz xy, got {self.cell_mask!r}")
         check_skin(self.skin)
+        check_count("batch", self.batch, least=1)
         check_ignore(self.ignore)
         check_limit(self.stop_above)
 
