@@ -154,10 +154,11 @@ def check_agreement(which: str, program: Program, eager: Program, dtype: torch.d
     Raises:
         ArtifactError: they do not.
     """
+    references = [case.run(eager, dtype) for case in cases]
     for repetition in range(3):
         strided = repetition == 2
-        for case in cases:
-            expected = {name: value.to(torch.float64) for name, value in case.run(eager, dtype).items()}
+        for case, reference in zip(cases, references, strict=True):
+            expected = {name: value.to(torch.float64) for name, value in reference.items()}
             outputs = case.run(program, dtype, strided=strided)
             for name, deviation in case.deviations(outputs, expected).items():
                 if not deviation <= AGREEMENT[dtype]:
