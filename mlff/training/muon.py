@@ -97,5 +97,6 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):
         gram = x @ x.transpose(1, 2)
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, factor, x, beta=a)  # products that add take two thirds of the time of both apart
     return x if matrices.shape[1] <= matrices.shape[2] else x.transpose(1, 2)
