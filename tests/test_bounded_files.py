@@ -108,7 +108,7 @@ def test_what_nobody_needs_is_not_read(tmp_path: Path) -> None:
         read_frames(tmp_path / "x.npz", units=DataUnits(energy="eV"))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 2000), cut=st.integers(0, 40), new=st.binary(max_size=8))
 def test_damaged_npz_files_are_refused_or_whole(tmp_path: Path, place: int, cut: int, new: bytes) -> None:
     stream = io.BytesIO()

@@ -35,7 +35,7 @@ def walk(transitions: np.ndarray, steps: int, rng: np.random.Generator) -> np.nd
 
 
 @given(st.integers(2, 6), st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_exact_fluxes_give_the_chain_back(size: int, seed: int) -> None:
     transitions, stationary = reversible_chain(size, np.random.default_rng(seed))
     model = MarkovModel.of(1e6 * stationary[:, None] * transitions, lag=5.0)
@@ -87,7 +87,7 @@ def test_only_connected_states_make_a_model() -> None:
 
 
 @given(st.integers(3, 7), st.integers(2, 5), st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_watched_walker_keeps_detailed_balance(size: int, kept: int, seed: int) -> None:
     transitions, stationary = reversible_chain(size, np.random.default_rng(seed))
     whole = MarkovModel(transitions, stationary, 10 + np.arange(size), 1.0)

@@ -49,7 +49,7 @@ def test_a_frame_of_the_reference_is_valid(isoleucine: tuple[CloudLayout, np.nda
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_moving_the_molecule_changes_nothing(
     isoleucine: tuple[CloudLayout, np.ndarray, GeometryCheck], seed: int
 ) -> None:

@@ -93,7 +93,7 @@ def test_scattered_is_not_contiguous_but_equal():
         assert torch.equal(getattr(other, name), getattr(graph, name))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 6), periodic=st.tuples(*[st.booleans()] * 3))
 def test_random_structures(toy_file, seed, count, periodic):
     model = mlff.load(toy_file, dtype="float64", verify=False)

@@ -14,7 +14,7 @@ from mlff.data import BatchSampler
 COUNTS = st.lists(st.integers(0, 500), max_size=120)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     COUNTS,
     st.integers(1, 9),
@@ -37,7 +37,7 @@ def test_every_frame_once_within_the_bounds(counts, batch_size, max_edges, shuff
         assert len(batches) == -(-len(counts) // batch_size)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COUNTS.filter(bool), st.integers(1, 6), st.integers(1, 5), st.booleans(), st.integers(0, 3))
 def test_processes_share_all_batches_evenly(counts, batch_size, world_size, bucket, epoch):
     def batches(rank, size):

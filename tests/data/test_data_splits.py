@@ -19,7 +19,7 @@ def all_indices(split) -> list[int]:
     return sorted(np.concatenate([getattr(split, name) for name in PARTS]).tolist())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(3, 300), st.tuples(*[st.floats(0.01, 1 / 3)] * 3))
 def test_fractions_of_a_part_of_the_frames_are_met_within_a_frame(count, shares):
     assume(min(share * count for share in shares) >= 1)
@@ -30,7 +30,7 @@ def test_fractions_of_a_part_of_the_frames_are_met_within_a_frame(count, shares)
         assert abs(len(getattr(split, name)) - share * count) <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(3, 300), FRACTIONS, st.integers(0, 2**40))
 def test_random_fractions_are_disjoint_complete_and_sized(count, shares, seed):
     try:
@@ -45,7 +45,7 @@ def test_random_fractions_are_disjoint_complete_and_sized(count, shares, seed):
         assert bool(len(getattr(split, name))) == bool(share)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(0, 20), st.integers(0, 20), st.integers(0, 30), st.integers(0, 99))
 def test_random_counts_are_exact(train, val, test, rest, seed):
     split = random_split(train + val + test + rest, train, val, test, seed=seed)
@@ -54,7 +54,7 @@ def test_random_counts_are_exact(train, val, test, rest, seed):
     assert len(set(indices)) == len(indices)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 12), min_size=20, max_size=80), st.integers(0, 99))
 def test_random_split_keeps_duplicates_together(clusters, seed):
     try:
@@ -70,7 +70,7 @@ def test_random_split_keeps_duplicates_together(clusters, seed):
             assert owners.setdefault(clusters[index], name) == name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=10, max_size=80), FRACTIONS, st.integers(0, 99))
 def test_group_split_never_divides_a_group(groups, shares, seed):
     wanted = sum(share > 0 for share in shares)
@@ -104,7 +104,7 @@ def test_group_draw_does_not_depend_on_frame_order():
     assert {groups[i] for i in direct.test} == {groups[::-1][i] for i in reverse.test}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 500), st.integers(0, 2**60), st.integers(0, 1000))
 def test_permutations_are_permutations(count, seed, epoch):
     assert sorted(seeded_permutation(count, seed, epoch)) == list(range(count))

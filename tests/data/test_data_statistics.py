@@ -41,7 +41,7 @@ def test_least_squares_recovers_additive_energies(rng):
     assert found.reference_source == "least_squares"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.floats(-1e5, 1e5), st.integers(1, 40))
 def test_fixed_composition_gives_the_minimal_norm_solution(composition, energy, copies):
     counts = np.tile(composition, (copies, 1))

@@ -73,7 +73,7 @@ def test_edge_list_does_not_depend_on_dtype():
     assert torch.equal(single.edge_index, double.edge_index)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, len(STRUCTURES) - 1), min_size=1, max_size=5))
 def test_collate_split_round_trip(indices):
     graphs = [labelled(STRUCTURES[k], seed) for seed, k in enumerate(indices)]

@@ -73,7 +73,7 @@ def lengths(positions, cell, edges):
     return (r[edge_index[0]] - r[edge_index[1]] + shifts @ torch.as_tensor(cell)).norm(dim=1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(structure=structures, cutoff=cutoffs)
 @example(structure=random_structure(0, 1, (False, False, False), "orthogonal", 0.0, True), cutoff=3.0)
 @example(structure=random_structure(1, 1, (True, True, True), "sheared", 4.0, False), cutoff=6.0)
@@ -90,7 +90,7 @@ def test_backends_equal_ase(structure, cutoff):
     assert pairs(scripted_list(*tensors, cutoff)) == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(structure=structures, cutoff=cutoffs, max_neighbors=st.integers(1, 12))
 @example(structure=random_structure(0, 1, (True, True, True), "sheared", 0.0, False), cutoff=3.0, max_neighbors=1)
 def test_max_neighbors_keeps_nearest(structure, cutoff, max_neighbors):
@@ -123,7 +123,7 @@ def test_max_neighbors_ties_do_not_depend_on_rounding():
         assert torch.equal(shifts, reference[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(structure=structures, cutoff=cutoffs, max_neighbors=st.integers(1, 12))
 def test_not_strict_keeps_all_up_to_the_first_one_beyond(structure, cutoff, max_neighbors):
     positions, cell, pbc = structure
@@ -297,7 +297,7 @@ def test_bad_options():
     skew=st.lists(st.integers(-300, 300), min_size=3, max_size=3),
     cutoff=st.floats(1.0, 5.0),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_lattice_has_the_same_neighbours_whatever_vectors_describe_it(seed, pbc, skew, cutoff):
     positions, cell, pbc = random_structure(seed, 4, pbc, "triclinic", 0.5, False)
     change = np.eye(3)

@@ -42,7 +42,7 @@ def test_directions_in_which_atoms_hold_together(name: str) -> None:
     assert rank(atoms) == directions
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from([*CASES]), st.integers(0, 2**31))
 def test_neither_wrapping_nor_the_choice_of_the_cell_matters(name: str, seed: int) -> None:
     atoms, directions = CASES[name]

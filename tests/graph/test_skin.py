@@ -81,7 +81,7 @@ def assert_fresh(skin, positions, cell, pbc):
     assert torch.equal(shifts, expected_shifts)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 8),

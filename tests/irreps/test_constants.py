@@ -64,7 +64,7 @@ def test_blocks_of_the_edge_frame_are_those_of_its_rotation():
             torch.testing.assert_close(block[edge], expected, rtol=0, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(triples())
 def test_coefficients_are_orthonormal(degrees):
     coupling = clebsch_gordan(*degrees)
@@ -73,7 +73,7 @@ def test_coefficients_are_orthonormal(degrees):
     np.testing.assert_allclose(product, np.eye(len(product)), rtol=0, atol=1e-13)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(triples(), st.integers(0, 100))
 def test_coupled_features_turn_as_a_feature(degrees, seed):
     d1, d2, d3 = (wigner_blocks(random_rotation(seed), degree)[degree].numpy() for degree in degrees)

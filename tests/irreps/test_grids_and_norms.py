@@ -25,7 +25,7 @@ def test_the_default_dtype_is_single():
     assert torch.get_default_dtype() == torch.float32
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lmax=st.integers(1, 8), extra=st.integers(0, 3), longitudes=st.integers(0, 4))
 def test_band_limited_signals_survive_the_equiangular_grid(lmax, extra, longitudes):
     """Fejér's weights integrate products of two signals exactly once there are 2(lmax + 1) latitudes."""

@@ -63,7 +63,7 @@ def test_first_and_second_derivatives_are_right_also_at_the_poles(direction):
     assert torch.autograd.gradgradcheck(packed, (edge_vec,))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(lmax=st.integers(1, 6), data=st.data())
 def test_packed_rows_are_the_blocks_in_m_major_order(lmax, data):
     mmax = data.draw(st.integers(0, lmax))

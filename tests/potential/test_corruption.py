@@ -178,7 +178,7 @@ def test_the_repulsion_is_that_of_the_clean_structures(probability):
     torch.testing.assert_close(batch.repulsion_stress, by_strain)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     order=st.permutations([rattled_crystal, rattled_molecule, slab, rattled_molecule]),

@@ -44,7 +44,7 @@ sequences = st.lists(st.sampled_from(AMINO_ACIDS), min_size=1, max_size=5)
 
 
 @given(sequences, st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_motions_of_the_cloud_are_motions_of_its_atoms(sequence: list[str], seed: int) -> None:
     cloud = cloud_of(sequence, seed=seed)
     rotation, shift = rotations(2, seed), torch.randn(2, 3, dtype=torch.float64)
@@ -56,7 +56,7 @@ def test_motions_of_the_cloud_are_motions_of_its_atoms(sequence: list[str], seed
 
 
 @given(st.lists(sequences, min_size=1, max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_collate_and_split_are_inverse_and_padding_stays_out(sequences: list[list[str]]) -> None:
     clouds = [cloud_of(sequence, frames=3, seed=i) for i, sequence in enumerate(sequences)]
     batch = TensorCloud.collate(clouds)
@@ -108,7 +108,7 @@ def test_alignment_follows_the_reference_and_forgets_the_pose_of_the_mobile() ->
 
 
 @given(st.integers(0, 999), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_kabsch_agrees_with_scipy_and_never_reflects(seed: int, planar: bool) -> None:
     rng = np.random.default_rng(seed)
     mobile, reference = rng.normal(size=(2, 7, 3))
@@ -135,7 +135,7 @@ def test_only_the_same_atoms_are_aligned() -> None:
 
 
 @given(sequences, st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_relabelling_keeps_atoms_and_is_its_own_inverse(sequence: list[str], seed: int) -> None:
     cloud = cloud_of(sequence, seed=seed)
     order = random_relabelling(cloud, generator=torch.Generator().manual_seed(seed))

@@ -53,7 +53,7 @@ def test_hands_are_those_of_the_natural_residues(peptide) -> None:
 
 
 @given(data=st.data(), frame=st.integers(0, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_torn_bond_is_found_with_frame_and_atoms(peptide, data, frame) -> None:
     check, atoms = peptide
     bond = data.draw(st.integers(0, len(check.terms.bonds) - 1))

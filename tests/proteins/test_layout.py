@@ -47,7 +47,7 @@ def layout_and_atoms(topology: mdtraj.Topology, frames: int = 3) -> tuple[CloudL
 
 
 @given(topologies())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_heavy_atom_comes_back_to_its_place(topology: mdtraj.Topology) -> None:
     layout, atoms = layout_and_atoms(topology)
     cloud = layout.cloud(atoms)
@@ -69,7 +69,7 @@ def test_every_heavy_atom_comes_back_to_its_place(topology: mdtraj.Topology) -> 
 
 
 @given(topologies())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_trajectories_round_trip_in_the_order_of_the_input(topology: mdtraj.Topology) -> None:
     xyz = coordinates_of(topology, 2, np.random.default_rng(1)).astype(np.float32) / 10
     trajectory = mdtraj.Trajectory(xyz, topology, time=[3.0, 7.0])

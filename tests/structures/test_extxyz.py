@@ -25,7 +25,7 @@ from mlff.structures import iter_extxyz
 from mlff.structures.extxyz_header import read_header
 from mlff.support.errors import DataError
 
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LATTICE = 'Lattice="5 0 0 0 6 0 0 0 7"'
 FORCES = "Properties=species:S:1:pos:R:3:forces:R:3"
 ROWS = "Cu 0 0 0 0.1 0.2 0.3\nCu 2 0 0 -0.1 -0.2 -0.3\n"

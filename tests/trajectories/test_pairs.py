@@ -51,7 +51,7 @@ def assert_equal_clouds(first: TensorCloud, second: TensorCloud) -> None:
 
 
 @given(seed=st.integers(0, 2**40), step=st.integers(0, 10**6), targets=st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_batches_are_the_frames_they_say(systems: tuple[SystemData, ...], seed: int, step: int, targets: int) -> None:
     sampler = PairSampler(systems, "train", [0.5, 2.0], 8, seed, num_targets=targets, relabel=0.0)
     indices = sampler.indices(step)

@@ -176,7 +176,7 @@ def test_atoms_are_never_modified(model, formate):
     assert formate.calc is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.data())
 def test_whole_lattice_vectors_change_nothing(model, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))

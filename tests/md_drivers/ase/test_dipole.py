@@ -39,7 +39,7 @@ def ion(charge: float, shift: np.ndarray, key: str = "charge") -> Atoms:
     return atoms
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(charge=CHARGES, shift=SHIFTS, key=st.sampled_from(["charge", "total_charge"]))
 def test_what_the_calculator_writes_is_read_back_as_the_output_of_the_model(calculator, charge, shift, key):
     atoms = ion(charge, shift, key)
@@ -57,7 +57,7 @@ def test_what_the_calculator_writes_is_read_back_as_the_output_of_the_model(calc
     assert label == pytest.approx(model.evaluate(model.graph(atoms))["dipole"][0].numpy(), abs=1e-7)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(charge=CHARGES, shift=SHIFTS)
 def test_a_shift_of_the_origin_changes_the_moment_by_the_charge_times_the_shift(calculator, charge, shift):
     here, there = (calculator.get_property("dipole", ion(charge, by)) for by in (np.zeros(3), shift))

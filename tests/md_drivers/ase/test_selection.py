@@ -75,7 +75,7 @@ def test_bad_selections_say_what_is_wrong(slab, fix, message):
         select_atoms(slab, fix)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     layers=st.integers(1, 5),
     shift=st.floats(-40, 40),

@@ -67,7 +67,7 @@ def test_numbers_are_those_of_the_calculator(network, dipeptide_atoms, implement
         assert_like_calculator(context, calculator, moved, TOLERANCE[dtype])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), stretch=st.floats(0.5, 3.0), tilt=st.floats(-0.49, 0.49))
 def test_any_box_and_any_place_of_the_atoms(toy, implementation, seed, stretch, tilt) -> None:
     rng = np.random.default_rng(seed)

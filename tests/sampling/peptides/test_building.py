@@ -106,7 +106,7 @@ def test_histidine_carries_its_hydrogen_on_n_epsilon() -> None:
     assert "HD1" not in names
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(st.sampled_from("AGSV"), *[st.floats(-179, 179)] * 2), min_size=1, max_size=3))
 def test_dihedrals_are_those_asked_for(residues: list[tuple[str, float, float]]) -> None:
     asked = [(phi, psi) for _, phi, psi in residues]

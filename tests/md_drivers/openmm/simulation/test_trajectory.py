@@ -43,7 +43,7 @@ def samples_of(count: int, atoms: int, periodic: bool, seed: int) -> list[Sample
     return made
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     trajectory_format=st.sampled_from(["dcd", "xtc"]),
     atoms=st.integers(1, 30),
