@@ -95,9 +95,8 @@ def evaluate(
         Literal["auto", "include", "exclude"],
         typer.Option(help="Labels of atoms under constraints; auto: left out where a frame stores 0 for all of them."),
     ] = "auto",
-    uncertainty: Annotated[
-        bool, typer.Option("--uncertainty/--no-uncertainty", help="Of models that compute it; 8 × the time.")
-    ] = True,
+    uncertainty: Annotated[bool, typer.Option(help="Of models that compute it; 8 × the time.")] = True,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="INPUT", help="Compare in spite of a charge ...")] = None,
     energy_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     forces_key: Annotated[str | None, typer.Option(hidden=True)] = None,
     stress_key: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -125,6 +124,7 @@ def evaluate(
         "indices": indices,
         "fixed_atoms": fixed_atoms,
         "uncertainty": uncertainty,
+        "ignore": ignore or (),
     }
     run_evaluate(model, files, output, threads, options)
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
-from md_drivers.ase.checks import check_applicable
+from md_drivers.ase.checks import check_applicable, stress_obstacle
 from md_drivers.ase.contacts import check_separate
 from md_drivers.ase.outputs import periodic_projector, to_results
-from md_drivers.common.checks import check_ignore, check_skin
+from md_drivers.common.checks import check_skin
 from md_drivers.common.domain import DomainWatch
 from md_drivers.common.errors import CalculationError, StructureError
-from md_drivers.common.inputs import check_inputs
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
 from md_drivers.common.together import Together
 from md_drivers.common.uncertainty import FORCES
-from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, spans_volume, total_charge
+from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, total_charge
 from mlff.potential.artifact import LoadedModel
+from mlff.potential.inputs import check_ignore, input_fault
 
 _log = logging.getLogger(__name__)
 CORE = ("energy", "energies", "forces", "stress")  # of every potential
@@ -128,6 +129,7 @@ class MLFFCalculator(Calculator):
         self._graphs = ModelGraphs(self._model, self._skin)
         self._together: Together | None = None
         self._busy = threading.RLock()
+        self._asked: Atoms | None = None  # of the request under way
         # Written by ASE into trajectories, so that a frame says which model made it.
         self.parameters.update(model=model_name(self._model), sha256=self._model.sha256, dtype=self.dtype)
         for name, other in self._others.items():
@@ -158,32 +160,30 @@ class MLFFCalculator(Calculator):
     def check_atoms(self, atoms: Atoms) -> None:
         """Raise StructureError when the model cannot be applied to ``atoms``, naming the reason."""
         check_applicable(self._model, atoms)
-        check_inputs(self._model, atoms, self._ignore)
+        self._check_inputs(atoms)
+
+    def _check_inputs(self, atoms: Atoms) -> None:
+        if fault := input_fault(atoms, self._model.metadata.domain, model_name(self._model), self._ignore):
+            raise StructureError(fault)
 
     def joining(self, together: Together) -> MLFFCalculator:
-        """A copy with a neighbour list of its own, whose structures are computed with those of others."""
+        """A copy for one more structure of a run, which is computed with those of others."""
         other = copy.copy(self)
-        other._together = together
+        other._together, other.domain = together, DomainWatch(self._model, self.domain.strict, self.domain.said)
         return other
 
     def look_at(self, atoms: Atoms) -> AtomicGraph:
         """The graph of ``atoms``, which was compared with the domain of the model; StructureError if strict."""
-        graph = self._graphs(atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc)
-        check_separate(atoms, graph.edge_index, graph.shifts)
-        self.domain.look(graph, atoms.numbers, atoms.cell.array, atoms.pbc)
+        structure = atoms.numbers, atoms.cell.array, atoms.pbc
+        with self._alone():
+            graph = self._graphs(atoms.positions, *structure)
+            check_separate(atoms, graph.edge_index, graph.shifts)
+            self.domain.look(graph, *structure, self._graphs.statistics.rebuilds)
         return graph
 
     def stress_obstacle(self, atoms: Atoms) -> str | None:
         """Reason why the model has no stress for ``atoms``, or ``None`` when it has one."""
-        if not self._model.metadata.conservative:
-            return f"model {model_name(self._model)!r} predicts forces directly; stress needs a conservative model"
-        if not spans_volume(atoms.cell.array):
-            return "stress needs a three-dimensional cell of nonzero volume, set atoms.cell"
-        if not atoms.pbc.any():
-            return (
-                "stress needs a periodic direction, and pbc is false in all three: the box of a molecule means nothing"
-            )
-        return None
+        return stress_obstacle(self._model, atoms)
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Names of the declared inputs that differ from those of the stored results by more than ``tol``.
@@ -191,22 +191,30 @@ class MLFFCalculator(Calculator):
         Raises:
             StructureError: a charge or spin that is no input, also where stored results would do.
         """
-        check_inputs(self._model, atoms, self._ignore)
+        self._check_inputs(atoms)
         changes: list[str] = super().check_state(atoms, tol)
         if self.atoms is not None and self._charge(atoms) != self._charge(self.atoms):
             changes.append("charge")
         return changes
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
-        """A result, as of ASE; CalculationError while another thread uses the calculator, which keeps one structure."""
+        """A result, as of ASE."""
+        with self._alone(atoms):
+            return super().get_property(name, atoms, allow_calculation)
+
+    @contextmanager
+    def _alone(self, asked: Atoms | None = None) -> Iterator[Atoms | None]:
+        """CalculationError while another thread is here; gives the atoms of the request around, which ASE checked."""
         if not self._busy.acquire(blocking=False):
             raise CalculationError(
                 "another thread uses this calculator: give each thread its own, MLFFCalculator(calculator.model) "
                 "shares the model"
             )
+        before, self._asked = self._asked, asked
         try:
-            return super().get_property(name, atoms, allow_calculation)
+            yield before
         finally:
+            self._asked = before
             self._busy.release()
 
     def _charge(self, atoms: Atoms) -> float:
@@ -225,14 +233,22 @@ class MLFFCalculator(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Compute ``properties`` of ``atoms`` into ``results``; called by ASE, errors as in the class docstring."""
-        if atoms is None:
-            atoms = self.atoms
-        if atoms is None:
-            raise StructureError("no atoms were given to the calculator")
-        if self.check_state(atoms):
-            self.reset()
-            self.atoms = atoms.copy()
-        self.check_atoms(atoms)
+        with self._alone() as asked:
+            atoms = self.atoms if atoms is None else atoms
+            if atoms is None:
+                raise StructureError("no atoms were given to the calculator")
+            if atoms is not asked and self.check_state(atoms):
+                self.reset()
+            if self.atoms is None:
+                self.atoms = atoms.copy()
+            structure, results = self.atoms, self._compute(atoms, properties)
+            if self.atoms is not structure:  # this thread asked for another one meanwhile
+                self.reset()
+                self.atoms = structure
+            self.results.update(results)
+
+    def _compute(self, atoms: Atoms, properties: Sequence[str]) -> dict[str, Any]:
+        check_applicable(self._model, atoms)
         stress = "stress" in properties
         if stress and not atoms.pbc.all() and atoms.pbc.any() and not self._told_open:
             self._told_open = True
@@ -261,23 +277,25 @@ class MLFFCalculator(Calculator):
         results = to_results(outputs, [row for row in defined if row.name not in self._others], sigmas)
         if forces:
             self.domain.look_at_forces(results["forces"])
-        self.results.update(results)
         for row in defined:
             key = row.ase or row.name
             if row.name not in self._others and row.origin is not None:
-                self.results[key] = self.results[key] + origin_shift(row, atoms, self._charge(atoms))
+                results[key] = results[key] + origin_shift(row, atoms, self._charge(atoms))
             if row.name in self._others and key in properties:
-                self.results[key] = self._others[row.name].get_property(key, atoms)
+                results[key] = self._others[row.name].get_property(key, atoms)
+        return results
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
-        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_graphs": None}
-        own["_together"] = None
-        kept = self.__dict__ | own | {"domain": self.domain.strict}
-        return {name: value for name, value in kept.items() if name != "_busy"}
+        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters)}
+        own |= {"_graphs": None, "_together": None}
+        kept = self.__dict__ | own | {"domain": (self.domain.strict, self.domain.notes)}
+        return {name: value for name, value in kept.items() if name not in ("_busy", "_asked")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.domain = DomainWatch(self._model, state["domain"])
+        self.__dict__.update(state, _asked=None)
+        strict, notes = state["domain"]
+        self.domain = DomainWatch(self._model, strict)
+        self.domain.notes = dict(notes)  # of the results
         self._graphs = ModelGraphs(self._model, self._skin)
         self._busy = threading.RLock()

@@ -10,7 +10,8 @@ from ase.data import chemical_symbols
 
 from md_drivers.common.checks import first_few
 from md_drivers.common.errors import StructureError
-from md_drivers.common.models import unknown_species
+from md_drivers.common.models import model_name, unknown_species
+from mlff.graph import spans_volume
 from mlff.potential.artifact import LoadedModel
 
 
@@ -43,3 +44,14 @@ def _check_cell(atoms: Atoms) -> None:
             f"the structure is periodic along {axes} but these cell vectors are zero or linearly dependent: "
             "set atoms.cell or switch off atoms.pbc"
         )
+
+
+def stress_obstacle(model: LoadedModel, atoms: Atoms) -> str | None:
+    """Reason why a model has no stress for ``atoms``, or ``None`` when it has one."""
+    if not model.metadata.conservative:
+        return f"model {model_name(model)!r} predicts forces directly; stress needs a conservative model"
+    if not spans_volume(atoms.cell.array):
+        return "stress needs a three-dimensional cell of nonzero volume, set atoms.cell"
+    if not atoms.pbc.any():
+        return "stress needs a periodic direction, and pbc is false in all three: the box of a molecule means nothing"
+    return None

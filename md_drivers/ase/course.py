@@ -53,6 +53,7 @@ def run_job(job: Job, index: int, calculator: MLFFCalculator, request: Request) 
     target = _filtered(atoms, settings)
     course: list[RelaxStep] = []
     calculator.domain.forget()
+    calculator.reset()  # a result that it kept would say nothing of the domain
     watch = UncertaintyWatch(calculator.model, settings.stop_above)
     begin, rebuilds = perf_counter(), calculator.neighbor_statistics.rebuilds
     first, reached = job.first_step or 0, False

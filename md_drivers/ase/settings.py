@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from md_drivers.common.checks import check_choice, check_count, check_ignore, check_limit, check_skin, is_finite
+from md_drivers.common.checks import check_choice, check_count, check_limit, check_skin, is_finite
+from mlff.potential.inputs import check_ignore
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,6 @@ from mlff.support.errors import unknown
 from mlff.support.files import NOT_THERE
 
 _T = TypeVar("_T")
-#: What users say of charges and spins; no potential has an input for it.
-INPUTS = ("charge", "spin", "multiplicity", "initial_charges", "initial_magmoms")
 
 
 def check_count(name: str, value: object, least: int = 1) -> None:
@@ -33,15 +31,6 @@ def check_skin(skin: object) -> None:
     """ValueError unless this is a reach that a neighbour list can have."""
     if not (is_finite(skin) and skin >= 0.0):  # type: ignore[operator]
         raise ValueError(f"skin must be a finite length >= 0 A, got {skin!r}")
-
-
-def check_ignore(ignore: Iterable[str]) -> tuple[str, ...]:
-    """The names of inputs to ignore; ValueError for others."""
-    names = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    for name in names:
-        if name not in INPUTS:
-            raise ValueError(f"ignore takes any of {', '.join(INPUTS)}, got {name!r}")
-    return names
 
 
 def check_limit(stop_above: object) -> None:

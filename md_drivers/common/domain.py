@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -14,6 +15,20 @@ from md_drivers.common.errors import StructureError
 from md_drivers.common.models import model_name
 from mlff.graph import AtomicGraph, connected_lattice
 from mlff.potential.artifact import LoadedModel
+
+_ENGINES = ("md_drivers", "ase", "openmm")  # who calls them is told
+#: What was said, by kind, in the run that forces are being made for; None: they are made for no run.
+said_in_run = ContextVar[dict[str, str] | None]("said_in_run", default=None)
+
+
+@contextmanager
+def forces_of_run(said: dict[str, str]) -> Iterator[None]:
+    """Forces that are made in this block, copies that their engine makes included, say a kind once, and note it."""
+    token = said_in_run.set(said)
+    try:
+        yield
+    finally:
+        said_in_run.reset(token)
 
 
 class DomainWarning(UserWarning):
@@ -27,22 +42,25 @@ class DomainWarning(UserWarning):
 class DomainWatch:
     """Says in one line, once per kind, what lies outside; knows nothing where the file of the model does not.
 
-    What was said is forgotten when other atoms come, but within :meth:`one_run`.
+    What was said is forgotten when other atoms come, but within a run.
 
     Args:
         model: with its domain.
         strict: refuse instead.
+        said: in the run, by kind; what this watch says is added. None: it is of no run.
 
     Attributes:
         notes: what lay outside, by kind, of the atoms at hand.
+        said: what was said in the run.
     """
 
-    def __init__(self, model: LoadedModel, strict: bool = False) -> None:
+    def __init__(self, model: LoadedModel, strict: bool = False, said: dict[str, str] | None = None) -> None:
         self.strict = strict
         self.notes: dict[str, str] = {}
         self._name, self._cutoff, self._domain = model_name(model), model.metadata.cutoff, model.metadata.domain
-        self._said: set[str] = set()
-        self._held = False
+        self.said: dict[str, str] = {} if said is None else said
+        self._held = said is not None
+        self._searches = -1
         self._atoms: tuple[np.ndarray, np.ndarray] | None = None  # numbers and pbc
         self._cell = self._lattice = np.zeros((0, 3))
         if self._domain is not None:
@@ -51,8 +69,7 @@ class DomainWatch:
     @contextmanager
     def one_run(self) -> Iterator[None]:
         """Whatever the atoms, a kind is said once in this block."""
-        self._said.clear()
-        self._held = True
+        self.said, self._held = {}, True
         try:
             yield
         finally:
@@ -62,10 +79,15 @@ class DomainWatch:
         """Other atoms come, even if they look the same."""
         self._atoms, self.notes = None, {}
         if not self._held:
-            self._said.clear()
+            self.said.clear()
 
-    def look(self, graph: AtomicGraph, numbers: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> None:
-        """Judge a structure: its graph with the pairs within the cutoff, numbers [N], cell [3, 3] in Å and pbc [3].
+    def look(self, graph: AtomicGraph, numbers: np.ndarray, cell: np.ndarray, pbc: np.ndarray, searches: int) -> None:
+        """Judge a structure.
+
+        Args:
+            graph: with the pairs within the cutoff.
+            numbers, cell, pbc: [N], [3, 3] in Å and [3].
+            searches: of neighbours so far. Between two of them atoms stay joined to their images as they were.
 
         Raises:
             StructureError: it lies outside, and this is strict.
@@ -75,10 +97,12 @@ class DomainWatch:
             return
         if self._atoms is None or not all(map(np.array_equal, self._atoms, (numbers, pbc))):
             self.forget()
-            self._atoms, self._cell = (numbers.copy(), pbc.copy()), np.zeros((0, 3))
-            edges = graph.edge_index.cpu().numpy(), graph.shifts.cpu().numpy()
-            self._lattice = connected_lattice(len(numbers), *edges)
+            self._atoms, self._searches = (numbers.copy(), pbc.copy()), -1
             self._say(domain.composition_violations(numbers))
+        if searches != self._searches:
+            edges = graph.edge_index.cpu().numpy(), graph.shifts.cpu().numpy()
+            self._lattice, self._cell = connected_lattice(len(numbers), *edges), np.zeros((0, 3))
+            self._searches = searches
         if not np.array_equal(cell, self._cell):
             self._cell = cell.copy()
             found = domain.shape_violations(self._lattice, cell, len(numbers))
@@ -119,24 +143,18 @@ class DomainWatch:
             if self.strict:
                 self.forget()  # so that the same atoms are refused again
                 raise StructureError(f"{message}; compute without strict (--strict) to go there")
-            if kind not in self._said:
-                self._said.add(kind)
-                warnings.warn(DomainWarning(message, kind, text), stacklevel=4)  # the caller of the driver
+            if kind not in self.said:
+                self.said[kind] = text
+                _warn(DomainWarning(message, kind, text))
 
 
-@contextmanager
-def noted(notes: dict[str, str]) -> Iterator[None]:
-    """Put into ``notes`` what the warnings of this block say, by kind.
+def _warn(warning: DomainWarning) -> None:
+    """Show it as the filters want it, at the line that called the engine; also if an earlier run said the same there.
 
-    They are shown as before, also if an earlier run said the same.
+    Python keeps what was shown in a registry of the module, hence another one.
     """
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def note(message: Warning | str, *rest: Any) -> None:
-            if isinstance(message, DomainWarning):
-                notes.setdefault(message.kind, message.text)
-            show(message, *rest)
-
-        warnings.showwarning = note  # type: ignore[assignment]
-        yield
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _ENGINES:
+        frame = frame.f_back
+    module = frame.f_globals.get("__name__", "")
+    warnings.warn_explicit(warning, DomainWarning, frame.f_code.co_filename, frame.f_lineno, module, registry={})

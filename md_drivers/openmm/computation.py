@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from openmm import unit
 
-from md_drivers.common.domain import DomainWatch
+from md_drivers.common.domain import DomainWatch, said_in_run
 from md_drivers.common.engine import KJ_MOL, KJ_MOL_NM, NM
 from md_drivers.common.errors import CalculationError, StructureError
-from md_drivers.common.models import open_potential
+from md_drivers.common.models import default_device
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
 from md_drivers.common.uncertainty import FORCES
 from md_drivers.openmm.failure import Snapshot, describe_failure
 from md_drivers.openmm.options import ForceOptions
 from md_drivers.openmm.region import Region, check_box
-from mlff.artifacts import ArtifactError
+from mlff.artifacts import ArtifactError, load
 from mlff.potential.artifact import LoadedModel
 
 # Their messages say everything; of other errors the traceback is needed, and OpenMM passes on nothing but the message.
@@ -40,6 +40,7 @@ class Settings:
         region: its atoms.
         periodic: the force uses the periodic box.
         options: with the dtype that the model has.
+        trust: open the file whatever its program does, see :func:`mlff.load`.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Settings:
     region: Region
     periodic: bool
     options: ForceOptions
+    trust: bool = False
 
 
 class Computation:
@@ -66,6 +68,7 @@ class Computation:
         self._numbers = np.array(settings.region.numbers)
         self._graphs: ModelGraphs | None = None  # with the opened model
         self._domain: DomainWatch | None = None
+        self._said = said_in_run.get()
         self._before: Snapshot | None = None
         self._checked_box = np.zeros((3, 3))
         self._lock = threading.Lock()
@@ -122,8 +125,8 @@ class Computation:
         pbc = np.full(3, periodic)
         graph = graphs(positions, self._numbers, cell, pbc)
         if self._domain is None:
-            self._domain = DomainWatch(graphs.model, self.settings.options.strict)
-        self._domain.look(graph, self._numbers, cell, pbc)
+            self._domain = DomainWatch(graphs.model, self.settings.options.strict, self._said)
+        self._domain.look(graph, self._numbers, cell, pbc, graphs.statistics.rebuilds)
         sigmas = [name for name in graphs.model.sigmas if name != FORCES]
         outputs = graphs.model.evaluate(graph, sigmas=sigmas)
         energy = float(outputs["energy"])
@@ -162,7 +165,8 @@ class Computation:
     def _opened(self) -> ModelGraphs:
         if self._graphs is None:
             settings, options = self.settings, self.settings.options
-            model = self._given or open_potential(settings.model, options.device, options.dtype)
+            device = options.device or default_device()
+            model = self._given or load(settings.model, device=device, dtype=options.dtype, trust=settings.trust)
             if model.sha256 != settings.sha256:
                 raise ArtifactError(
                     f"{model.path}: not the model that this force was made with (SHA-256 {model.sha256}, was "

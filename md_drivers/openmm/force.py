@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from md_drivers.common.checks import check_ignore
 from md_drivers.common.engine import import_openmm
-from md_drivers.common.inputs import check_charge
+from md_drivers.common.errors import StructureError
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential
 from md_drivers.openmm.charges import net_charge
 from md_drivers.openmm.options import ForceOptions, Implementation
 from mlff.artifacts import available
 from mlff.potential.artifact import LoadedModel
+from mlff.potential.inputs import charge_fault, check_ignore
 
 if TYPE_CHECKING:
     from openmm import Force
@@ -66,7 +66,7 @@ def openmm_force(
         implementation: ``"pythonforce"``, or ``"torchforce"`` with the package openmmtorch.
         failure_file: where a ``pythonforce`` writes positions (extxyz, A) when something is not finite.
         charge: total charge of the atoms in e, the one that the training data imply; ``None``: as the topology knows.
-        strict: of a ``pythonforce``: refuse what lies outside of the training data, instead of a warning.
+        strict: refuse what lies outside of the training data, instead of a warning; not for ``torchforce``.
         ignore: ``("charge",)`` for any charge.
 
     Raises:
@@ -75,7 +75,8 @@ def openmm_force(
         StructureError: no atoms, a wrong index, an atom without element, an unknown species, a bond cut by the border
             of ``atoms`` or not in the topology, a box that is too small, or a charge that is no input of the model.
         openmm.OpenMMException: (from a simulation) what :class:`md_drivers.openmm.computation.Computation` raises.
-        UserWarning: forces are predicted directly; DomainWarning (``pythonforce``): atoms outside of the training data.
+        UserWarning: forces are predicted directly; a ``torchforce`` does not say what others do. DomainWarning
+            (``pythonforce``): atoms outside of the training data.
     """
     import_openmm()
     from md_drivers.openmm.region import whole_region  # imports OpenMM
@@ -107,11 +108,12 @@ def build_force(
         from md_drivers.openmm.torchforce import torch_force
 
         force = torch_force(model, region, periodic, options.parameter)
+        _warn_of_silence(model)
     else:
         from md_drivers.openmm.computation import Computation, Settings
 
         plain = replace(options, dtype=dtype_name(model.dtype), failure_file=os.fspath(options.failure_file))
-        settings = Settings(source, model.sha256, region, periodic, plain)
+        settings = Settings(source, model.sha256, region, periodic, plain, model.trust)
         parameters = {} if options.parameter is None else {options.parameter: 1.0}
         computation = Computation(settings, model)
         force = openmm.PythonForce(computation, parameters)
@@ -125,9 +127,10 @@ def build_force(
 
 def check_region_charge(model: LoadedModel, region: Region, charge: float | None, ignore: Sequence[str]) -> None:
     """Raise StructureError where a charge (e) is known and no input of the model; ValueError for unknown ``ignore``."""
-    ignored = check_ignore(ignore)
-    if charge is not None:
-        check_charge(model, np.array(region.numbers), charge, ignored, "the total charge of the atoms of the model")
+    if "charge" in check_ignore(ignore) or charge is None:
+        return
+    if fault := charge_fault(np.array(region.numbers), charge, model.metadata.domain, model_name(model)):
+        raise StructureError(fault)
 
 
 def warn_if_direct(model: LoadedModel) -> None:
@@ -137,6 +140,16 @@ def warn_if_direct(model: LoadedModel) -> None:
             f"model {model_name(model)!r} predicts forces directly: they are not the derivative of its energy. Total "
             "energy is not conserved, and whatever uses both (barostats, minimisation, free energies) is inconsistent",
             stacklevel=3,  # the caller of openmm_force
+        )
+
+
+def _warn_of_silence(model: LoadedModel) -> None:
+    """Warn (UserWarning) of what a TorchForce leaves out that the file of the model has."""
+    if model.metadata.domain is not None or model.sigmas:
+        warnings.warn(
+            f"a TorchForce says neither what lies outside of what model {model_name(model)!r} was trained on nor how "
+            "uncertain it is; implementation='pythonforce' does",
+            stacklevel=4,  # the caller of openmm_force
         )
 
 

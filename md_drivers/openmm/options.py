@@ -30,3 +30,5 @@ class ForceOptions:
         if self.parameter == "":
             raise ValueError("parameter must be a name, or None for a force that cannot be scaled")
         check_choice("implementation", self.implementation, get_args(Implementation))
+        if self.strict and self.implementation == "torchforce":
+            raise ValueError("strict needs implementation='pythonforce': a TorchForce does not know the training data")

@@ -74,7 +74,7 @@ class TorchForceModule(nn.Module):
 
 
 def torch_force(model: LoadedModel, region: Region, periodic: bool, parameter: Optional[str]) -> Force:
-    """The TorchForce of a region.
+    """The TorchForce of a region. It knows neither the domain of the model nor its uncertainty.
 
     Raises:
         ImportError: openmmtorch is missing, or does not work with this torch.

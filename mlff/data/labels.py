@@ -59,7 +59,7 @@ def build_frame(
 
 
 def convert_structure(atoms: Atoms, units: DataUnits) -> Atoms:
-    """Copy in A with species, cell, pbc, tags, constraints and `info`, without calculator and label arrays."""
+    """Copy in A with species, cell, pbc, tags, constraints, `info` and initial charges and moments, not labels."""
     length = LENGTH[units.length]
     converted = Atoms(
         numbers=atoms.numbers,
@@ -69,6 +69,9 @@ def convert_structure(atoms: Atoms, units: DataUnits) -> Atoms:
         tags=atoms.get_tags() if atoms.has("tags") else None,
         info=dict(atoms.info),
     )
+    for name in atoms.arrays:
+        if name.startswith("initial_"):  # ASE's name of what a calculator is given
+            converted.set_array(name, atoms.arrays[name])
     # After the positions: constraints would hold the atoms back.
     converted.set_constraint(copy.deepcopy(atoms.constraints))
     return converted

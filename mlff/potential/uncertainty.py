@@ -20,13 +20,15 @@ class LastLayerUncertainty(nn.Module):
     linear in w, too: those of members w ± δ_k, drawn from the posterior in pairs, differ from the model's by ± the
     gradient of δ_k · f, so a pair costs one gradient.
 
-    To both comes what no weights of the last layer could mend: for each atom a share of the energy, equal for all atoms
-    as if it were one more weight, and a variance of each force component.
+    Errors of forces grow by a power of the spread of the members, that of all directions at an atom. To both comes what
+    no weights of the last layer could mend: for each atom a share of the energy, equal for all atoms as if it were one
+    more weight, and a variance of each force component.
 
     Args:
         spread: [D,D] float64, eV: α times a factor of C, C = spread spreadᵀ / α².
         members: [D,K] float64, eV: the deviations δ_k of K pairs over √K, times the α of forces.
         floors: [2] float64: those of an atom's energy (eV) and of a force component (eV/Å).
+        power: of the spread of forces over ``typical`` (eV/Å), where it is left as it is.
         record: what a file says of it.
     """
 
@@ -34,12 +36,22 @@ class LastLayerUncertainty(nn.Module):
     members: Tensor
     floors: Tensor
 
-    def __init__(self, spread: Tensor, members: Tensor, floors: Tensor, record: object = None) -> None:
+    def __init__(
+        self,
+        spread: Tensor,
+        members: Tensor,
+        floors: Tensor,
+        record: object = None,
+        power: float = 1.0,
+        typical: float = 1.0,
+    ) -> None:
         super().__init__()
         self.register_buffer("spread", spread)
         self.register_buffer("members", members)
         self.register_buffer("floors", floors)
         self.shrinkage = SHRINKAGE
+        self.power = power
+        self.typical = typical
         self.record = record
 
     def forward(self, inputs: Tensor, edge_vec: Tensor, graph: GraphInput, forces: bool) -> Dict[str, Tensor]:
@@ -80,5 +92,6 @@ class LastLayerUncertainty(nn.Module):
             total = total + deviation[:, :, None] * deviation[:, None, :]
         mean = torch.diagonal(total, dim1=1, dim2=2).mean(dim=1)
         unit = torch.eye(3, dtype=total.dtype, device=total.device)
-        floor = (self.shrinkage * mean + self.floors[1].to(mean.dtype).square())[:, None, None]
-        return (1.0 - self.shrinkage) * total + floor * unit
+        total = (1.0 - self.shrinkage) * total + self.shrinkage * mean[:, None, None] * unit
+        grown = (mean / self.typical**2).clamp(min=1e-12) ** (self.power - 1.0)
+        return grown[:, None, None] * total + self.floors[1].to(mean.dtype).square() * unit

@@ -196,6 +196,17 @@ def test_evaluate_refuses_wrong_input(run_folder: Path, tmp_path: Path) -> None:
     assert re.search("frame 1: holds Ag, and .*run knows only .*; name the frames without it by", refused.stderr)
     advised = ("--indices", tmp_path / "others.txt", "-o", tmp_path / "advised")
     assert invoke("evaluate", run_folder, tmp_path / "silver.extxyz", *advised).exit_code == 0
+    frames = read(data, ":")
+    frames[2].set_initial_magnetic_moments([1.0, 0.0, 0.0, 0.0])
+    write(tmp_path / "magnet.extxyz", frames)
+    refused = invoke("evaluate", run_folder, tmp_path / "magnet.extxyz", "-o", output)
+    assert refused.exit_code == 2
+    assert re.search(r"frame 2: atoms\.arrays\['initial_magmoms'\] is not zero.*--ignore initial_mag", refused.stderr)
+    refused = invoke("evaluate", run_folder, data, "-o", output, "--ignore", "moments")
+    assert refused.exit_code == 2
+    assert "ignore takes any of charge, spin" in refused.stderr
+    advised = ("--ignore", "initial_magmoms", "-o", tmp_path / "ignored")
+    assert invoke("evaluate", run_folder, tmp_path / "magnet.extxyz", *advised).exit_code == 0
     for device in ("foo", "cuda:99"):
         refused = invoke("evaluate", run_folder, data, "-o", output, "--device", device)
         assert refused.exit_code == 2

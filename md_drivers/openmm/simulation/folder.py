@@ -43,6 +43,7 @@ class Folder(RunFolder):
         self.speed = 0.0
         self.temperature: float | None = None
         self.outside: dict[str, str] = {}
+        self._earlier: dict[str, str] = {}  # before a resumption, which says it again
         asked = {**settings.as_dict(), "structure_sha256": structure.sha256}
         packages = ("openmm", "openmmml", "mdtraj")
         super().__init__(path, "simulation.json", "simulation", asked, model, packages, ("strict", "ignore"))
@@ -64,7 +65,7 @@ class Folder(RunFolder):
         self.check_steps(checkpoint.step, steps)
         try:
             self.speed = float(record.get("ns_per_day", 0.0))
-            self.outside.update({str(kind): str(text) for kind, text in record.get("outside_domain", {}).items()})
+            self._earlier = {str(kind): str(text) for kind, text in record.get("outside_domain", {}).items()}
             broken = {str(bond): int(step) for bond, step in record.get("broken_bonds", {}).items()}
         except (ValueError, TypeError, AttributeError) as error:
             raise self.damaged(error) from error
@@ -86,6 +87,7 @@ class Folder(RunFolder):
         table = read_table(self._table) if self._table.exists() else {}
         if len(temperatures := table.get("temperature_K", ())):
             self.temperature = float(np.mean(temperatures))
+        self.outside |= self._earlier
         self.update(
             status=status,
             message=message,

@@ -12,7 +12,7 @@ import numpy as np
 import openmm
 
 from md_drivers.common.checks import check_count, check_limit
-from md_drivers.common.domain import noted
+from md_drivers.common.domain import forces_of_run
 from md_drivers.common.engine import NM, openmm_seeds
 from md_drivers.common.errors import StructureError
 from md_drivers.common.uncertainty import UncertaintyWatch
@@ -56,7 +56,7 @@ def run(structure_file: Path, model: LoadedModel, output: Path, request: Request
     """Run or resume a simulation; errors as of :func:`md_drivers.simulate`."""
     structure = read_structure(structure_file, request.settings.periodic)
     folder = Folder(output, structure, model, request.settings)
-    with folder.at_work(request.resume), noted(folder.outside):
+    with folder.at_work(request.resume):
         return _run(folder, model, request)
 
 
@@ -66,9 +66,10 @@ def _run(folder: Folder, model: LoadedModel, request: Request) -> SimulationResu
     first = 0 if checkpoint is None else checkpoint.step
     # Of every resumption its own, for where OpenMM cannot go on with the random numbers of before.
     seeds = openmm_seeds([settings.seed, first], 3)
-    assembly = assemble(structure, model, settings, folder.failure, seeds[0])
-    platform = find_platform(request.platform, settings)
-    context = _context(assembly, structure, make_integrator(settings, seeds[1]), platform, settings.strict)
+    with forces_of_run(folder.outside):
+        assembly = assemble(structure, model, settings, folder.failure, seeds[0])
+        platform = find_platform(request.platform, settings)
+        context = _context(assembly, structure, make_integrator(settings, seeds[1]), platform, settings.strict)
     atoms, freedom = structure.topology.getNumAtoms(), assembly.degrees_of_freedom
     mass = float(masses_of(assembly.system).sum())
     watched = assembly.computation, UncertaintyWatch(model, request.stop_above)

@@ -6,8 +6,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from md_drivers.common.checks import check_choice, check_count, check_ignore
+from md_drivers.common.checks import check_choice, check_count
 from md_drivers.common.trajectory_files import TrajectoryFormat
+from mlff.potential.inputs import check_ignore
 
 Ensemble = Literal["nve", "nvt", "npt"]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from ase.data import covalent_radii
 from openmm import app, unit
 
@@ -18,15 +19,13 @@ from md_drivers.common.errors import StructureError
 from md_drivers.openmm.region import box_vectors, label
 from md_drivers.openmm.simulation.bonds import add_missing, made_whole
 from md_drivers.openmm.simulation.settings import STRUCTURE
-from mlff.structures import read_pdb
+from mlff.structures import read_pdb, room_fault
 from mlff.support.errors import first_line
 from mlff.support.files import sha256_of
 
 _log = logging.getLogger(__name__)
 
 _READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile, ".mmcif": app.PDBxFile, ".pdbx": app.PDBxFile}
-# A^3 for each atom; diamond, the densest arrangement of atoms, has 5.7.
-_LEAST_VOLUME = 4.0
 # Bonds longer than this part of the sum of covalent radii are broken; vibrations at 300 K reach 1.2.
 _BROKEN = 1.6
 
@@ -85,11 +84,9 @@ def read_structure(path: Path, periodic: bool | None) -> Structure:
         vectors = None
         topology.setPeriodicBoxVectors(None)
     box = None if vectors is None else box_vectors(vectors)
-    if box is not None and abs(np.linalg.det(box)) < _LEAST_VOLUME * len(positions):
-        raise StructureError(
-            f"{path}: a box of {abs(np.linalg.det(box)):.1f} A^3 cannot hold {len(positions)} atoms; correct it, or "
-            "leave it out (--no-periodic, periodic=False) if it is but a placeholder"
-        )
+    numbers = [0 if atom.element is None else atom.element.atomic_number for atom in topology.atoms()]
+    if fault := room_fault(Atoms(numbers, positions, cell=box, pbc=box is not None)):
+        raise StructureError(f"{path}: {fault}; correct it, or leave it out (--no-periodic, periodic=False)")
     _check_hydrogens(path, topology)
     said = add_missing(topology, positions, box)
     positions, mended = made_whole(topology, positions, box)

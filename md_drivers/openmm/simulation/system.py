@@ -10,7 +10,7 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from md_drivers.common.domain import DomainWatch
+from md_drivers.common.domain import DomainWatch, said_in_run
 from md_drivers.common.engine import NM
 from md_drivers.common.errors import StructureError
 from md_drivers.openmm.computation import Computation
@@ -59,7 +59,7 @@ def assemble(
     if settings.ensemble == "npt" and structure.box is None:
         raise StructureError(f"{structure.path}: the ensemble npt needs a box (CRYST1 record or cell), there is none")
     topology, parameters = structure.topology, dict[str, float]()
-    DomainWatch(model, settings.strict).look_at_temperature(settings.temperature)
+    DomainWatch(model, settings.strict, said_in_run.get()).look_at_temperature(settings.temperature)
     asked = {"charge": settings.charge, "strict": settings.strict, "ignore": settings.ignore}
     options: dict[str, Any] = {"failure_file": failure_file, **asked}
     if settings.ml_atoms is None:

@@ -25,16 +25,20 @@ class CurvePoint(BaseModel):
 
 
 class Calibration(BaseModel):
-    """Of one quantity, in its unit: σ² = (``factor`` · s)² + ``floor``², of an atom's energy or a force component.
+    """Of one quantity, in its unit: σ² = (``factor`` · s · (t / ``typical``)^(``power`` - 1))² + ``floor``².
 
-    Of all ratios of the two the most likely one was taken, then 90 % of the errors are within ± 1.645 σ. The curve
-    shows the calibration structures.
+    Of an atom's energy or a force component with the standard deviation s of the last layer; t is the root mean square
+    of s over the components of a force. Of all powers and ratios of floor and factor the most likely ones were taken,
+    then 90 % of the errors of n frames, or (n + 1) / n times as many, are within ± 1.645 σ: so many that 90 % are to be
+    expected of others. The curve shows the calibration structures.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     factor: Annotated[float, Field(gt=0)]
     floor: Annotated[float, Field(ge=0)]
+    power: Annotated[float, Field(gt=0)] = 1.0
+    typical: Annotated[float, Field(gt=0)] = 1.0
     curve: tuple[CurvePoint, ...]
 
 

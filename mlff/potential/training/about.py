@@ -14,6 +14,7 @@ from mlff.artifacts import load
 from mlff.artifacts.metadata import AUTHOR_FIELDS
 from mlff.data import DataSplits, GraphDataset, load_splits
 from mlff.potential.artifact.loaded import LoadedModel
+from mlff.potential.domain import Domain
 from mlff.potential.potential import Potential
 from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.domain import domain_of
@@ -87,6 +88,16 @@ def training_data(folder: RunFolder) -> list[dict[str, Any]]:
         {"name": file["name"], "sha256": file["sha256"], "frames": used.count(file["name"])}
         for file in record["files"]["files"]
     ]
+
+
+def domain_of_trained(source: Path, potential: Potential) -> Domain | None:
+    """What a run recorded, or the model beside published weights says; None: neither knows."""
+    folder = RunFolder.of(source)
+    if folder.data_record.exists():
+        record = read_json(folder.data_record).get("domain")
+        return None if record is None else Domain.model_validate(record)
+    earlier = _earlier(folder, potential)
+    return None if earlier is None else earlier.metadata.domain
 
 
 def _earlier(folder: RunFolder, potential: Potential) -> LoadedModel | None:

@@ -6,16 +6,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mlff.artifacts import load
 from mlff.artifacts.devices import find_device
 from mlff.data import DataKeys, DataUnits, Frame, GraphDataset, in_symbols, read_frames
 from mlff.data.split_file import select_frames
 from mlff.graph import AtomicGraph
+from mlff.potential.domain import Domain
+from mlff.potential.inputs import check_ignore, input_fault
+from mlff.potential.training.about import domain_of_trained
 from mlff.potential.training.batches import graph_batches
 from mlff.potential.training.fixed_atoms import FixedAtoms
 from mlff.potential.training.lightning_module import potential_predictor
@@ -40,6 +43,7 @@ class EvaluateOptions(Section):
     indices: str | None = None
     fixed_atoms: FixedAtoms = "auto"
     uncertainty: bool = True
+    ignore: Annotated[tuple[str, ...], AfterValidator(check_ignore)] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class _Model:
 
     predict: Predict
     about: Any
+    domain: Domain | None
     dtype: torch.dtype
     details: dict[str, str | None]
 
@@ -72,7 +77,7 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     frames = read_frames(list(files), keys=keys, units=units, optional=optional)
     if options.indices is not None:
         frames = select_frames(frames, options.indices)
-    _check_species(name, frames, set(about.species))
+    _check_inputs(name, frames, model, options.ignore)
     names = [name for name in keys.named() if _compared(name, frames)]
     if not names:
         raise DataError(f"no frame has {' or '.join(keys.named())}", file=files[0], hint="name the labels with --key")
@@ -93,13 +98,16 @@ def evaluate_files(name: str, files: Sequence[Path], output: Path, given: Mappin
     }
 
 
-def _check_species(name: str, frames: Sequence[Frame], known: set[int]) -> None:
+def _check_inputs(name: str, frames: Sequence[Frame], model: _Model, ignore: Sequence[str]) -> None:
+    known = set(model.about.species)
     for frame in frames:
         if new := set(frame.atoms.numbers.tolist()) - known:
             raise frame.error(
                 f"holds {in_symbols(new)}, and {name} knows only {in_symbols(known)}",
                 "name the frames without it by --indices, or evaluate a model that knows it",
             )
+        if fault := input_fault(frame.atoms, model.domain, name, ignore):
+            raise frame.error(fault)
 
 
 def _compared(name: str, frames: Sequence[Frame]) -> bool:
@@ -114,7 +122,8 @@ def _weights(path: Path, device: torch.device) -> _Model:
     potential, _ = load_trained(path)
     potential.to(device=device).requires_grad_(False)
     dtype = next(potential.parameters()).dtype
-    return _Model(potential_predictor(potential), potential.config, dtype, {"weights": path.name})
+    predictor, domain = potential_predictor(potential), domain_of_trained(path, potential)
+    return _Model(predictor, potential.config, domain, dtype, {"weights": path.name})
 
 
 def _exported(name: str, options: EvaluateOptions) -> _Model:
@@ -125,4 +134,4 @@ def _exported(name: str, options: EvaluateOptions) -> _Model:
         return model.evaluate(graph, stress=stress, sigmas=sigmas)
 
     details = {"file": model.path.name, "sha256": model.sha256, "name": model.metadata.name}
-    return _Model(evaluate, model.metadata, model.dtype, details)
+    return _Model(evaluate, model.metadata, model.metadata.domain, model.dtype, details)

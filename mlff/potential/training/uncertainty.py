@@ -31,6 +31,7 @@ _RIDGE = 1e-6  # of the largest eigenvalue
 _BATCH = 4
 _BINS = 10
 _FLOORS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)  # over the typical σ
+_POWERS = tuple(0.5 + k / 8 for k in range(13))  # of forces; so few energies could not tell
 _SHARES = (0.5, 0.9, 1.0)
 
 _log = logging.getLogger(__name__)
@@ -41,12 +42,12 @@ Floats = NDArray[np.float64]
 class _Errors:
     """|error|, σ and number of atoms of the energies [B] and of the force components [C] of frames.
 
-    The number is that of floors, 1 for forces. ``by_frame``: root mean square σ of forces [B].
+    The number is that of floors, 1 for forces. ``atoms``: root mean square σ of the force on each atom [N].
     """
 
     energy: tuple[Floats, Floats, Floats]
     forces: tuple[Floats, Floats, Floats]
-    by_frame: Floats
+    atoms: Floats
 
 
 def with_uncertainty(
@@ -56,8 +57,8 @@ def with_uncertainty(
 
     The covariance of the last layer comes from a row for each energy, f = Σ_i f_i, and random combinations of the rows
     of force components, v · ∂f/∂r with v = ±1 for each, whose mean square is that of all rows; each over the error of
-    its kind. Then energies and forces get a factor and a floor each, by which 90 % of the errors in ``val`` are within
-    ± 1.645 σ.
+    its kind. Then energies and forces get a factor and a floor each, and forces a power, by which 90 % of the errors of
+    frames like those in ``val`` are within ± 1.645 σ.
 
     Args:
         potential: trained, in evaluation mode.
@@ -83,9 +84,10 @@ def with_uncertainty(
     members = factor @ directions[:, :pairs] * np.sqrt(len(factor) / max(pairs, 1))
     model.uncertainty = LastLayerUncertainty(torch.tensor(factor), torch.tensor(members), torch.zeros(2).double())
     raw = _errors(model, judges)
-    made = {name: _calibrated(*getattr(raw, name)) for name in noise if name == "energy" or pairs}
+    made = {"energy": _calibrated(*raw.energy, len(judges))}
+    if pairs:
+        made["forces"] = _calibrated(*raw.forces, len(judges), _POWERS)
     energy, forces = made["energy"], made.get("forces")
-    by_frame = raw.by_frame if forces is None else np.hypot(forces.factor * raw.by_frame, forces.floor)
     record = UncertaintyRecord(
         features=len(factor),
         members=2 * pairs,
@@ -97,12 +99,13 @@ def with_uncertainty(
         calibration_frames=len(judges),
         calibration_sha256=frames_fingerprint(judges),
         calibration=made,
-        frame_quantiles={f"{share:g}": float(np.quantile(by_frame, share)) for share in _SHARES if pairs},
+        frame_quantiles={} if forces is None else _frame_quantiles(raw, forces),
     )
-    scales = energy.factor, 1.0 if forces is None else forces.factor
-    floors = torch.tensor([energy.floor, 0.0 if forces is None else forces.floor], dtype=torch.float64)
-    tensors = torch.tensor(factor * scales[0]), torch.tensor(members * scales[1])
-    model.uncertainty = LastLayerUncertainty(*tensors, floors, record)
+    law = {} if forces is None else {"power": forces.power, "typical": forces.factor * forces.typical}
+    scale, floor = (1.0, 0.0) if forces is None else (forces.factor, forces.floor)
+    floors = torch.tensor([energy.floor, floor], dtype=torch.float64)
+    tensors = torch.tensor(factor * energy.factor), torch.tensor(members * scale)
+    model.uncertainty = LastLayerUncertainty(*tensors, floors, record, **law)
     return model
 
 
@@ -171,7 +174,7 @@ def _row(model: Potential, graph: AtomicGraph, positions: Tensor) -> Floats:
 
 
 def _errors(model: Potential, frames: Sequence[Frame]) -> _Errors:
-    energy, forces, by_frame = [], [], []
+    energy, forces, atoms = [], [], []
     of_forces = model.conservative and all("forces" in frame.labels for frame in frames)
     for graph in _graphs(model, frames, next(model.parameters()).dtype):
         asked = model.uncertainty is not None, model.uncertainty is not None and of_forces
@@ -184,26 +187,46 @@ def _errors(model: Potential, frames: Sequence[Frame]) -> _Errors:
             counted = force_atoms(graph, "auto")
             kept = torch.ones_like(graph.batch, dtype=torch.bool) if counted is None else counted
             forces.append(torch.stack([error[kept].ravel(), sigma[kept].ravel()]))
-            square = error.new_zeros(graph.num_graphs).index_add(0, graph.batch, sigma.square().mean(dim=1))
-            by_frame.append((square / graph.num_atoms).sqrt())
+            atoms.append(sigma.square().mean(dim=1).sqrt())
     empty = [torch.zeros(2, 0)]
     (e, s), (f, t) = (torch.cat(parts or empty, dim=1).cpu().numpy() for parts in (energy, forces))
     sizes = np.array([len(frame.atoms) for frame in frames], dtype=float)
-    return _Errors((e, s, sizes), (f, t, np.ones_like(f)), torch.cat(by_frame or [torch.zeros(0)]).cpu().numpy())
+    return _Errors((e, s, sizes), (f, t, np.ones_like(f)), torch.cat(atoms or [torch.zeros(0)]).cpu().numpy())
 
 
-def _calibrated(errors: Floats, sigmas: Floats, sizes: Floats) -> Calibration:
-    """The most likely ratio of floor and factor, for Laplace's distribution, and the factor as said in the class."""
-    typical = max(_rms(sigmas / sizes), 1e-12)
-    best = (np.inf, 1.0, 0.0)
-    for ratio in _FLOORS:
-        spread = np.hypot(sigmas, ratio * typical * sizes)
-        factor = max(float(np.quantile(errors / np.maximum(spread, 1e-12), 0.9)) / INTERVAL, 1e-9)
-        scaled = np.maximum(factor * spread, 1e-12)
-        best = min(best, (float(np.mean(np.log(scaled) + np.sqrt(2.0) * errors / scaled)), factor, factor * ratio))
-    _, factor, floor = best
-    floor *= typical
-    return Calibration(factor=factor, floor=floor, curve=curve(errors, np.hypot(factor * sigmas, floor * sizes)))
+def _calibrated(
+    errors: Floats, sigmas: Floats, sizes: Floats, frames: int, powers: Sequence[float] = (1.0,)
+) -> Calibration:
+    """The most likely law, for Laplace's distribution, with the factor as said in the class."""
+    typical, share = max(_rms(sigmas / sizes), 1e-12), min(1.0, 0.9 * (frames + 1) / frames)
+    best: tuple[float, ...] = (np.inf, 1.0, 0.0, 1.0)
+    for power in powers:
+        grown = sigmas if power == 1.0 else sigmas * _growth(_of_atoms(sigmas), typical, power).repeat(3)
+        for ratio in _FLOORS:
+            spread = np.hypot(grown, ratio * typical * sizes)
+            factor = max(float(np.quantile(errors / np.maximum(spread, 1e-12), share)) / INTERVAL, 1e-9)
+            scaled = np.maximum(factor * spread, 1e-12)
+            likely = float(np.mean(np.log(scaled) + np.sqrt(2.0) * errors / scaled))
+            if likely < best[0]:
+                best, points = (likely, factor, factor * ratio * typical, power), curve(errors, scaled)
+    _, factor, floor, power = best
+    return Calibration(factor=factor, floor=floor, power=power, typical=typical, curve=points)
+
+
+def _of_atoms(sigmas: Floats) -> Floats:
+    """Root mean squares over the three components of each force."""
+    return np.sqrt(np.square(sigmas.reshape(-1, 3)).mean(axis=1))
+
+
+def _growth(of_atoms: Floats, typical: float, power: float) -> Floats:
+    return np.maximum(of_atoms / typical, 1e-6) ** (power - 1.0)
+
+
+def _frame_quantiles(raw: _Errors, law: Calibration) -> dict[str, float]:
+    """Of the root mean square σ of forces in a frame, by share."""
+    sigmas = np.hypot(law.factor * raw.atoms * _growth(raw.atoms, law.typical, law.power), law.floor)
+    parts = np.split(sigmas, np.cumsum(raw.energy[2].astype(int))[:-1])
+    return {f"{share:g}": float(np.quantile([_rms(part) for part in parts], share)) for share in _SHARES}
 
 
 def _rms(values: Floats) -> float:

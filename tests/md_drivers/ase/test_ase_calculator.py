@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import shutil
 import threading
@@ -516,23 +517,44 @@ def test_it_cannot_be_changed(model):
     assert calculator.parameters == before
 
 
-def test_two_threads_need_two_calculators(model):
+def test_two_threads_need_two_calculators(model, monkeypatch):
     """One has the results of one structure: a second thread would read those of the first."""
-    calculator = MLFFCalculator(model)
-    inside, go_on, graphs = threading.Event(), threading.Event(), calculator._graphs
+    ways = [
+        lambda calculator, atoms: calculator.get_forces(atoms),
+        lambda calculator, atoms: calculator.calculate(atoms, ["forces"]),
+        lambda calculator, atoms: calculator.look_at(atoms),
+    ]
+    for first, second in itertools.product(ways[:2], ways):
+        calculator = MLFFCalculator(model)
+        inside, go_on = threading.Event(), threading.Event()
 
-    def slow(*structure):
-        inside.set()
-        assert go_on.wait(30)
-        return graphs(*structure)
+        def slow(atoms, *_, inside=inside, go_on=go_on):
+            inside.set()
+            assert go_on.wait(30)
 
-    calculator._graphs = slow
-    results = []
-    thread = threading.Thread(target=lambda: results.append(calculator.get_forces(molecule("CH3CH2OH"))))
-    thread.start()
-    assert inside.wait(30)
-    with pytest.raises(CalculationFailed, match=r"another thread uses this calculator: give each thread its own"):
-        calculator.get_forces(molecule("H2O"))
-    go_on.set()
-    thread.join()
-    np.testing.assert_array_equal(results[0], MLFFCalculator(model).get_forces(molecule("CH3CH2OH")))
+        monkeypatch.setattr("md_drivers.ase.calculator.check_separate", slow)
+        thread = threading.Thread(target=first, args=(calculator, molecule("CH3CH2OH")))
+        thread.start()
+        assert inside.wait(30)
+        with pytest.raises(CalculationFailed, match=r"another thread uses this calculator: give each thread its own"):
+            second(calculator, molecule("H2O"))
+        go_on.set()
+        thread.join()
+        expected = MLFFCalculator(model).get_forces(molecule("CH3CH2OH"))
+        np.testing.assert_array_equal(calculator.results["forces"], expected)
+
+
+def test_one_thread_may_ask_while_it_is_asked(model, monkeypatch):
+    """As a callback does that wants another structure; the one under way gets its own result."""
+    calculator, inner = MLFFCalculator(model), []
+
+    def ask(atoms, *_):
+        if not inner:
+            inner.append(None)
+            inner.append(calculator.get_potential_energy(molecule("H2O")))
+
+    monkeypatch.setattr("md_drivers.ase.calculator.check_separate", ask)
+    forces = calculator.get_forces(molecule("CH3CH2OH"))
+    np.testing.assert_array_equal(forces, MLFFCalculator(model).get_forces(molecule("CH3CH2OH")))
+    assert inner[1] == MLFFCalculator(model).get_potential_energy(molecule("H2O"))
+    assert calculator.get_forces(molecule("H2O")).shape == (3, 3)

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc111, molecule
 from ase.constraints import FixAtoms, Hookean
 
-from md_drivers import MLFFCalculator, RelaxFailed, RelaxInterrupted, relax
+from md_drivers import DomainWarning, MLFFCalculator, RelaxFailed, RelaxInterrupted, relax
 from md_drivers.ase.results import RelaxStep
 from md_drivers.common import together
 from mlff.potential.artifact import LoadedModel
@@ -142,3 +142,12 @@ def test_a_calculator_of_the_user_is_left_as_it_was(model: LoadedModel) -> None:
 def test_batch_is_a_count(model: LoadedModel) -> None:
     with pytest.raises(ValueError, match="batch must be a whole number >= 1, got 0"):
         relax(molecule("H2O"), model, batch=0)
+
+
+def test_what_lies_outside_is_said_once_for_all_and_noted_for_each() -> None:
+    given = {name: molecule(name) for name in ("H2O", "CH3OH")}
+    with pytest.warns(DomainWarning) as said:
+        results = relax(given, "formate-cu110", steps=0, batch=2)
+    kinds = [str(warning.message.kind) for warning in said if isinstance(warning.message, DomainWarning)]
+    assert len(kinds) == len(set(kinds)) > 0
+    assert all("composition" in result.outside for result in results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from support.domains import domain_of_atoms
 from support.toy_potential import export_toy
 from typer.testing import CliRunner
 
+import md_drivers.ase.calculator
 import mlff
 from md_drivers import DomainWarning, MLFFCalculator, StructureError, relax
 from md_drivers.cli import app
@@ -161,6 +163,52 @@ def test_a_kind_is_said_once_for_the_same_atoms_and_anew_for_others(slab_path: P
     assert set(said(pickle.loads(pickle.dumps(calculator)), crystal)) == {"composition", "periodicity"}
 
 
+def test_frames_of_one_composition_are_judged_each(slab_path: Path) -> None:
+    """Also where pbc, numbers and number of atoms are those of the frame before."""
+    thick = Atoms(SLAB)
+    thick.cell[2, 2] = np.ptp(SLAB.positions[:, 2]) + 2.0  # images meet: bulk
+    apart = Atoms(SLAB, positions=SLAB.positions * [1.0, 1.0, 3.0])
+    apart.cell[2, 2] *= 3.0
+    for frames in ([SLAB, thick], [thick, SLAB, stretched(1.1)], [apart, thick]):
+        calculator, found = MLFFCalculator(slab_path), set[str]()
+        for atoms in frames:
+            found |= said(calculator, atoms, "energy").keys()
+        assert found >= {"periodicity"}
+        assert ("cell" in found) == (len(frames) == 3)
+    strict = MLFFCalculator(slab_path, strict=True)
+    for _ in range(2):
+        assert np.isfinite(strict.get_potential_energy(SLAB))
+        with pytest.raises(StructureError, match="bulk, training had slabs"):
+            strict.get_potential_energy(thick)
+
+
+def test_a_second_run_says_it_again_whatever_python_has_shown(slab_path: Path, tmp_path: Path) -> None:
+    """At one line of code, with the default filter, which shows an equal warning of a module once."""
+    calculator, crystal = MLFFCalculator(slab_path), bulk("Cu", cubic=True)
+    for action, shown in (("default", 2), ("always", 2), ("ignore", 0)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action)
+            for steps in (0, 1, 0):
+                before = len(caught)
+                outside = relax(crystal, calculator, steps=steps)[0].outside
+                assert set(outside) == {"composition", "periodicity"}
+                assert len(caught) - before == shown
+        assert all(one.filename == __file__ for one in caught)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DomainWarning)
+        with pytest.raises(DomainWarning):
+            relax(crystal, calculator, steps=0)
+    assert not hasattr(sys.modules[__name__], "__warningregistry__")
+
+
+def test_kept_results_keep_what_was_said_of_them(slab_path: Path) -> None:
+    calculator, crystal = MLFFCalculator(slab_path), bulk("Cu", cubic=True)
+    notes = said(calculator, crystal)
+    for again in (copy.deepcopy(calculator), pickle.loads(pickle.dumps(calculator))):
+        assert said(again, crystal) == {}
+        assert again.domain.notes == notes
+
+
 def test_forces_far_beyond_those_of_the_training_and_untrained_derivatives_are_named(slab_path: Path) -> None:
     atoms = SLAB.copy()
     domain = mlff.load(slab_path, verify=False).metadata.domain
@@ -203,6 +251,40 @@ def test_what_no_model_takes_is_refused_by_name_also_after_a_calculation(name: s
             model_path, ignore=("charge", "spin", "multiplicity", "initial_charges", "initial_magmoms")
         )
         assert atoms.get_potential_energy() == energy
+
+
+def test_the_refusal_says_what_to_type(model_path: Path, tmp_path: Path) -> None:
+    nickel = bulk("Ni", cubic=True)
+    path = export_toy(tmp_path / "toy.pt", (28,))
+    with pytest.raises(StructureError, match=r"ase\.build\.bulk sets it for Fe, Co and Ni") as refused:
+        MLFFCalculator(path).get_potential_energy(nickel)
+    assert "(del atoms.arrays['initial_magmoms'])" in str(refused.value)
+    assert "pass ignore=('initial_magmoms',) (--ignore initial_magmoms)" in str(refused.value)
+    energy = MLFFCalculator(path, ignore=("initial_magmoms",)).get_potential_energy(nickel)
+    write(tmp_path / "ni.extxyz", nickel)
+    command = ["relax", str(tmp_path / "ni.extxyz"), "-m", str(path), "--steps", "0", "--no-figure"]
+    refused = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "out")])
+    assert refused.exit_code == 2
+    assert "--ignore initial_magmoms" in refused.stderr
+    command += ["--ignore", "initial_magmoms", "-o", str(tmp_path / "out")]
+    assert CliRunner().invoke(app, command).exit_code in (0, 3)
+    del nickel.arrays["initial_magmoms"]
+    assert MLFFCalculator(path).get_potential_energy(nickel) == energy
+    ion = molecule("CH3OH")
+    ion.info["charge"] = -1
+    with pytest.raises(StructureError, match=r"does not say which charges.*\(del atoms\.info\['charge'\]\).*dipole"):
+        MLFFCalculator(model_path).get_potential_energy(ion)
+
+
+def test_inputs_are_checked_once_for_each_question(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Atoms] = []
+    monkeypatch.setattr(md_drivers.ase.calculator, "input_fault", lambda atoms, *_: asked.append(atoms))
+    calculator, atoms = MLFFCalculator(model_path), molecule("CH3OH")
+    atoms.calc = calculator
+    atoms.get_forces()
+    assert len(asked) == 1
+    calculator.calculate(atoms, ["forces"])
+    assert len(asked) == 2
 
 
 def test_zeros_and_singlets_ask_for_nothing(model_path: Path) -> None:

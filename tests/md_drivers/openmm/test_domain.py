@@ -102,18 +102,44 @@ def test_a_force_says_once_what_lies_outside(path: Path) -> None:
         energies(strict=True)
 
 
+def test_a_torchforce_says_what_it_does_not_say(path: Path, toy_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topology = capped_peptide("A").topology
+    with pytest.raises(ValueError, match="strict needs implementation='pythonforce'"):
+        openmm_force(path, topology, implementation="torchforce", strict=True)
+    force = openmm.CustomExternalForce("0")
+    monkeypatch.setattr("md_drivers.openmm.torchforce.torch_force", lambda *_: force)
+    for model, lines in ((path, 1), (toy_path, 0)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            force.setUsesPeriodicBoundaryConditions = lambda _: None
+            openmm_force(model, topology, implementation="torchforce")
+        said = [one for one in caught if "a TorchForce says neither what lies outside" in str(one.message)]
+        assert [one.filename for one in said] == lines * [__file__]
+
+
 def test_a_simulation_records_it_and_refuses_before_it_writes(path: Path, tmp_path: Path) -> None:
+    """Whatever the filters of warnings show, and where OpenMM computes with copies of the force."""
     peptide, structure = capped_peptide("G"), tmp_path / "gly.pdb"
     with open(structure, "w") as file:
         app.PDBFile.writeFile(peptide.topology, peptide.positions * unit.angstrom, file)
     quick = {"minimize": False, "report_interval": 1, "time_step": 0.01}
-    with pytest.warns(DomainWarning, match="composition"):
-        result = simulate(
-            structure, path, tmp_path / "out", steps=2, settings=SimulationSettings(temperature=600, **quick)
-        )
-    record = json.loads((tmp_path / "out" / "simulation.json").read_text())
-    assert record["outside_domain"] == result.outside
-    assert set(result.outside) == {"composition", "temperature"}
+    mixed = {"ml_atoms": "all", "interpolate": 0.5}
+    runs = (("first", "default", {}), ("again", "default", {}), ("quiet", "ignore", {}), ("mixed", "default", mixed))
+    for name, action, options in runs:
+        settings = SimulationSettings(temperature=600, **quick, **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action)
+            result = simulate(structure, path, tmp_path / name, steps=2, settings=settings)
+        kinds = [one.message.kind for one in caught if isinstance(one.message, DomainWarning)]
+        assert sorted(kinds) == ([] if action == "ignore" else ["composition", "temperature"]), name
+        record = json.loads((tmp_path / name / "simulation.json").read_text())
+        assert record["outside_domain"] == result.outside
+        assert set(result.outside) == {"composition", "temperature"}, name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings = SimulationSettings(temperature=600, **quick)
+        resumed = simulate(structure, path, tmp_path / "first", steps=4, settings=settings, resume=True)
+    assert set(resumed.outside) == {"composition", "temperature"}
     with pytest.raises(StructureError, match="outside of what model"):
         simulate(structure, path, tmp_path / "strict", steps=2, settings=SimulationSettings(strict=True, **quick))
     assert not (tmp_path / "strict").exists()

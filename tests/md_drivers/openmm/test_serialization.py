@@ -13,11 +13,12 @@ import openmm
 import pytest
 import torch
 from ase import Atoms
+from support.archives import CODE, UNSIGNED, in_forward, read_member, rewrite
 from support.openmm_systems import ROOT, context_of, evaluate, settings_of, system_of, topology_of
 from support.toy_potential import export_toy
 
 from md_drivers import openmm_force
-from mlff.artifacts import load
+from mlff.artifacts import ArtifactError, load
 
 OPTIONS = {"parameter": "scale", "force_group": 7, "dtype": "float32"}
 
@@ -92,6 +93,19 @@ def test_a_changed_file_is_refused(system, model_path, dipeptide_atoms) -> None:
     context = context_of(openmm.XmlSerializer.deserialize(xml), dipeptide_atoms.positions)
     with pytest.raises(openmm.OpenMMException, match=r"model\.pt: not the model that this force was made with"):
         evaluate(context)
+
+
+def test_trust_goes_along(model_path, dipeptide, dipeptide_atoms, tmp_path) -> None:
+    """A program that is refused, and harmless: it writes nothing but to its own memory."""
+    code = in_forward("y = torch.empty([100])")(read_member(model_path, CODE).decode())
+    path = rewrite(model_path, tmp_path / "other.pt", {CODE: code.encode(), **UNSIGNED})
+    model = load(path, trust=True, verify=False)
+    system = system_of(dipeptide.topology, openmm_force(model, dipeptide.topology))
+    expected = evaluate(context_of(system, dipeptide_atoms.positions))[0]
+    for read in (copy.deepcopy(system), openmm.XmlSerializer.deserialize(openmm.XmlSerializer.serialize(system))):
+        assert evaluate(context_of(read, dipeptide_atoms.positions))[0] == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ArtifactError, match=r"torch\.empty"):
+        openmm_force(path, dipeptide.topology)
 
 
 def test_a_missing_file_is_named(system, model_path, dipeptide_atoms) -> None:

@@ -99,7 +99,7 @@ def test_unusable_files(dynamics, dipeptide_file, tmp_path):
         "empty.pdb": "there are no atoms in it|cannot be read",
         "noise.cif": "cannot be read as .cif file",
         "bare.pdb": r"residue ALA 2 has no hydrogens; add them first",
-        "box.pdb": r"a box of 1\.0 A\^3 cannot hold 22 atoms.*--no-periodic",
+        "box.pdb": r"a cell of 1 x 1 x 1 A \(1 A\^3\) cannot hold 22 atoms.*--no-periodic",
         "twice.pdb": "duplicate atom",
         "frame.xyz": r"are read from \.pdb, \.cif.*, not '\.xyz'",
     }
