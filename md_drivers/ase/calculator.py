@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 
 from md_drivers.ase.checks import check_applicable, stress_obstacle
 from md_drivers.ase.contacts import check_separate
-from md_drivers.ase.outputs import periodic_projector, to_results
+from md_drivers.ase.outputs import settle_stress, to_results
 from md_drivers.common.checks import check_skin
 from md_drivers.common.domain import DomainWatch
 from md_drivers.common.errors import CalculationError, StructureError
@@ -268,11 +268,8 @@ class MLFFCalculator(Calculator):
             self.domain.look_at_request(name)
         source = self._together or self._model
         outputs = source.evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
-        if with_stress and not atoms.pbc.all():
-            inside = torch.as_tensor(periodic_projector(atoms)).to(outputs["stress"])
-            outputs["stress"] = inside @ outputs["stress"] @ inside
-        if with_stress and not stress and not bool(torch.isfinite(outputs["stress"]).all()):
-            del outputs["stress"]  # nobody asked for it: good forces must not fail for it
+        if with_stress:
+            settle_stress(outputs, atoms, asked=stress)
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
         results = to_results(outputs, [row for row in defined if row.name not in self._others], sigmas)
         if forces:

@@ -20,6 +20,15 @@ def periodic_projector(atoms: Atoms) -> np.ndarray:
     return np.asarray(np.linalg.pinv(vectors) @ vectors)
 
 
+def settle_stress(outputs: dict[str, torch.Tensor], atoms: Atoms, asked: bool) -> None:
+    """Keep the stress along periodic directions; one that is not finite and that nobody asked for is left out."""
+    if not atoms.pbc.all():
+        inside = torch.as_tensor(periodic_projector(atoms)).to(outputs["stress"])
+        outputs["stress"] = inside @ outputs["stress"] @ inside
+    if not asked and not bool(torch.isfinite(outputs["stress"]).all()):
+        del outputs["stress"]  # good forces must not fail for it
+
+
 def to_results(outputs: dict[str, torch.Tensor], further: Sequence[Quantity], sigmas: Sequence[str]) -> dict[str, Any]:
     """Results by their names in ASE: core, ``further`` and standard deviations; CalculationError where not finite."""
     results: dict[str, Any] = {}
