@@ -284,7 +284,7 @@ class MLFFCalculator(Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
-        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters)}
+        own: dict[str, Any] = {"results": dict(self.results), "parameters": copy.copy(self.parameters)}
         own |= {"_graphs": None, "_together": None}
         kept = self.__dict__ | own | {"domain": (self.domain.strict, self.domain.notes)}
         return {name: value for name, value in kept.items() if name not in ("_busy", "_asked")}

@@ -101,11 +101,11 @@ def with_uncertainty(
         calibration=made,
         frame_quantiles={} if forces is None else _frame_quantiles(raw, forces),
     )
-    law = {} if forces is None else {"power": forces.power, "typical": forces.factor * forces.typical}
     scale, floor = (1.0, 0.0) if forces is None else (forces.factor, forces.floor)
+    law = (1.0, 1.0) if forces is None else (forces.power, forces.factor * forces.typical)
     floors = torch.tensor([energy.floor, floor], dtype=torch.float64)
     tensors = torch.tensor(factor * energy.factor), torch.tensor(members * scale)
-    model.uncertainty = LastLayerUncertainty(*tensors, floors, record, **law)
+    model.uncertainty = LastLayerUncertainty(*tensors, floors, record, *law)
     return model
 
 
