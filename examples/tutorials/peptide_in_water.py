@@ -45,11 +45,11 @@ settings = SimulationSettings(
     minimize=False,
     trajectory_format="xtc",
 )
-result = simulate("box.pdb", "peptides", "out", steps=int(1000 * LENGTH), settings=settings)
+result = simulate("box.pdb", "peptides", "dynamics", steps=int(1000 * LENGTH), settings=settings)
 print(f"{result.time:g} ps at {result.temperature:.0f} K, broken bonds: {len(result.broken_bonds)}")
 
 # Water at the peptide: oxygens of water within 3.5 Å of each of its N and O atoms.
-trajectory = mdtraj.load("out/trajectory.xtc", top="out/topology.pdb")
+trajectory = mdtraj.load("dynamics/trajectory.xtc", top="dynamics/topology.pdb")
 polar = trajectory.topology.select("protein and (element N or element O)")
 water = trajectory.topology.select("water and element O")
 time = settings.report_interval * settings.time_step * 1e-3 * np.arange(1, len(trajectory) + 1)  # ps

@@ -37,7 +37,7 @@ start = slab + formate
     optimizer="BFGS",
     fmax=0.03,
     steps=int(200 * LENGTH),
-    output="out",
+    output="relaxed",
 )
 print(f"{'converged' if result.converged else 'not converged'} after {result.steps} steps")
 print(f"energy {result.energies[0]:.3f} -> {result.energy:.3f} eV, largest force {result.fmax:.3f} eV/Å")
@@ -45,7 +45,7 @@ print(f"energy {result.energies[0]:.3f} -> {result.energy:.3f} eV, largest force
 # What happened to the molecule: the trajectory has every step.
 carbon, first, second = 48, 49, 50
 print("step  Cu-O (Å)      C-O (Å)       O-C-O (°)")
-frames = read("out/formate/trajectory.traj", ":")
+frames = read("relaxed/formate/trajectory.traj", ":")
 for step in sorted({0, len(frames) // 4, len(frames) // 2, len(frames) - 1}):
     atoms = frames[step]
     copper = [atoms.get_distances(oxygen, range(48), mic=True).min() for oxygen in (first, second)]

@@ -17,12 +17,34 @@ from mlff.graph import AtomicGraph, connected_lattice
 from mlff.potential.artifact import LoadedModel
 
 _ENGINES = ("md_drivers", "ase", "openmm")  # who calls them is told
-#: What was said, by kind, in the run that forces are being made for; None: they are made for no run.
-said_in_run = ContextVar[dict[str, str] | None]("said_in_run", default=None)
+
+
+class Said(dict[str, str]):
+    """What was said in a run, by kind."""
+
+    _unwatched = False
+
+    @property
+    def watched(self) -> bool:
+        """Whether structures are judged now."""
+        return not self._unwatched
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Nothing is judged in this block: trial steps of a minimisation are no structures of the run."""
+        self._unwatched = True
+        try:
+            yield
+        finally:
+            self._unwatched = False
+
+
+#: What was said in the run that forces are being made for; None: they are made for no run.
+said_in_run = ContextVar[Said | None]("said_in_run", default=None)
 
 
 @contextmanager
-def forces_of_run(said: dict[str, str]) -> Iterator[None]:
+def forces_of_run(said: Said) -> Iterator[None]:
     """Forces that are made in this block, copies that their engine makes included, say a kind once, and note it."""
     token = said_in_run.set(said)
     try:
@@ -54,11 +76,11 @@ class DomainWatch:
         said: what was said in the run.
     """
 
-    def __init__(self, model: LoadedModel, strict: bool = False, said: dict[str, str] | None = None) -> None:
+    def __init__(self, model: LoadedModel, strict: bool = False, said: Said | None = None) -> None:
         self.strict = strict
         self.notes: dict[str, str] = {}
         self._name, self._cutoff, self._domain = model_name(model), model.metadata.cutoff, model.metadata.domain
-        self.said: dict[str, str] = {} if said is None else said
+        self.said = Said() if said is None else said
         self._held = said is not None
         self._searches = -1
         self._atoms: tuple[np.ndarray, np.ndarray] | None = None  # numbers and pbc
@@ -69,7 +91,7 @@ class DomainWatch:
     @contextmanager
     def one_run(self) -> Iterator[None]:
         """Whatever the atoms, a kind is said once in this block."""
-        self.said, self._held = {}, True
+        self.said, self._held = Said(), True
         try:
             yield
         finally:
@@ -93,7 +115,7 @@ class DomainWatch:
             StructureError: it lies outside, and this is strict.
         """
         domain = self._domain
-        if domain is None:
+        if domain is None or not self.said.watched:
             return
         if self._atoms is None or not all(map(np.array_equal, self._atoms, (numbers, pbc))):
             self.forget()
@@ -123,7 +145,7 @@ class DomainWatch:
 
     def look_at_forces(self, forces: np.ndarray) -> None:
         """Judge forces [N, 3] in eV/Å that the model gave; errors as of :meth:`look`."""
-        if self._domain is not None and len(forces):
+        if self._domain is not None and self.said.watched and len(forces):
             self._say(self._domain.force_violations(float(np.sqrt(np.einsum("ij,ij->i", forces, forces).max()))))
 
     def look_at_temperature(self, temperature: float) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from openmm import app, unit
 
+from md_drivers.common.domain import Said
 from md_drivers.common.engine import NM
 from md_drivers.common.run_folder import RunFolder
 from md_drivers.common.trajectory_files import read_table
@@ -42,7 +43,7 @@ class Folder(RunFolder):
         self.broken: dict[str, int] = {}
         self.speed = 0.0
         self.temperature: float | None = None
-        self.outside: dict[str, str] = {}
+        self.outside = Said()
         self._earlier: dict[str, str] = {}  # before a resumption, which says it again
         asked = {**settings.as_dict(), "structure_sha256": structure.sha256}
         packages = ("openmm", "openmmml", "mdtraj")
@@ -87,7 +88,7 @@ class Folder(RunFolder):
         table = read_table(self._table) if self._table.exists() else {}
         if len(temperatures := table.get("temperature_K", ())):
             self.temperature = float(np.mean(temperatures))
-        self.outside |= self._earlier
+        self.outside.update(self._earlier)
         self.update(
             status=status,
             message=message,

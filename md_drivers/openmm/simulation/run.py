@@ -131,7 +131,8 @@ class _Course:
         """Minimise, draw velocities, write the first files; ``None`` if asked to stop meanwhile."""
         settings = self.folder.settings
         if settings.minimize:
-            _minimize(self.context, self.request.should_stop)
+            with self.folder.outside.unwatched():
+                _minimize(self.context, self.request.should_stop)
         if self.request.should_stop():
             return None
         self.context.setVelocitiesToTemperature(settings.temperature, seed)

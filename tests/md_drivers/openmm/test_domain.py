@@ -102,6 +102,25 @@ def test_a_force_says_once_what_lies_outside(path: Path) -> None:
         energies(strict=True)
 
 
+def test_trial_steps_of_a_minimisation_are_not_judged(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line searches go far, but what they try is no structure of the run."""
+    peptide = capped_peptide("A")
+    with open(tmp_path / "start.pdb", "w") as file:
+        app.PDBFile.writeFile(peptide.topology, peptide.positions * unit.angstrom, file)
+    seen = []
+
+    def minimize(context: openmm.Context, should_stop: object) -> None:
+        for squeeze in (0.8, 1.0):
+            context.setPositions(squeeze * peptide.positions / 10.0)
+            seen.append(context.getState(energy=True).getPotentialEnergy())
+
+    monkeypatch.setattr("md_drivers.openmm.simulation.run._minimize", minimize)
+    settings = SimulationSettings(ensemble="nve", time_step=1e-6, minimize=True)
+    result = simulate(tmp_path / "start.pdb", path, tmp_path / "out", steps=1, settings=settings)
+    assert len(seen) == 2
+    assert "distances" not in result.outside
+
+
 def test_a_torchforce_says_what_it_does_not_say(path: Path, toy_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     topology = capped_peptide("A").topology
     with pytest.raises(ValueError, match="strict needs implementation='pythonforce'"):
