@@ -102,7 +102,7 @@ def test_a_force_says_once_what_lies_outside(path: Path) -> None:
         energies(strict=True)
 
 
-def test_trial_steps_of_a_minimisation_are_not_judged(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_steps_of_minimisers_are_not_judged(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Line searches go far, but what they try is no structure of the run."""
     peptide = capped_peptide("A")
     with open(tmp_path / "start.pdb", "w") as file:
