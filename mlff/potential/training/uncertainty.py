@@ -101,11 +101,10 @@ def with_uncertainty(
         calibration=made,
         frame_quantiles={} if forces is None else _frame_quantiles(raw, forces),
     )
-    scale, floor = (1.0, 0.0) if forces is None else (forces.factor, forces.floor)
-    law = (1.0, 1.0) if forces is None else (forces.power, forces.factor * forces.typical)
-    floors = torch.tensor([energy.floor, floor], dtype=torch.float64)
-    tensors = torch.tensor(factor * energy.factor), torch.tensor(members * scale)
-    model.uncertainty = LastLayerUncertainty(*tensors, floors, record, *law)
+    law = forces or Calibration(factor=1.0, floor=0.0, curve=())
+    floors = torch.tensor([energy.floor, law.floor], dtype=torch.float64)
+    tensors = torch.tensor(factor * energy.factor), torch.tensor(members * law.factor), floors
+    model.uncertainty = LastLayerUncertainty(*tensors, record, law.power, law.factor * law.typical)
     return model
 
 
