@@ -165,8 +165,8 @@ def _resumed(job: Job, calculator: MLFFCalculator, settings: RelaxSettings, step
     check_steps(str(job.folder), "relaxation", frames - 1, steps)
     if resuming.unknown(about, settings, first, last):
         _log.warning(
-            "structure %r: its trajectory notes no cell settings (earlier versions wrote none), so nothing tells whether "
-            "the cell filter and the pressure are those of before",
+            "structure %r: its trajectory notes no cell settings (earlier versions wrote none), so nothing tells "
+            "whether the cell filter and the pressure are those of before",
             job.name,
         )
     try:
