@@ -1,5 +1,6 @@
 """Unknown fields and choices of configurations, with the known name that is nearest."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -7,7 +8,7 @@ from pydantic import Field, model_validator
 
 from mlff.potential.training import TrainingConfig
 from mlff.support.errors import ConfigError
-from mlff.support.settings import Section, validated
+from mlff.support.settings import Section, read_mapping, validated
 
 
 class Leaf(Section):
@@ -91,3 +92,10 @@ def test_sections_of_a_training(section: str, wrong: dict[str, object], right: s
     inner |= wrong
     with pytest.raises(ConfigError, match=rf"c: {section}: unknown field `\w+`, did you mean `{right}`\?"):
         validated(TrainingConfig, content, "c")
+
+
+@pytest.mark.parametrize("content", ["a: " + "x" * (1 << 20), "[" * (1 << 20), "\n" * ((1 << 20) + 1)])
+def test_files_too_large_for_settings_are_refused_unread(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.yaml").write_text(content + " ")
+    with pytest.raises(ConfigError, match=r"x\.yaml: 1024 KiB are too much for settings, at most 1024 are read"):
+        read_mapping(tmp_path / "x.yaml")

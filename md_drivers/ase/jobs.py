@@ -163,6 +163,12 @@ def _resumed(job: Job, calculator: MLFFCalculator, settings: RelaxSettings, step
             f"{calculator.model.sha256[:12]}…): resume with that model, or start anew without resume"
         )
     check_steps(str(job.folder), "relaxation", frames - 1, steps)
+    if resuming.unknown(about, settings, first, last):
+        _log.warning(
+            "structure %r: its trajectory notes no cell settings (earlier versions wrote none), so nothing tells "
+            "whether the cell filter and the pressure are those of before",
+            job.name,
+        )
     try:
         initial_energy = float(first.get_potential_energy(apply_constraint=False))
     except (RuntimeError, PropertyNotImplementedError):  # frames of another program may have none

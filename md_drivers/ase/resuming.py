@@ -32,6 +32,12 @@ def changed(noted: Mapping[str, Any], settings: RelaxSettings) -> str | None:
     return "; ".join(f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in names) or None
 
 
+def unknown(noted: Mapping[str, Any], settings: RelaxSettings, first: Atoms, last: Atoms) -> bool:
+    """Whether a cell is or was relaxed, in a trajectory from ``first`` to ``last`` that does not say how."""
+    relaxed = settings.cell is not None or np.abs(first.cell.array - last.cell.array).max() > 0
+    return noted.get("relaxation") is None and bool(relaxed)
+
+
 def changed_constraints(first: Atoms, atoms: Atoms) -> str | None:
     """How constraints differ from those of the first frame of a trajectory, ``None`` if they do not."""
     before, now = _fixed(first), _fixed(atoms)

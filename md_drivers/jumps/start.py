@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from md_drivers.common.errors import StructureError
 from md_drivers.jumps.settings import STRUCTURE
 from mlff.proteins import CloudLayout, TensorCloud
 from mlff.proteins import StructureError as CloudError
+from mlff.structures import located_format, read_located
 from mlff.support.errors import first_line
 from mlff.support.files import sha256_of
 from mlff.support.units import ANGSTROM_PER_NM
@@ -43,6 +45,8 @@ class Start:
 def read_start(path: Path) -> Start:
     """All models of a structure file that MDTraj reads (PDB, mmCIF), not judged yet; hydrogens are left out.
 
+    Of alternate locations the one of highest occupancy is kept, which the log says.
+
     Raises:
         ImportError: MDTraj is not installed.
         FileNotFoundError: there is no such file.
@@ -51,7 +55,12 @@ def read_start(path: Path) -> Start:
     mdtraj = import_mdtraj()
     check_file(path, STRUCTURE)
     try:
-        trajectory = mdtraj.load(str(path))
+        with TemporaryDirectory() as folder:
+            source = path
+            if (suffix := located_format(path)) is not None:
+                source = Path(folder, f"start{suffix.replace('.ent', '.pdb')}")
+                source.write_text(read_located(path))
+            trajectory = mdtraj.load(str(source))
     except Exception as error:  # readers of many formats raise many kinds
         raise StructureError(f"{path}: cannot be read as a structure: {first_line(error)}") from error
     try:

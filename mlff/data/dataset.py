@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from mlff.data.cache import cached_edges
-from mlff.data.frame import Frame, check_stress, fixed_atoms, frames_fingerprint, partly_fixed
+from mlff.data.frame import PARTLY_FIXED, Frame, check_stress, fixed_atoms, frames_fingerprint, partly_fixed
 from mlff.graph import AtomicGraph, quantity
 from mlff.graph._structure import check_cutoff, check_max_neighbors
 from mlff.graph.folding import folded
@@ -51,7 +51,10 @@ class GraphDataset(Dataset[AtomicGraph]):
         self.dtype = dtype
         limits = max_neighbors, max_neighbors_strict
         self._edges = cached_edges(self.frames, self.cutoff, *limits, None if cache_dir is None else Path(cache_dir))
-        self._partly_fixed = [partly_fixed(frame) for frame in self.frames]
+        self._partly_fixed = [
+            frame.atoms.arrays[PARTLY_FIXED] if frame.atoms.has(PARTLY_FIXED) else partly_fixed(frame)
+            for frame in self.frames
+        ]
         structures = (frame.atoms for frame in self.frames)
         self._folded = [folded(atoms.positions, atoms.cell.array, atoms.pbc) for atoms in structures]
 

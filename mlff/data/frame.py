@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixedLine, FixedPlane, FixScaled
+from ase.constraints import FixAtoms, FixCartesian, FixScaled, FixSymmetry
 from ase.data import chemical_symbols
 
 from mlff.graph import check_structure, quantity, spans_volume
@@ -22,7 +22,7 @@ from mlff.support.errors import DataError
 _DUPLICATE_DECIMALS = 5
 # A component that a constraint holds counts as zero below this part of the largest force, or below this in eV/A.
 _HELD = 1e-6
-#: Array of the atoms of a frame that are held in some directions and have no labels there.
+#: Array of the atoms of a frame whose labels lack components that constraints took.
 PARTLY_FIXED = "partly_fixed"
 # Labels of equal structures agree within this part of them (of a typical size where they are small), energies within a
 # tenth of it in eV per atom.
@@ -80,9 +80,8 @@ def fixed_atoms(atoms: Atoms) -> np.ndarray:
     Atoms that are held in all directions, and those that :func:`partly_fixed` found when the frame was read.
     """
     fixed = np.array(atoms.arrays.get(PARTLY_FIXED, np.zeros(len(atoms), dtype=bool)))
-    for constraint, full in _holding(atoms):
-        if full:
-            fixed[np.asarray(constraint.get_indices(), dtype=int)] = True
+    for constraint in filter(_holds_whole, atoms.constraints):
+        fixed[np.asarray(constraint.get_indices(), dtype=int)] = True
     return fixed
 
 
@@ -93,33 +92,71 @@ def in_symbols(numbers: Iterable[int]) -> str:
 
 
 def partly_fixed(frame: Frame) -> np.ndarray:
-    """Atoms that constraints hold in some directions or at a distance, and whose labels lack what these hold, [N] bool.
+    """Atoms whose labels lack what constraints take from forces in some directions, [N] bool.
 
-    Many programs write zero there, which is no force. Where any such component of a frame is not zero, all of them are
-    labels. Atoms that are held in all directions are not among them.
+    Many programs write such forces without these components, which are no forces. Where any such component of a frame
+    is not zero, all of them are labels. Atoms that are held in all directions are not among them.
+
+    Raises:
+        DataError: a constraint that cannot be applied.
     """
     atoms, forces = frame.atoms, frame.labels.get("forces")
-    held = [one for one, full in _holding(atoms) if not full]
     partly = np.zeros(len(atoms), dtype=bool)
-    if forces is None:
+    if forces is None or not atoms.constraints:
         return partly
-    for constraint in held:
-        left = forces.copy()
-        copy.deepcopy(constraint).adjust_forces(atoms, left)
-        if not np.allclose(left, forces, rtol=0, atol=_HELD * max(1.0, float(np.abs(forces).max()))):
-            return np.zeros(len(atoms), dtype=bool)
-        partly[np.asarray(constraint.get_indices(), dtype=int)] = True
+    probe = _possible_forces(atoms)
+    for constraint in atoms.constraints:
+        if _holds_whole(constraint):
+            continue
+        try:
+            taken = _taken(constraint, atoms, probe)
+            if taken.any() and not _same_forces(_adjusted(constraint, atoms, forces), forces).all():
+                return np.zeros(len(atoms), dtype=bool)
+        except Exception as error:  # of ASE's constraints, of many kinds
+            reason = f"has a constraint {type(constraint).__name__} that cannot be applied ({error})"
+            raise frame.error(reason[:200], "remove the constraint or the frame") from error
+        partly |= taken
     return partly & ~fixed_atoms(Atoms(atoms.numbers, constraint=atoms.constraints))
 
 
-def _holding(atoms: Atoms) -> Iterator[tuple[Any, bool]]:
-    """Constraints that hold components of forces, and whether all those of their atoms."""
-    for constraint in atoms.constraints:
-        if isinstance(constraint, FixCartesian | FixScaled):
-            if np.any(constraint.mask):
-                yield constraint, bool(np.all(constraint.mask))
-        elif isinstance(constraint, FixAtoms | FixedLine | FixedPlane | FixBondLengths):
-            yield constraint, isinstance(constraint, FixAtoms)
+def _holds_whole(constraint: Any) -> bool:
+    """Whether a constraint takes all of the forces on its atoms."""
+    if isinstance(constraint, FixCartesian | FixScaled):
+        return bool(np.all(constraint.mask))
+    return isinstance(constraint, FixAtoms)
+
+
+def _taken(constraint: Any, atoms: Atoms, probe: np.ndarray) -> np.ndarray:
+    """Atoms from whose forces [N,3] a constraint takes components, [N] bool.
+
+    None where it adds forces (springs, reflections), or takes what no forces have, as where all are symmetric.
+    """
+    once = _adjusted(constraint, atoms, probe)
+    projects = not isinstance(constraint, FixSymmetry) and _same_forces(_adjusted(constraint, atoms, once), once).all()
+    return projects & ~_same_forces(once, probe)
+
+
+def _adjusted(constraint: Any, atoms: Atoms, forces: np.ndarray) -> np.ndarray:
+    left = forces.copy()
+    copy.deepcopy(constraint).adjust_forces(atoms, left)
+    return left
+
+
+def _same_forces(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """[N] bool, of forces [N,3]."""
+    return np.isclose(one, other, rtol=0, atol=_HELD * max(1.0, float(np.abs(other).max(initial=0.0)))).all(-1)
+
+
+def _possible_forces(atoms: Atoms) -> np.ndarray:
+    """Random forces [N,3] as there may be: they move no structure as a whole, and turn none that is not periodic."""
+    random = np.random.default_rng(0)
+    if atoms.pbc.any():
+        forces = random.normal(size=(len(atoms), 3))
+        return forces - forces.mean(axis=0)
+    pairs = random.normal(size=(len(atoms), len(atoms)))
+    pairs += pairs.T
+    forces = pairs.sum(axis=1, keepdims=True) * atoms.positions - pairs @ atoms.positions
+    return forces / max(float(np.abs(forces).max(initial=0.0)), np.finfo(float).tiny)
 
 
 def validate_frame(frame: Frame, species: Iterable[int] | None = None) -> Frame:
@@ -167,16 +204,21 @@ def _check_cell(frame: Frame) -> None:
 
 
 def check_stress(frame: Frame) -> None:
-    """Make sure that a stress has a volume to refer to: without one, that of a model is no number, and no loss either.
+    """Make sure that a stress has a volume to refer to, and that of a periodic structure: a molecule in a box has none.
 
     Raises:
-        DataError: it has none.
+        DataError: the cell has no volume, or a direction is open.
     """
-    if frame.stress is not None and not spans_volume(frame.atoms.cell.array):
-        raise frame.error(
-            "has a stress or virial but its cell has zero volume",
-            "give the cell, remove the frame, or train without stress: no `keys.stress`, `loss.stress_weight: 0`",
-        )
+    if frame.stress is None:
+        return
+    without = "train without stress: no `keys.stress`, `loss.stress_weight: 0`"
+    if not spans_volume(frame.atoms.cell.array):
+        reason = "has a stress or virial but its cell has zero volume"
+        raise frame.error(reason, f"give the cell, remove the frame, or {without}")
+    if not frame.atoms.pbc.all():
+        pbc = " ".join("FT"[int(periodic)] for periodic in frame.atoms.pbc)
+        reason = f'has a stress or virial but pbc="{pbc}": along open directions there is none'
+        raise frame.error(reason, f"set pbc to T T T if the calculation was periodic, vacuum included, or {without}")
 
 
 def structure_key(frame: Frame) -> bytes:

@@ -53,8 +53,8 @@ def build_frame(
             labels[name] = labels[name] - origin_shift(quantity(name), structure, stated_charge(raw) or 0.0)
     group = None if group_by is None else _group(raw, group_by)
     frame = validate_frame(replace(raw, atoms=structure, labels=labels, group=group), species)
-    if (partly := partly_fixed(frame)).any():
-        structure.set_array(PARTLY_FIXED, partly)
+    if atoms.constraints:  # with the structure as read, in whose units constraints have their lengths
+        structure.set_array(PARTLY_FIXED, partly_fixed(replace(frame, atoms=atoms)))
     return frame
 
 

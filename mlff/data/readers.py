@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
@@ -80,7 +81,7 @@ def read_frames(
             )
             frames.append(frame)
         _LOG.info("read %d frames from %s", len(frames) - before, path)
-        partly = [frame.index for frame in frames[before:] if frame.atoms.has(PARTLY_FIXED)]
+        partly = [frame.index for frame in frames[before:] if np.any(frame.atoms.arrays.get(PARTLY_FIXED))]
         if partly:
             _LOG.warning(
                 "%s: in %d frames, first in frame %d, forces are zero where constraints hold atoms in some directions; "

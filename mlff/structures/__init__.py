@@ -2,7 +2,7 @@
 
 from mlff.structures.checks import occupancy_fault, room_fault
 from mlff.structures.extxyz import iter_extxyz
-from mlff.structures.pdb import read_pdb
+from mlff.structures.located import located_format, read_located
 from mlff.structures.reading import read_structures
 
-__all__ = ["iter_extxyz", "occupancy_fault", "read_pdb", "read_structures", "room_fault"]
+__all__ = ["iter_extxyz", "located_format", "occupancy_fault", "read_located", "read_structures", "room_fault"]

@@ -12,7 +12,8 @@ from ase.io.formats import UnknownFileTypeError, filetype
 
 from mlff.structures.checks import is_partial, occupancy_fault, partial_sites
 from mlff.structures.extxyz import cut_frames, parse_frame
-from mlff.structures.pdb import pdb_models, read_pdb
+from mlff.structures.located import read_located
+from mlff.structures.pdb import pdb_models
 from mlff.support.errors import DataError
 
 _ORDERED = "make an ordered structure of it first, and remove `occupancy` from its info"
@@ -40,7 +41,7 @@ def read_structures(path: Path, index: int | slice | str = -1) -> Atoms | list[A
         cuts = list(cut_frames(path))[index]  # type: ignore[index]
         read = [parse_frame(cut) for cut in cuts] if isinstance(cuts, list) else parse_frame(cuts)
     elif kind == "proteindatabank":
-        models = pdb_models(read_pdb(path))[index]  # type: ignore[index]
+        models = pdb_models(read_located(path, ".pdb"))[index]  # type: ignore[index]
         read = _pdb(models) if isinstance(models, str) else [_pdb(model) for model in models]
     else:
         options: dict[str, Any] = {"store_tags": True} if kind == "cif" else {}

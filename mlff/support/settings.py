@@ -15,6 +15,7 @@ from mlff.support.errors import ConfigError, InputError, unknown
 from mlff.support.files import write_text
 
 M = TypeVar("M", bound=BaseModel)
+_MOST_BYTES = 1 << 20  # seconds to read; a description of 5000 trajectories has less
 _Place = tuple[int | str, ...]
 
 
@@ -66,9 +67,11 @@ def read_mapping(path: Path, *, error: type[InputError] = ConfigError, overrides
         overrides: ``section.field=value`` items, values in YAML; they replace what the file says.
 
     Raises:
-        InputError: unreadable, not YAML, or no fields; the message names the file.
+        InputError: unreadable, larger than 1 MiB, not YAML, or no fields; the message names the file.
     """
     try:
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise error(f"{path}: {size >> 10} KiB are too much for settings, at most {_MOST_BYTES >> 10} are read")
         content = _parsed(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem})") from problem

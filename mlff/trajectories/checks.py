@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from mdtraj import Trajectory
 
 #: Files that hold times, in ps. In others MDTraj counts the frames.
-WITH_TIMES = (".xtc", ".trr", ".nc", ".netcdf", ".ncdf", ".h5", ".hdf5", ".dtr")
+WITH_TIMES = (".xtc", ".trr", ".nc", ".netcdf", ".ncdf", ".h5", ".hdf5", ".dtr", ".gro")
 
 _SAME = 0.01  # of an interval
-# Header of a DCD file: a record of 84 bytes with CORD, the steps between frames, and the time step as a float.
-_DCD_BEGIN, _DCD_STRIDE, _DCD_STEP = struct.pack("<i4s", 84, b"CORD"), 16, 44
+# Header of a DCD file: a record of 84 bytes with CORD, the steps between frames, the time step (a float in files of
+# CHARMM's kind, whose version is not zero, otherwise a double), then titles.
+_DCD_BEGIN, _DCD_STRIDE, _DCD_STEP, _DCD_VERSION, _DCD_TITLES = struct.pack("<i4s", 84, b"CORD"), 16, 44, 84, 512
 _AKMA = 0.04888821  # ps, unit of time of CHARMM, in which OpenMM, NAMD and CHARMM write DCD files
 
 
@@ -58,7 +59,8 @@ def stated_times(path: Path, trajectory: Trajectory) -> NDArray[np.float64] | No
     suffix = path.suffix.lower()
     if suffix in WITH_TIMES:
         times = np.asarray(trajectory.time, dtype=np.float64)
-        return times if times.any() else None
+        counted = suffix == ".gro" and np.array_equal(times, np.arange(len(times)))  # by MDTraj, for want of times
+        return times if times.any() and not counted else None
     interval = _dcd_interval(path) if suffix == ".dcd" else None
     return None if interval is None else interval * np.arange(trajectory.n_frames)
 
@@ -137,11 +139,15 @@ def check_images(trajectory: Trajectory, atoms: NDArray[np.float32], layout: Clo
 
 
 def _dcd_interval(path: Path) -> float | None:
-    """ps between the frames of a DCD file; None where its header has but the placeholder of MDTraj and VMD."""
+    """ps between the frames of a DCD file; None where its header has but the placeholder of MDTraj and VMD.
+
+    LAMMPS writes the time step in a unit that the file does not tell.
+    """
     with open(path, "rb") as file:
-        header = file.read(_DCD_STEP + 4)
-    if len(header) < _DCD_STEP + 4 or not header.startswith(_DCD_BEGIN):
+        header = file.read(_DCD_TITLES)
+    if len(header) < _DCD_VERSION + 4 or not header.startswith(_DCD_BEGIN) or b"LAMMPS" in header:
         return None
-    (stride,), (step,) = struct.unpack_from("<i", header, _DCD_STRIDE), struct.unpack_from("<f", header, _DCD_STEP)
+    stride, version = (struct.unpack_from("<i", header, place)[0] for place in (_DCD_STRIDE, _DCD_VERSION))
+    (step,) = struct.unpack_from("<f" if version else "<d", header, _DCD_STEP)
     interval = _AKMA * stride * step
-    return interval if interval > 0 and (stride, step) != (1, 1.0) else None
+    return interval if np.isfinite(interval) and interval > 0 and (stride, step) != (1, 1.0) else None

@@ -138,7 +138,7 @@ def _load_system(record: SystemRecord, folder: Path) -> SystemData:
     try:
         topology = mdtraj.load_topology(str(path))
     except Exception as error:  # readers of many formats raise many kinds
-        raise DataError(f"not a readable topology ({error or type(error).__name__})", file=path) from error
+        raise DataError(f"not a readable topology ({str(error) or type(error).__name__})", file=path) from error
     chosen = _selected(topology, record.atoms, path)
     try:
         layout = CloudLayout.of(topology.subset(chosen))
@@ -201,11 +201,14 @@ def _frames(
     # Before the frames: if the file is replaced in between, they are more than the record tells.
     found = sha256_of(path) if entry.sha256 is not None and path.is_file() else None
     try:
-        # With indices MDTraj takes them from a file of any molecule; without, it compares the number of atoms.
-        mdtraj.load_frame(str(path), 0, top=topology)
-        trajectory = mdtraj.load(str(path), top=topology, atom_indices=heavy)
+        if path.suffix.lower() == ".gro":  # whose single frames MDTraj does not read
+            trajectory = mdtraj.load(str(path), top=topology).atom_slice(heavy)
+        else:
+            # With indices MDTraj takes them from a file of any molecule; without, it compares the number of atoms.
+            mdtraj.load_frame(str(path), 0, top=topology)
+            trajectory = mdtraj.load(str(path), top=topology, atom_indices=heavy)
     except Exception as error:  # as above
-        reason = f"not a readable trajectory of this topology ({error or type(error).__name__})"
+        reason = f"not a readable trajectory of this topology ({str(error) or type(error).__name__})"
         raise DataError(reason, file=path) from error
     expected = entry.frames or 1
     if trajectory.n_frames < expected:

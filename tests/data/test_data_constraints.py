@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import (
     FixAtoms,
@@ -15,13 +16,17 @@ from ase.constraints import (
     FixCartesian,
     FixCom,
     FixedLine,
+    FixedMode,
     FixedPlane,
+    FixInternals,
+    FixLinearTriatomic,
     FixScaled,
+    FixSubsetCom,
     Hookean,
 )  # fmt: skip
 from ase.io import write
 
-from mlff.data import DataConfig, DataError, DataKeys, GraphDataset, collate, load_splits, read_frames
+from mlff.data import DataConfig, DataError, DataKeys, DataUnits, GraphDataset, collate, load_splits, read_frames
 from mlff.data.frame import fixed_atoms
 from mlff.potential.training.fixed_atoms import force_atoms
 
@@ -47,6 +52,9 @@ def labelled(constraint: object, forces: np.ndarray) -> Atoms:
         (TILTED, [0]),
         (FixedPlane([0, 1], [1, 1, 1]), [0, 1]),
         (FixBondLengths([[0, 1]]), [0, 1]),
+        (FixedMode(np.eye(12)[:4].sum(0).reshape(4, 3)), [0, 1]),
+        (FixSubsetCom([1, 2]), [1, 2]),
+        (FixInternals(bonds=[[None, [0, 1]]]), [0, 1, 2, 3]),  # takes rotations as well, which cells may have
         ([FixAtoms([3]), FixedLine(0, [0, 0, 1])], [0, 3]),
         ([FixCartesian(0, mask=[True, False, False]), FixCartesian(0, mask=[False, True, True])], [0]),
     ],
@@ -72,6 +80,53 @@ def test_components_that_constraints_hold_are_left_out_where_they_are_zero(tmp_p
         full = not partial or (isinstance(constraint, FixCartesian) and constraint.mask.all())
         assert said == (forces is projected and not full)
     assert set(np.flatnonzero(fixed_atoms(read_frames(tmp_path / "x.traj")[0].atoms))) <= set(held)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "held"),
+    [
+        (FixInternals(angles_deg=[[None, [2, 0, 1]]]), [0, 1, 2]),
+        (FixInternals(dihedrals_deg=[[None, [2, 0, 1, 5]]], bonds=[[None, [0, 2]]]), [0, 1, 2, 5]),
+        (FixCom(), [0, 1, 2, 3, 4, 5]),
+    ],
+)
+@pytest.mark.parametrize("unit", ["A", "nm"])
+def test_what_is_held_in_a_molecule(tmp_path, constraint, held, unit) -> None:
+    """Forces of a molecule neither move nor turn it: that `FixInternals` takes such forces takes nothing away."""
+    atoms = molecule("CH3OH")
+    atoms.calc = EMT()
+    raw = atoms.get_forces()
+    if unit == "nm":
+        atoms.positions *= 0.1
+    projected = raw.copy()
+    constraint.adjust_forces(atoms, projected)
+    for forces, left_out in ((projected, held), (raw, [])):
+        atoms.set_constraint(constraint)
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=forces)
+        write(tmp_path / "x.traj", atoms)
+        (frame,) = read_frames(tmp_path / "x.traj", units=DataUnits(length=unit))
+        graph = GraphDataset([frame], 3.0)[0]
+        assert graph.partly_fixed.nonzero()[:, 0].tolist() == left_out
+        assert np.flatnonzero(fixed_atoms(frame.atoms)).tolist() == left_out
+
+
+def test_linear_molecules_that_are_rigid(tmp_path):
+    atoms = molecule("CO2", pbc=True, cell=[9.0, 9.0, 9.0])
+    raw = np.random.default_rng(2).normal(size=(3, 3))
+    projected, constraint = raw.copy(), FixLinearTriatomic([[1, 0, 2]])
+    constraint.adjust_forces(atoms, projected)
+    for forces, left_out in ((projected, [0, 1, 2]), (raw, [])):
+        atoms.set_constraint(constraint)
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=forces)
+        write(tmp_path / "x.traj", atoms)
+        assert np.flatnonzero(fixed_atoms(read_frames(tmp_path / "x.traj")[0].atoms)).tolist() == left_out
+
+
+def test_a_constraint_that_cannot_be_applied_is_named(tmp_path):
+    atoms = labelled(FixBondLengths([[0, 7]]), np.zeros((4, 3)))
+    write(tmp_path / "x.traj", atoms)
+    with pytest.raises(DataError, match=r"x\.traj, frame 0: has a constraint FixBondLengths that cannot be applied"):
+        read_frames(tmp_path / "x.traj")
 
 
 @pytest.mark.parametrize("constraint", [FixCom(), Hookean(0, 1, k=1.0, rt=5.0)])

@@ -184,7 +184,9 @@ def test_a_stress_without_a_cell_is_refused(frames, molecules):
 
 def test_stress_reaches_the_graph_and_leaves_mixed_batches(frames):
     stress = np.diag([1.0, 2.0, 3.0])
-    stressed = Frame(frames[0].atoms, labels_of(frames[0].energy, frames[0].forces, stress))
+    bulk = frames[0].atoms.copy()
+    bulk.pbc = True
+    stressed = Frame(bulk, labels_of(frames[0].energy, frames[0].forces, stress))
     data = GraphDataset([stressed, frames[1]], 4.0)
     np.testing.assert_array_equal(data[0].stress.numpy(), stress[None])
     assert collate([data[0], data[1]]).stress is None

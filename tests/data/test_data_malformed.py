@@ -166,12 +166,25 @@ def test_unknown_species_against_a_list(tmp_path, slabs):
 )
 def test_bad_stress(tmp_path, slabs, stress, reason):
     atoms = slabs(1)[0]
+    atoms.pbc = atoms.calc.atoms.pbc = True
     atoms.info["s"] = stress
     write(tmp_path / "x.traj", atoms)
     with pytest.raises(DataError, match=reason):
         read_frames(tmp_path / "x.traj", keys=DataKeys(stress="s"))
     with pytest.raises(DataError, match="no stress under the key 'virial'"):
         read_frames(tmp_path / "x.traj", keys=DataKeys(stress="virial"))
+
+
+@pytest.mark.parametrize(("pbc", "words"), [([1, 1, 0], "T T F"), ([0, 0, 0], "F F F"), ([0, 1, 1], "F T T")])
+def test_stress_along_open_directions(tmp_path, slabs, pbc, words):
+    """A box around a molecule is no cell, and the vacuum of a slab has no length: as drivers say it."""
+    atoms = slabs(1)[0]
+    atoms.pbc = atoms.calc.atoms.pbc = pbc
+    atoms.info["s"] = np.zeros(6)
+    write(tmp_path / "x.extxyz", atoms)
+    with pytest.raises(DataError, match=rf'x\.extxyz, frame 0: has a stress or virial but pbc="{words}": along open'):
+        read_frames(tmp_path / "x.extxyz", keys=DataKeys(stress="s"))
+    assert read_frames(tmp_path / "x.extxyz")[0].stress is None
 
 
 @pytest.mark.parametrize("convention", ["ase", "virial"])

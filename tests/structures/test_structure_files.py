@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.io import write
 
-from mlff.structures import occupancy_fault, read_structures, room_fault
+from mlff.structures import located_format, mmcif, occupancy_fault, read_located, read_structures, room_fault
 from mlff.structures.pdb import one_location
 from mlff.support.errors import DataError
 
@@ -141,3 +142,45 @@ def test_models_of_a_pdb_file_share_its_cell_and_are_said_once(tmp_path, caplog)
 def test_cells_that_cannot_hold_their_atoms(atoms, fault):
     found = room_fault(atoms)
     assert found is None if fault is None else re.search(fault, str(found))
+
+
+MMCIF = """data_x
+loop_
+_atom_site.group_PDB
+_atom_site.id
+_atom_site.type_symbol
+_atom_site.label_atom_id
+_atom_site.label_alt_id
+_atom_site.label_comp_id
+_atom_site.label_asym_id
+_atom_site.label_seq_id
+_atom_site.Cartn_x
+_atom_site.Cartn_y
+_atom_site.Cartn_z
+_atom_site.occupancy
+_atom_site.auth_seq_id
+_atom_site.auth_asym_id
+_atom_site.pdbx_PDB_model_num
+"""
+
+
+def test_mmcif_files_keep_the_same_locations(tmp_path):
+    rows = "ATOM 1 N N . SER A 1 0.0 0 0 1.00 5 B 1\n"
+    pair = "ATOM 2 O \"O5'\" A SER A 1 1.0 0 0 0.40 5 B {0}\nATOM 3 O \"O5'\" B SER A 1 2.0 0 0 0.60 5 B {0}\n"
+    water = "HETATM 4 O O A HOH W . 7.0 0 0 0.5 8 B 1\nHETATM 5 O O B HOH W . 8.0 0 0 0.5 9 B 1\n"
+    tail = "# \nloop_\n_other.id\n1\n"
+    text, several = mmcif.one_location(MMCIF + rows + pair.format(1) + water + pair.format(2) + tail)
+    kept = [float(row.split()[8]) for row in text.splitlines() if row.startswith(("ATOM", "HETATM"))]
+    assert (kept, several) == ([0.0, 2.0, 7.0, 8.0, 2.0], ["SER B 5"])
+    assert text.endswith(tail)
+    assert mmcif.one_location(tail) == (tail, [])
+    (tmp_path / "x.cif").write_text(MMCIF + "ATOM 1 N N . SER A 1\n0.0 0 0 1.00 5 B 1\n")
+    with pytest.raises(DataError, match=r"x\.cif: line 18 has 8 columns where _atom_site has 15; write each atom on"):
+        read_located(tmp_path / "x.cif")
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"), [("a.PDB.gz", ".pdb"), ("b.ent", ".ent"), ("c.mmcif", ".mmcif"), ("d.xyz", None), ("e", None)]
+)
+def test_formats_with_locations_are_known_by_their_suffix(name, suffix):
+    assert located_format(Path(name)) == suffix

@@ -19,7 +19,7 @@ from md_drivers.common.errors import StructureError
 from md_drivers.openmm.region import box_vectors, label
 from md_drivers.openmm.simulation.bonds import add_missing, made_whole
 from md_drivers.openmm.simulation.settings import STRUCTURE
-from mlff.structures import read_pdb, room_fault
+from mlff.structures import read_located, room_fault
 from mlff.support.errors import first_line
 from mlff.support.files import sha256_of
 
@@ -49,7 +49,7 @@ class Structure:
 
 
 def read_structure(path: Path, periodic: bool | None) -> Structure:
-    """The first model of a PDB or PDBx/mmCIF file, molecules whole; of a PDB file the locations of highest occupancy.
+    """The first model of a PDB or PDBx/mmCIF file, molecules whole, at the locations of highest occupancy.
 
     Bonds of residues that the file does not list are found by distance; that is logged as a warning.
 
@@ -69,7 +69,7 @@ def read_structure(path: Path, periodic: bool | None) -> Structure:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*duplicate atom")  # OpenMM would leave the atom out
-            file = reader(io.StringIO(read_pdb(path)) if reader is app.PDBFile else str(path))
+            file = reader(io.StringIO(read_located(path)))
         topology, positions = file.topology, NM * np.array(file.positions.value_in_unit(unit.nanometer))
     except Exception as error:  # OpenMM's parsers raise whatever the text led to
         raise StructureError(f"{path}: cannot be read as {path.suffix} file: {error}") from error

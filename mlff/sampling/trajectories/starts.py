@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mlff.sampling.dynamics import minimise, sample
 from mlff.sampling.packages import require_packages
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
 from mlff.sampling.trajectories.isomers import Isomers
+from mlff.structures import read_located
 from mlff.support.errors import DataError, InputError, RunError
 from mlff.support.packages import require_packages as extra
 
@@ -121,15 +123,14 @@ def _attempt(
 
 
 def _protein(path: Path) -> Peptide:
-    """The first model of a PDB file with hydrogens as at pH 7, without water."""
+    """The first model of a PDB file with hydrogens as at pH 7, without water, at the locations of highest occupancy."""
     require_packages("openmm")
     from openmm import unit
     from openmm.app import Modeller, PDBFile
 
+    text = read_located(path, ".pdb")
     try:
-        file = PDBFile(str(path))
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror or error})", file=path) from error
+        file = PDBFile(io.StringIO(text))
     except Exception as error:  # the reader raises many kinds
         raise DataError(f"not a readable PDB file ({error})", file=path) from error
     modeller = Modeller(file.topology, file.positions)

@@ -8,7 +8,7 @@ import yaml
 
 INTERVAL = 1.0  # ps
 RELAXATION = 5.0  # ps
-SPREAD = 0.08  # Å
+SPREAD = 0.04  # Å, about that of bonds at 1000 K
 
 
 def ornstein_uhlenbeck(frames: int, shape: tuple[int, ...], seed: int) -> np.ndarray:

@@ -47,7 +47,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_known_process_is_learned(springs: Path, tmp_path: Path) -> None:
     """A model that says nothing has the mean square of the targets: 3 ∫ (4t² + t) dt = 5.5 in units of σ²."""
-    changes = {"steps": 120, "validate_every": 20, "ema": 0.9, "unroll": None}
+    changes = {"steps": 160, "validate_every": 20, "ema": 0.9, "unroll": None}
     config = configuration(springs, tmp_path / "run", **changes, optimizer={"lr": 2e-2, "warmup_steps": 5})
     report = train(config).report
     with (tmp_path / "run" / "metrics.csv").open() as file:
@@ -56,14 +56,14 @@ def test_a_known_process_is_learned(springs: Path, tmp_path: Path) -> None:
     assert [(data["name"], data["frames"]) for data in report["training_data"]] == [("springs", 600)]
     assert load_trained_jump(tmp_path / "run")[1]["training_data"] == report["training_data"]
     assert losses[-1] < losses[0]
-    assert losses[-1] < 0.5 * 5.5
+    assert losses[-1] < 0.5 * 5.5, losses
 
 
 def test_noise_of_the_transport_is_the_displacement_of_the_data(springs: Path, tmp_path: Path) -> None:
     train(configuration(springs, tmp_path / "run", steps=1))
     model, _ = load_trained_jump(tmp_path / "run")
     # rms difference of a component in 4 ps: √2 · spread · √(1 - e^(-4/5)); vectors are differences of two atoms
-    one = 2**0.5 * 0.08 * (1 - 2.718281828 ** (-4 / 5)) ** 0.5
+    one = 2**0.5 * 0.04 * (1 - 2.718281828 ** (-4 / 5)) ** 0.5
     assert model.transport.sigma[0] == pytest.approx(one, rel=0.35)  # superposition takes six degrees of freedom
     assert model.transport.sigma[1] == pytest.approx(2**0.5 * one, rel=0.25)
     given = configuration(springs, tmp_path / "given", steps=1, noise="config")

@@ -178,3 +178,15 @@ def test_structures_that_cannot_be_are_refused_before_a_folder_is_made(model, tm
     with pytest.raises(StructureError, match=r"cannot read .*x\.xyz.* line 2 .*three of T and F"):
         relax(tmp_path / "x.xyz", model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"), [("unit", "unit", 1), ("unit", None, 1), (None, "unit", 1), (None, None, 0)]
+)
+def test_a_trajectory_that_notes_no_settings_is_told(model, tmp_path, caplog, before, now, told):
+    """As versions wrote it that noted none."""
+    relax(constrained(), model, tmp_path, figure=False, steps=1, fmax=1e-4, cell=before)
+    path = tmp_path / "structure" / "trajectory.traj"
+    write(path, read(path, ":"))
+    relax(constrained(), model, tmp_path, figure=False, steps=2, fmax=1e-4, resume=True, cell=now)
+    assert caplog.text.count("its trajectory notes no cell settings (earlier versions wrote none)") == told

@@ -17,12 +17,15 @@ from support.toy_jump import DIPEPTIDE_RESIDUES, toy_jump
 
 import md_drivers
 from md_drivers.jumps import JumpDynamics, OpenMMJumper, RolloutSettings, rollout
+from md_drivers.jumps.start import read_start
 from mlff.equijump.artifact import LoadedJump, export_jump, load_jump
 from mlff.proteins import GeometryReference, cloud_from_trajectory
 from mlff.sampling.peptides import capped_peptide
 
 openmm = pytest.importorskip("openmm")
 app = pytest.importorskip("openmm.app")
+
+from md_drivers.openmm.simulation.structure import read_structure  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +217,36 @@ def test_leucine_is_built_with_its_own_names() -> None:
         at = {a.name: peptide.positions[a.index] for a in peptide.topology.atoms() if a.residue.name == "LEU"}
         first, second, third = (at[name] - at["CG"] for name in ("CB", "CD1", "CD2"))
         assert np.cross(first, second) @ third < -1.0
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_of_alternate_locations_the_one_of_highest_occupancy_is_kept(dipeptide, tmp_path, caplog, suffix) -> None:
+    """In starts of rollouts and of simulations, of both formats; the first one in the file has the lower occupancy."""
+    writer = app.PDBFile if suffix == ".pdb" else app.PDBxFile
+    whole = app.PDBFile(str(dipeptide))
+    path = tmp_path / f"alternate{suffix}"
+    with open(path, "w") as file:
+        writer.writeFile(whole.topology, whole.positions, file)
+    lines = []
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if words[:1] in (["ATOM"], ["HETATM"]) and "CB" in words:
+            if suffix == ".pdb":
+                low = f"{line[:16]}A{line[17:30]}{float(line[30:38]) + 0.5:8.3f}{line[38:54]}  0.30{line[60:]}"
+                lines += [low, f"{line[:16]}B{line[17:54]}  0.70{line[60:]}"]
+            else:
+                assert (words[3], words[4]) == ("CB", ".")
+                high = [*words[:4], "B", *words[5:13], "0.7", *words[14:]]
+                low = [*words[:4], "A", *words[5:10], str(float(words[10]) + 0.5), *words[11:13], "0.3", *words[14:]]
+                lines += [" ".join(low), " ".join(high)]
+        else:
+            lines.append(line)
+    path.write_text("\n".join(lines) + "\n")
+    expected = read_start(dipeptide).atoms
+    caplog.clear()
+    np.testing.assert_allclose(read_start(path).atoms, expected, atol=2e-3)
+    assert "of alternate locations the one of highest occupancy is kept: ALA" in caplog.text
+    caplog.clear()
+    positions = read_structure(path, periodic=False).positions
+    np.testing.assert_allclose(positions, whole.positions.value_in_unit(openmm.unit.angstrom), atol=2e-3)
+    assert "of alternate locations the one of highest occupancy is kept: ALA" in caplog.text
