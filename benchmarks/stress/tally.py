@@ -38,12 +38,17 @@ class Tally:
     Attributes:
         kinds: attempts by kind.
         lost: fault of each attempt that was lost, with its label.
+        minutes: that it took.
+        load: processes that wanted to run at the same time, average of five minutes, the larger of those before and
+            after.
     """
 
     attack: str
     target: str
     kinds: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
+    minutes: float = 0.0
+    load: float = 0.0
 
     def add(self, kind: str, label: object, fault: str) -> None:
         """An attempt, and its fault, empty if it held."""
@@ -60,4 +65,5 @@ class Tally:
         """For the record."""
         counts = {"tried": self.tried, "held": self.tried - len(self.lost), "lost": len(self.lost)}
         about = {"attack": self.attack, "target": self.target, **counts, "kinds": dict(self.kinds)}
+        about |= {"minutes": round(self.minutes, 1), "load": round(self.load, 1)}
         return about | ({"faults": self.lost[:_MOST_SHOWN]} if self.lost else {})
