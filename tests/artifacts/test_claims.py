@@ -115,7 +115,7 @@ def test_digests_that_are_none(toy_file, tmp_path):
 
 
 def test_once_for_each_content_and_dtype(toy_file, tmp_path, monkeypatch):
-    """Metadata are held against the program at the first verified load of a file; the self-test is repeated at every."""
+    """Metadata are held against the program at the first verified load of a file, the self-test is repeated at all."""
     judged, tested = [], []
     check, run = PotentialSelfTest.check_metadata, PotentialSelfTest.entries
     monkeypatch.setattr(PotentialSelfTest, "check_metadata", lambda *given: (judged.append(given), check(*given)))
