@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("attacks", nargs="*", metavar="ATTACK", help=f"{', '.join(attacks)}; default: all")
     add("--commands", nargs="+", choices=COMMANDS, default=[*COMMANDS], help="default: all")
     add("--seconds", type=float, default=150.0, help="of kill on each command, others take a part; default 150")
-    add("--attempts", type=int, default=10_000, help="as many at most; default 10000")
+    add("--attempts", type=int, default=10_000, help="as many of each at most; default 10000")
     add("--processes", type=int, default=2, help="targets at a time; default 2")
     add("-o", "--output", type=Path, metavar="FILE.json")
     options = parser.parse_args(arguments)

@@ -22,13 +22,12 @@ class Limit:
         """A share of the time, and as many attempts."""
         return Limit(share * self.seconds, self.attempts)
 
-    def numbers(self) -> Iterator[int]:
-        """0, 1 and so on, until it is time."""
-        end = time.monotonic() + self.seconds
-        for number in range(self.attempts):
-            if time.monotonic() > end:
-                return
+    def numbers(self, tally: Tally | None = None) -> Iterator[int]:
+        """0, 1 and so on, until it is time; with a tally only what it counts is an attempt."""
+        end, number = time.monotonic() + self.seconds, 0
+        while (number if tally is None else tally.tried) < self.attempts and time.monotonic() < end:
             yield number
+            number += 1
 
 
 @dataclass
