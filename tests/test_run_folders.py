@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from mlff.support.errors import InputError
+from mlff.support.errors import InputError, RunError
 from mlff.support.files import replacing, write_text
 from mlff.support.folders import at_work, holds_files, temporary_beside
 
@@ -101,6 +101,11 @@ def test_the_lock_of_a_folder_that_took_the_place_stays(tmp_path):
             shutil.rmtree(folder)
             other.enter_context(at_work(folder))
         assert refused(folder)
+
+
+def test_a_folder_that_vanishes_is_said(tmp_path):
+    with pytest.raises(RunError, match=r"run: the folder was removed"), at_work(tmp_path / "run"):
+        shutil.rmtree(tmp_path / "run")
 
 
 def test_a_folder_that_got_no_files_is_not_left(tmp_path):

@@ -23,6 +23,7 @@ class Command:
         kept: what it holds at any time, which a resumption must go on from.
         done: exit status at the end.
         computes: ``module:name`` of a function or method that computes what it is about.
+        final: a NaN there is an outcome, as for molecules that explode, and no reason to compute it again.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Command:
     kept: Callable[[Path], list[Any]] = lambda folder: []
     done: int = 0
     computes: str = ""
+    final: bool = False
 
     def new(self, folder: Path) -> list[str]:
         """Words that begin the job in a folder."""
@@ -76,7 +78,7 @@ def _rollout(trajectory: str) -> Callable[[Path], Command]:
         words += ("--lag", "10", "--steps", "12", "--replicas", "2", "--format", trajectory, "--device", "cpu")
         compared = results.files("replica_*", "frames.csv", "topology.pdb")
         jump = "mlff.equijump.artifact.loaded:LoadedJump.jump"
-        return Command(f"rollout {trajectory}", words, (*words, "--resume"), compared, computes=jump)
+        return Command(f"rollout {trajectory}", words, (*words, "--resume"), compared, computes=jump, final=True)
 
     return command
 

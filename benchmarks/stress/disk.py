@@ -84,7 +84,8 @@ def _plan(whole: Whole, folder: Path, rng: random.Random) -> Iterator[tuple[str,
     while True:
         for kind in kinds:
             order = order or rng.sample(range(1, whole.changes + 1), whole.changes)
-            change = order.pop() if kind.startswith("full") else rng.randint(1, whole.changes)
+            # The last change removes the lock, and then nobody is there to see that the folder vanishes.
+            change = order.pop() if kind.startswith("full") else rng.randint(1, whole.changes - 1)
             if kind == "EFBIG":
                 size = round(whole.largest ** rng.uniform(0.0, 1.0))
                 yield kind, size, limited(size, signal.SIG_IGN)

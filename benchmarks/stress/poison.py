@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.stress.disk import one_error
 from benchmarks.stress.kills import Whole, difference, recovered
-from benchmarks.stress.processes import Hook, counted, run
+from benchmarks.stress.processes import Ending, Hook, counted, run
 from benchmarks.stress.tally import Limit, Tally
 
 _WORDS = ("not finite", "NaN", "nan", "exploded", "inf")
@@ -35,9 +35,16 @@ def poison(whole: Whole, folder: Path, limit: Limit) -> Tally:
             said = any(word in ending.text for word in _WORDS)
             fault = "" if said else difference(whole, folder)
         elif not fault:
-            fault = one_error(ending) or recovered(whole, folder)
+            fault = one_error(ending) or (_again(ending, whole, folder) if command.final else recovered(whole, folder))
         tally.add("NaN", call, fault)
     return tally
+
+
+def _again(ending: Ending, whole: Whole, folder: Path) -> str:
+    """What is wrong with the next run where a NaN ends it for good: it says the same."""
+    again = run(whole.command.resumed(folder))
+    same = (again.status, again.last) == (ending.status, ending.last)
+    return again.fault or ("" if same else f"said {ending.last}, then {again.last}")
 
 
 def poisoned(place: str, call: int) -> Hook:

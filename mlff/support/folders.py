@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlff.support.errors import InputError
+from mlff.support.errors import InputError, RunError
 
 _LOCK = ".lock"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -38,6 +38,7 @@ def at_work(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process, or another thread of this one, is at work there.
         OSError: the folder cannot be made or written.
+        RunError: the folder was removed meanwhile.
     """
     from filelock import FileLock, Timeout
 
@@ -49,6 +50,8 @@ def at_work(folder: Path) -> Iterator[None]:
             _clear(folder)
             try:
                 yield
+                if not folder.is_dir():
+                    raise RunError(f"{folder}: the folder was removed while this run was at work in it, with its files")
             finally:
                 with suppress(OSError):
                     # A folder that took the place of this one may be another run's.
