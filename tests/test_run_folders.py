@@ -1,14 +1,17 @@
 """One process works in a folder at a time, and what a killed one left is in nobody's way."""
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 
 import pytest
 
-from mlff.support.errors import InputError
+from mlff.support.errors import InputError, RunError
 from mlff.support.files import replacing, write_text
 from mlff.support.folders import at_work, holds_files, temporary_beside
 
@@ -20,14 +23,15 @@ from mlff.support.folders import at_work
 with at_work(Path(sys.argv[1])), replacing(Path(sys.argv[1]) / "state.npz") as temporary:
     temporary.write_text("half")
     print("at work", flush=True)
-    time.sleep(60)
+    time.sleep(float(sys.argv[2]))
 """
 
 
 @pytest.fixture
 def other(tmp_path):
     """A process at work in a folder, in the middle of a file."""
-    process = subprocess.Popen([sys.executable, "-c", _HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", _HOLD, str(tmp_path / "run"), "60"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "at work\n"
     yield process
     process.kill()
@@ -66,6 +70,42 @@ def test_one_thread(tmp_path):
         thread.start()
         thread.join()
     assert len(refused) == 1
+
+
+def refused(folder):
+    """Whether another process is."""
+    done = subprocess.run([sys.executable, "-c", _HOLD, str(folder), "0"], capture_output=True, text=True)
+    return "another process is at work" in done.stderr
+
+
+def test_a_lock_whose_file_goes_in_between_is_none(tmp_path, monkeypatch):
+    """A run ends, and removes the file, between the moments when another one opens and locks it."""
+    flock, ends = fcntl.flock, [True]
+
+    def ending(descriptor, operation):
+        if ends:
+            ends.clear()
+            (tmp_path / ".lock").unlink()
+        return flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", ending)
+    with at_work(tmp_path):
+        assert not ends
+        assert refused(tmp_path)
+
+
+def test_the_lock_of_a_folder_that_took_the_place_stays(tmp_path):
+    folder = tmp_path / "run"
+    with ExitStack() as other:
+        with at_work(folder):
+            shutil.rmtree(folder)
+            other.enter_context(at_work(folder))
+        assert refused(folder)
+
+
+def test_a_folder_that_vanishes_is_said(tmp_path):
+    with pytest.raises(RunError, match=r"run: the folder was removed"), at_work(tmp_path / "run"):
+        shutil.rmtree(tmp_path / "run")
 
 
 def test_a_folder_that_got_no_files_is_not_left(tmp_path):

@@ -10,6 +10,7 @@ first load of a file takes at most 1.3 times as long as before, later ones no lo
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -24,21 +25,21 @@ from rich.table import Table
 
 from benchmarks.command_line import measure_and_show, new_parser
 from benchmarks.speed.timing import machine
-from mlff.artifacts.names import pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST, LATER = 1.3, 1.1  # a tenth is noise
+FIRST, LATER = 1.3, 1.1  # later loads: a tenth is noise of single calls
 # Run in a checkout: prints the seconds of two loads of each file, after one of each of the files before "--".
 _PROGRAM = """
-import sys, time, mlff
+import sys, time
+from mlff.artifacts import load_any  # now mlff.load, which knew potentials alone
 warm, files = (part.split() for part in " ".join(sys.argv[1:]).split("--"))
 for file in warm:
-    mlff.load(file)
+    load_any(file)
 for file in files:
     seconds = []
     for _ in range(2):
         start = time.process_time()
-        mlff.load(file)
+        load_any(file)
         seconds.append(time.process_time() - start)
     print(*seconds)
 """
@@ -46,17 +47,21 @@ for file in files:
 
 def measure(options: Any) -> dict[str, Any]:
     """Medians for each model, of both checkouts."""
-    files = pretrained()
     checkouts = {"before": Path(options.before).resolve(), "now": ROOT}
-    seconds: dict[str, list[list[list[float]]]] = {name: [] for name in checkouts}
+    # Files that both can read.
+    files = {path.parent.name: path for path in sorted(checkouts["before"].glob("checkpoints/*/model.pt"))}
+    seconds: dict[str, list[dict[str, list[float]]]] = {name: [] for name in checkouts}
     with tempfile.TemporaryDirectory() as folder:
         warm = [_changed(files[name], Path(folder) / f"{name}.pt") for name in ("peptides", "equijump-ala2")]
-        for _ in range(options.repetitions):
+        for repetition in range(options.repetitions):
+            # Python's garbage collector comes at fixed places of a sequence: another sequence each time.
+            order = random.Random(repetition).sample(list(files), len(files))
             for name, checkout in checkouts.items():
-                seconds[name].append(_loads(checkout, warm, list(files.values())))
+                found = _loads(checkout, warm, [files[model] for model in order])
+                seconds[name].append(dict(zip(order, found, strict=True)))
     rows = []
-    for index, model in enumerate(files):
-        times = {name: [[run[index][k] for run in runs] for k in range(2)] for name, runs in seconds.items()}
+    for model in files:
+        times = {name: [[run[model][k] for run in runs] for k in range(2)] for name, runs in seconds.items()}
         row: dict[str, Any] = {"model": model}
         for k, which in enumerate(("first", "later")):
             before, now = times["before"][k], times["now"][k]

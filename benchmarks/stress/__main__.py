@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from rich.table import Table
 from benchmarks.command_line import measure_and_show, new_parser, write_record
 from benchmarks.speed.timing import machine
 from benchmarks.stress.commands import COMMANDS
-from benchmarks.stress.tally import Limit
+from benchmarks.stress.tally import Limit, Tally
 from benchmarks.stress.targets import ON_COMMANDS, ON_MODELS, attacked
 from mlff.support.versions import installed_versions
 
@@ -39,15 +41,24 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         record["attacks"] = json.loads(options.output.read_text())["attacks"]
     targets = [*(options.commands if set(options.attacks) & set(ON_COMMANDS) else ())]
     targets += [name for name in ON_MODELS if name in options.attacks]
-    limit = Limit(options.seconds, options.attempts)
-    with ProcessPoolExecutor(options.processes, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for job in as_completed([pool.submit(attacked, name, options.attacks, limit) for name in targets]):
-            for row in (tally.as_dict() for tally in job.result()):
-                others = [old for old in record["attacks"] if any(old[key] != row[key] for key in ("attack", "target"))]
-                record["attacks"] = [*others, row]
-            if options.output is not None:
-                write_record(options.output, record)
+    for tallies in _results(targets, options):
+        for row in (tally.as_dict() for tally in tallies):
+            others = [old for old in record["attacks"] if any(old[key] != row[key] for key in ("attack", "target"))]
+            record["attacks"] = [*others, row]
+        if options.output is not None:
+            write_record(options.output, record)
     return record
+
+
+def _results(targets: list[str], options: argparse.Namespace) -> Iterator[list[Tally]]:
+    """Of each target when it is done; a single process is this one."""
+    job = partial(attacked, attacks=options.attacks, limit=Limit(options.seconds, options.attempts))
+    if options.processes == 1:
+        yield from map(job, targets)
+        return
+    with ProcessPoolExecutor(options.processes, get_context("spawn"), max_tasks_per_child=1) as pool:
+        for done in as_completed([pool.submit(job, name) for name in targets]):
+            yield done.result()
 
 
 def show(record: dict[str, Any]) -> None:
@@ -69,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("attacks", nargs="*", metavar="ATTACK", help=f"{', '.join(attacks)}; default: all")
     add("--commands", nargs="+", choices=COMMANDS, default=[*COMMANDS], help="default: all")
     add("--seconds", type=float, default=150.0, help="of kill on each command, others take a part; default 150")
-    add("--attempts", type=int, default=10_000, help="as many at most; default 10000")
+    add("--attempts", type=int, default=10_000, help="as many of each at most; default 10000")
     add("--processes", type=int, default=2, help="targets at a time; default 2")
     add("-o", "--output", type=Path, metavar="FILE.json")
     options = parser.parse_args(arguments)

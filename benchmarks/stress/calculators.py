@@ -49,7 +49,7 @@ def structures(folder: Path, limit: Limit) -> Tally:
 
 
 def _random_structure(rng: np.random.Generator) -> tuple[str, Atoms]:
-    count, edge = int(rng.integers(1, 41)), rng.uniform(2.0, 14.0)
+    count, edge = int(rng.integers(1, 21)), rng.uniform(3.0, 14.0)
     cell = edge * (np.eye(3) + 0.3 * rng.normal(size=(3, 3)))
     atoms = Atoms(rng.choice(_SPECIES, count), rng.random((count, 3)) @ cell, cell=cell, pbc=rng.random(3) < 0.5)
     kind = str(rng.choice(["plain", "plain", "coincident", "not finite", "unknown", "flat cell", "no cell", "far"]))

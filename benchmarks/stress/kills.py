@@ -83,7 +83,7 @@ def kill(whole: Whole, folder: Path, limit: Limit) -> Tally:
     """SIGKILL at changes of files, in the middle of writes and at any time; SIGTERM and Ctrl-C, once and twice."""
     tally, rng = Tally("kill", whole.command.name), random.Random(0)
     plan = _plan(whole, folder, rng)
-    for _ in limit.numbers():
+    for _ in limit.numbers(tally):
         kind, label, before, signals = next(plan)
         shutil.rmtree(folder, ignore_errors=True)
         ending = run(whole.command.new(folder), before, signals)

@@ -171,15 +171,20 @@ def at_changes(folder: Path, act: Callable[[int, str], None]) -> Hook:
     return before
 
 
-def changes(words: Sequence[str], folder: Path) -> int:
-    """How often a command changes files in a folder."""
+def counted(work: Callable[[Callable[[], None]], object]) -> int:
+    """How often children, which ``work`` starts and waits for, call what it is given."""
     read, write = os.pipe()
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE)
-    run(words, at_changes(folder, lambda number, kind: os.write(write, b"x") and None))
+    work(lambda: os.write(write, b"x") and None)
     os.close(write)
     count = len(os.read(read, _PIPE))
     os.close(read)
     return count
+
+
+def changes(words: Sequence[str], folder: Path) -> int:
+    """How often a command changes files in a folder."""
+    return counted(lambda tell: run(words, at_changes(folder, lambda number, kind: tell())))
 
 
 def killed_at(folder: Path, change: int) -> Hook:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +17,7 @@ from benchmarks.stress.commands import COMMANDS
 from benchmarks.stress.damage import damaged
 from benchmarks.stress.disk import disk
 from benchmarks.stress.kills import Whole, kill
+from benchmarks.stress.poison import poison
 from benchmarks.stress.tally import Limit, Tally
 from benchmarks.stress.together import concurrent
 
@@ -21,6 +26,7 @@ ON_COMMANDS: dict[str, tuple[Callable[[Whole, Path, Limit], Tally], float]] = {
     "kill": (kill, 1.0),
     "concurrent": (concurrent, 0.25),
     "disk": (disk, 0.25),
+    "NaN": (poison, 0.1),
 }
 ON_MODELS: dict[str, tuple[Callable[[Path, Limit], Tally], float]] = {
     "damaged": (damaged, 0.4),
@@ -35,11 +41,18 @@ def attacked(name: str, attacks: Sequence[str], limit: Limit) -> list[Tally]:
         Path(folder).chmod(0o755)  # other users may read
         if name in ON_MODELS:
             attack, share = ON_MODELS[name]
-            return [attack(Path(folder), limit.part(share))]
+            return [_timed(partial(attack, Path(folder), limit.part(share)))]
         try:
             whole = Whole.of(COMMANDS[name](Path(folder)), Path(folder) / "whole")
         except ImportError as error:
             Console(stderr=True).print(f"{name}: left out ({error})", highlight=False)
             return []
+        run = Path(folder) / "run"
         chosen = [row for name, row in ON_COMMANDS.items() if name in attacks]
-        return [attack(whole, Path(folder) / "run", limit.part(share)) for attack, share in chosen]
+        return [_timed(partial(attack, whole, run, limit.part(share))) for attack, share in chosen]
+
+
+def _timed(attack: Callable[[], Tally]) -> Tally:
+    begun, load = time.monotonic(), os.getloadavg()[1]
+    tally = attack()
+    return replace(tally, minutes=(time.monotonic() - begun) / 60.0, load=max(load, os.getloadavg()[1]))

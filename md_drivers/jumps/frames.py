@@ -19,6 +19,7 @@ from md_drivers.jumps.settings import RolloutSettings
 from mlff.proteins.validity import FrameGeometry
 from mlff.support.folders import temporary_beside
 from mlff.support.units import ANGSTROM_PER_NM
+from mlff.support.xtc import not_whole, write_xtc
 
 TABLE = "frames.csv"
 _UNITS = {"bond_error": "A", "angle_error": "deg", "overlap": "A", "gyration": "A"}
@@ -94,17 +95,20 @@ class FrameFiles:
 
     def _encoded(self, steps: np.ndarray, atoms: np.ndarray) -> bytes:
         """The frames as a file of their own; frames of XTC files simply follow each other."""
-        from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
+        from mdtraj.formats import DCDTrajectoryFile
 
         temporary = temporary_beside(self._folder / "frames")
         try:
             if self._format == "xtc":
-                with XTCTrajectoryFile(str(temporary), "w") as file:
-                    time = (steps * self._lag).astype(np.float32)
-                    file.write((atoms / ANGSTROM_PER_NM).astype(np.float32), time=time, step=steps.astype(np.int32))
-            else:
-                with DCDTrajectoryFile(str(temporary), "w") as file:
-                    file.write(atoms.astype(np.float32))
-            return temporary.read_bytes()
+                write_xtc(temporary, atoms / ANGSTROM_PER_NM, steps * self._lag, steps)
+                return temporary.read_bytes()
+            with DCDTrajectoryFile(str(temporary), "w") as file:
+                file.write(atoms.astype(np.float32))
+            data = temporary.read_bytes()
+            if len(data) != dcd_header_size(data) + 3 * len(atoms) * (4 * self._atoms + 8):
+                raise not_whole(temporary)
+            return data
+        except TypeError as error:  # of MDTraj, which stumbles over its own message where the disk is full
+            raise not_whole(temporary) from error
         finally:
             temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,8 @@ def read_header(line: str, watched: Collection[str]) -> Header:
     for key, value in _pairs(line):
         other = folded.setdefault(key.lower(), key)
         if (key in found and value is not None) or (other != key and key.lower() in guarded):
-            raise ValueError(f"the key {key!r} stands twice" + (f", also as {other!r}" if other != key else ""))
+            also = f", also as {_shown(other)}" if other != key else ""
+            raise ValueError(f"the key {_shown(key)} stands twice{also}")
         found.setdefault(STRUCTURAL.get(key.lower(), key), "T" if value is None else value)
     lattice, pbc = found.pop("Lattice", None), found.pop("pbc", None)
     properties = found.pop("Properties", None)
@@ -194,9 +196,9 @@ def _columns(text: str) -> tuple[Column, ...]:
         columns.append(Column(name, _ARRAYS.get(name, name), _KINDS[letter], start, start + int(count)))
     if len(fields) % 3:
         raise ValueError(f"Properties={_shown(text)} is not a list of name:type:count")
-    names = [name.lower() for column in columns for name in {column.name, column.array}]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"Properties has the column {min(twice)!r} twice")
+    names = Counter(name.lower() for column in columns for name in {column.name, column.array})
+    if twice := {name for name, count in names.items() if count > 1}:
+        raise ValueError(f"Properties has the column {_shown(min(twice))} twice")
     shapes = {column.array: (column.kind, column.stop - column.start) for column in columns}
     if shapes.get("positions") not in ((float, 3), (int, 3)):
         raise ValueError("Properties has no column of positions, pos:R:3")

@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 _MOST_CHOICES = 30  # longer lists, such as that of all elements, help nobody
+_LONGEST = 1000  # characters of a reason or a hint; names in a damaged file may have millions
 
 
 def printable(text: str) -> str:
@@ -34,6 +35,10 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def first_line(error: BaseException) -> str:
@@ -76,6 +81,7 @@ class DataError(InputError):
     def __init__(
         self, reason: str, *, file: str | Path | None = None, frame: int | None = None, hint: str | None = None
     ) -> None:
+        reason, hint = _shortened(reason), None if hint is None else _shortened(hint)
         self.reason = reason
         self.file = None if file is None else Path(file)
         self.frame = frame

@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlff.support.errors import InputError
+from mlff.support.errors import InputError, RunError
 
 _LOCK = ".lock"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -38,20 +38,27 @@ def at_work(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process, or another thread of this one, is at work there.
         OSError: the folder cannot be made or written.
+        RunError: the folder was removed meanwhile.
     """
     from filelock import FileLock, Timeout
 
-    made = not folder.exists()
+    made, lock = not folder.exists(), folder / _LOCK
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / _LOCK, timeout=0):
+        with FileLock(lock, timeout=0):  # not taken if its file is gone by then, as that of a run that ends just now
+            held = lock.stat()
             _clear(folder)
             try:
                 yield
+                if not folder.is_dir():
+                    raise RunError(f"{folder}: the folder was removed while this run was at work in it, with its files")
             finally:
-                if made and not holds_files(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
-                (folder / _LOCK).unlink(missing_ok=True)  # still locked: no other process takes it for its own
+                with suppress(OSError):
+                    # A folder that took the place of this one may be another run's.
+                    if os.path.samestat(lock.stat(), held):
+                        if made and not holds_files(folder):
+                            shutil.rmtree(folder, ignore_errors=True)
+                        lock.unlink(missing_ok=True)
     except Timeout:
         raise InputError(
             f"{folder}: another process is at work in this folder; wait until it ends, or choose another folder"

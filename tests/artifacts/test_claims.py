@@ -10,6 +10,7 @@ from support.toy_potential import export_toy
 
 import mlff
 from mlff.artifacts import ArtifactError
+from mlff.potential.artifact.self_test import PotentialSelfTest
 
 METADATA, SELF_TEST = "extra/metadata.json", "extra/self_test.json"
 
@@ -111,3 +112,28 @@ def test_digests_that_are_none(toy_file, tmp_path):
     for text in (b"[]", b"{", b"{}", b"\xff"):
         with pytest.raises(ArtifactError, match=r"SHA-256|sha256\.json is damaged"):
             mlff.load(rewrite(toy_file, tmp_path / "model.pt", {"extra/sha256.json": text}))
+
+
+def test_once_for_each_content_and_dtype(toy_file, tmp_path, monkeypatch):
+    """Metadata are held against the program at the first verified load of a file, the self-test is repeated at all."""
+    judged, tested = [], []
+    check, run = PotentialSelfTest.check_metadata, PotentialSelfTest.entries
+    monkeypatch.setattr(PotentialSelfTest, "check_metadata", lambda *given: (judged.append(given), check(*given)))
+    monkeypatch.setattr(PotentialSelfTest, "entries", lambda *given: (tested.append(given), run(*given))[1])
+    path, same = forged(toy_file, tmp_path / "model.pt", {"description": "read once"}), tmp_path / "same.pt"
+    same.write_bytes(path.read_bytes())
+    for file, settings, expected in (
+        (path, {"verify": False}, (0, 0)),
+        (path, {}, (1, 1)),
+        (path, {}, (1, 2)),
+        (same, {}, (1, 3)),
+        (path, {"dtype": "float64"}, (2, 4)),
+    ):
+        model = mlff.load(file, **settings)
+        assert (len(judged), len(tested)) == expected
+    model.self_test()
+    assert len(judged) == 3  # whoever asks for it gets the whole of it
+    forged(toy_file, path, {"cutoff": 4.5, "architecture": built(toy_file, cutoff=4.5)})
+    for _ in range(2):
+        with pytest.raises(ArtifactError, match="no two atoms feel each other"):
+            mlff.load(path)

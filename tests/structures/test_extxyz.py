@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mlff.data import read_frames
 from mlff.structures import iter_extxyz
 from mlff.structures.extxyz_header import read_header
 from mlff.support.errors import DataError
@@ -246,6 +247,32 @@ def test_compressed_files_are_read_by_content_and_do_not_swell(tmp_path, opener)
 def test_quotes_and_nesting_cost_no_more_than_their_length():
     for line in ('a="' * 20000, "a=[[" * 20000, "\\" * 40000, "'\"{[" * 20000, 'a="_JSON ' + "[" * 50000 + '"'):
         assert read_header(line, ()).pbc == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("Properties=species:S:1:pos:R:3:" + ":".join(f"c{k}:R:1" for k in range(100_000)), "4 columns where"),
+        ("Properties=" + "a:R:1:" * 100_000 + "pos:R:3", "has the column 'a' twice"),
+        ("Properties=species:S:1:pos:R:3:" + 2 * ("x" * 1_000_000 + ":R:1:") + "y:R:1", "has the column 'xxx"),
+        (2 * ("x" * 1_000_000 + "=1 "), "the key 'xxx"),
+        ("q=" + "1" * 4_200_000, "more than the 4194304 that are read"),
+    ],
+)
+def test_long_lines_of_keys_are_refused_in_few_words(tmp_path, header, reason):
+    """The first would take very long if columns were compared with each other."""
+    with pytest.raises(DataError, match=reason) as refused:
+        frame(tmp_path, header, "H 0 0 0\n", 1)
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("header", [" ".join(f"k{k}=1" for k in range(20_000)), "x" * 1_000_000])
+def test_many_or_long_names_are_not_all_shown(tmp_path, header):
+    path = tmp_path / "x.extxyz"
+    path.write_text(f"1\n{header}\nH 0 0 0\n")
+    with pytest.raises(DataError, match="no energy under the key") as refused:
+        read_frames(path)
+    assert len(str(refused.value)) < 2000
 
 
 def test_json_values_survive(tmp_path):

@@ -11,6 +11,7 @@ from md_drivers.common.engine import NM
 from md_drivers.common.trajectory_files import cut_files, set_dcd_frames, synced_sizes
 from md_drivers.openmm.simulation.results import Sample
 from md_drivers.openmm.simulation.settings import SimulationSettings
+from mlff.support.xtc import check_xtc
 
 _COLUMNS = ("step", "time_ps", "potential_eV", "kinetic_eV", "total_eV", "temperature_K")
 _BOX_COLUMNS = ("volume_A3", "density_g_cm3")
@@ -67,7 +68,9 @@ class Recorder:
         positions = sample.positions / NM
         box = None if sample.box is None else [openmm.Vec3(*row) for row in sample.box / NM]
         if self._xtc is not None:
+            before = self.trajectory.stat().st_size
             self._xtc.writeModel(positions, periodicBoxVectors=box)
+            check_xtc(self.trajectory, before, 1)
         else:
             with open(self.trajectory, "r+b") as file:
                 app.DCDFile(file, *self._about, append=True).writeModel(positions, periodicBoxVectors=box)

@@ -79,12 +79,17 @@ class Claims:
         pulled = "forces" in outputs and bool((outputs["forces"] != 0).any())
         return pulled or bool(near.any())
 
-    def check_conservative(self, structures: Sequence[ase.Atoms]) -> None:
-        """Forces are minus the derivative of the energy, where that can be resolved; ValueError: they are not."""
+    def check_conservative(self, structures: Sequence[tuple[ase.Atoms, Outputs]]) -> None:
+        """Forces of the file are minus the derivative of the energy, where that can be resolved.
+
+        Raises:
+            ValueError: they are not.
+        """
         if not (self.metadata.conservative and "forces" in self.metadata.outputs):
             return
-        for atoms in (atoms for atoms in structures if 1 < len(atoms) <= _LARGEST):
-            outputs = self._run(atoms)
+        for atoms, outputs in structures:
+            if not 1 < len(atoms) <= _LARGEST:
+                continue
             alone = torch.tensor([self.isolated[int(z)] for z in atoms.numbers], dtype=torch.float64)
             size = float((outputs["energies"] - alone).abs().sum()) + len(atoms)
             noise = 50.0 * torch.finfo(self.dtype).eps * size / _STEP
@@ -102,9 +107,8 @@ class Claims:
 
     def _derivative(self, atoms: ase.Atoms, direction: np.ndarray) -> float:
         """Of the energy in eV/Å along a displacement [N, 3], by four points."""
-        total = 0.0
-        for steps, weight in ((-2, 1.0), (-1, -8.0), (1, 8.0), (2, -1.0)):
-            moved = atoms.copy()
-            moved.positions += steps * _STEP * direction
-            total += weight * float(self._run(moved, forces=False)["energy"])
-        return total / (12.0 * _STEP)
+        moved = [atoms.copy() for _ in range(4)]
+        for steps, structure in zip((-2, -1, 1, 2), moved, strict=True):
+            structure.positions += steps * _STEP * direction
+        energies = self._run(*moved, forces=False)["energy"].numpy()
+        return float(energies @ (1.0, -8.0, 8.0, -1.0)) / (12.0 * _STEP)

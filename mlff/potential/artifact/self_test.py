@@ -137,11 +137,10 @@ class PotentialSelfTest(SelfTest):
                 raise ValueError(f"{frame.name!r} has the outputs {outputs}, not {list(metadata.outputs)}")
         tolerance = self.tolerances[str(dtype).removeprefix("torch.")]
         claims = Claims(metadata, self.isolated_energies, program, dtype, device, tolerance)
-        structures = [frame.atoms for frame in self.frames]
         with plain_execution(device):
             claims.check_species()
-            claims.check_cutoff(structures)
-            claims.check_conservative(structures)
+            claims.check_cutoff([frame.atoms for frame in self.frames])
+            claims.check_conservative([(frame.atoms, frame.outputs) for frame in self.frames])
 
     def _isolated(self, frame: SelfTestFrame) -> Tensor:
         return torch.tensor([self.isolated_energies[z] for z in frame.numbers], dtype=torch.float64)

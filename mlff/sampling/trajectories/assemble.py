@@ -15,6 +15,7 @@ from mlff.sampling.trajectories.chunks import PICOMETRES_PER_NM, Chunk, groups_o
 from mlff.sampling.trajectories.config import GenerationConfig, SystemConfig
 from mlff.sampling.trajectories.isomers import Isomers
 from mlff.support.files import replacing, sha256_of, write_text
+from mlff.support.xtc import write_xtc
 from mlff.trajectories import (
     DATASET_FILE,
     SCHEMA_VERSION,
@@ -84,7 +85,7 @@ def assemble_system(config: GenerationConfig, system: SystemConfig, folder: Path
                 frames = frames[: cut[0]]
             if len(frames):
                 file = place / trajectory_file(trajectory)
-                _write_xtc(file, frames, layout, config.frame_interval)
+                _write_xtc(file, frames, config.frame_interval)
                 about = {"frames": len(frames), "sha256": sha256_of(file), "start": chunks[0].report["starts"][copy]}
                 split = split_of(config, system, trajectory)
                 records.append(TrajectoryRecord(file=Path(file.name), split=split, cut=words, **about))
@@ -179,10 +180,8 @@ def _frames(chunks: list[Chunk], copy: int) -> NDArray[np.float32]:
     return (joined / PICOMETRES_PER_NM).astype(np.float32)
 
 
-def _write_xtc(path: Path, frames: NDArray[np.float32], layout: CloudLayout, interval: float) -> None:
-    import mdtraj
-
+def _write_xtc(path: Path, frames: NDArray[np.float32], interval: float) -> None:
     # The time that has passed since the end of equilibration.
     time = interval * np.arange(1, len(frames) + 1)
     with replacing(path) as temporary:
-        mdtraj.Trajectory(frames, layout.topology, time=time).save_xtc(str(temporary))
+        write_xtc(temporary, frames, time)
