@@ -151,11 +151,13 @@ def test_the_run_its_export_and_its_publication_carry_the_same_domain(
     assert about.domain == domain
     assert about.receptive_field == pytest.approx(2 * CUTOFF)
 
-    # A published folder has no record: its model says what it said before, and keeps its structures.
+    # A published folder has no record: its model says what it said before, and keeps its structures; notes are as now.
     again = tmp_path / "again.pt"
+    (published / "notes.yaml").write_text(yaml.safe_dump(NOTES | {"not_for": ["whole proteins"]}))
     assert invoke("export", published, "-o", again).exit_code == 0
     before, after = mlff.load(published, dtype="float64"), mlff.load(again, dtype="float64")
-    changed = {"uncertainty", "created"}
+    assert after.metadata.extra == {**before.metadata.extra, "not_for": ["whole proteins"]}
+    changed = {"uncertainty", "created", "extra"}
     assert after.metadata.model_dump(exclude=changed) == before.metadata.model_dump(exclude=changed)
     assert [atoms.positions.tolist() for atoms in after.examples] == [a.positions.tolist() for a in before.examples]
     graph = before.graph(frames[0])

@@ -20,6 +20,7 @@ from mlff.potential.training.config import TrainingConfig
 from mlff.potential.training.domain import domain_of
 from mlff.potential.training.uncertainty import with_uncertainty
 from mlff.training.config import read_config
+from mlff.training.notes import load_notes
 from mlff.training.run_folder import RunFolder, read_json
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ def about_trained(
 
     Structures for the self-test come from the test part (else validation, else training) of the run's data, if these
     can still be read. A published folder has no records of its run; there the model beside the weights says what it
-    said before, and keeps its structures. The domain is that of the record, else it is measured on the data.
+    said before, and keeps its structures; notes beside it are read anew. The domain is that of the record, else it is
+    measured on the data.
     ``trained`` is what ``load_trained`` gives.
     """
     folder = RunFolder.of(source)
@@ -72,6 +74,10 @@ def about_trained(
     if earlier is not None:
         said = earlier.metadata.model_dump(mode="json")
         metadata = {name: said[name] for name in (*AUTHOR_FIELDS, "domain") if said[name] is not None}
+        if (path := folder.root / "notes.yaml").exists():  # may have been corrected since
+            notes = load_notes(path)
+            metadata |= {"description": notes.description, "licence": notes.licence}
+            metadata.setdefault("extra", {})["not_for"] = list(notes.not_for)
     structures = _spread(splits, self_test) if earlier is None else earlier.examples
     if metadata.setdefault("domain", record.get("domain")) is None and config is not None and splits is not None:
         metadata["domain"] = _domain(config, splits, metadata["training_data"])
