@@ -85,10 +85,8 @@ def _rollout(trajectory: str) -> Callable[[Path], Command]:
 
 def _generate(folder: Path) -> Command:
     words = ("equijump", "generate-data", str(inputs.generation_config(folder)))
-    compared = results.files("*/*.xtc", "*/*.pdb", "*/system.json")
-    return Command(
-        "generate-data", words, words, compared, computes="mlff.sampling.trajectories.copies:Copies.positions"
-    )
+    positions = "mlff.sampling.trajectories.copies:Copies.positions"
+    return Command("generate-data", words, words, results.generated, computes=positions)
 
 
 def _peptides(folder: Path) -> Command:

@@ -48,6 +48,18 @@ def files(*patterns: str) -> Callable[[Path], dict[str, Any]]:
     return digests
 
 
+def generated(folder: Path) -> dict[str, Any]:
+    """Trajectories, structures, and records without clocks."""
+    digests = files("*/*.xtc", "*/*.pdb")(folder)
+    for path in folder.glob("*/system.json"):
+        digests[path.name] = json.loads(path.read_text(), object_hook=_without_clocks)
+    return digests
+
+
+def _without_clocks(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in ("wall_seconds", "ns_per_day_and_process")}
+
+
 def energies(folder: Path) -> list[float]:
     """Of the frames of a relaxation, eV; none where nothing can be read."""
     paths = [path for path in folder.glob("*/trajectory.traj") if path.stat().st_size]

@@ -47,9 +47,14 @@ def attacked(name: str, attacks: Sequence[str], limit: Limit) -> list[Tally]:
         except ImportError as error:
             Console(stderr=True).print(f"{name}: left out ({error})", highlight=False)
             return []
+        except RuntimeError as error:
+            tally = Tally("none", name)
+            tally.add("whole run", 1, str(error))
+            return [tally]
         run = Path(folder) / "run"
         chosen = [row for name, row in ON_COMMANDS.items() if name in attacks]
-        return [_timed(partial(attack, whole, run, limit.part(share))) for attack, share in chosen]
+        tallies = [_timed(partial(attack, whole, run, limit.part(share))) for attack, share in chosen]
+        return [tally for tally in tallies if tally.tried]  # what computes in workers meets no NaN
 
 
 def _timed(attack: Callable[[], Tally]) -> Tally:

@@ -84,7 +84,8 @@ class Container:
             raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(self.data))
-            members = [member for member in self._zip.infolist() if not (member.is_dir() and member.file_size == 0)]
+            # Not is_dir, which falls over empty names.
+            members = [m for m in self._zip.infolist() if not (m.filename.endswith("/") and m.file_size == 0)]
         except READING_ERRORS as error:
             raise ArtifactError(f"{path}: {damage(self.data) or otherwise}") from error
         self._check_sizes(members)

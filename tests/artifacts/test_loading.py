@@ -158,6 +158,13 @@ def test_zip_of_something_else(path):
         mlff.load(path)
 
 
+def test_a_member_without_name(toy_file, path):
+    """What a zero byte at the beginning makes of a name."""
+    path.write_bytes(toy_file.read_bytes().replace(b"archive/version", b"\0rchive/version"))
+    with pytest.raises(ArtifactError, match="none has a member ''"):
+        mlff.load(path)
+
+
 def test_two_folders_in_one_archive(toy_file, path):
     """torch and the checks could read different members."""
     shutil.copy(toy_file, path)

@@ -86,3 +86,9 @@ def test_rollouts_damaged_files_and_odd_structures_hold(rows):
     assert rows["damaged model file"]["tried"] == 60
     assert set(rows["structures calculator"]["kinds"]) >= {"plain", "coincident", "not finite", "unknown", "memory"}
     assert rows["kill rollout dcd"]["tried"] >= 2
+
+
+def test_the_page_holds_the_tables_of_the_record():
+    from benchmarks.stress.report import RECORD, tables
+
+    assert tables(json.loads(RECORD.read_text())) in (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
