@@ -27,6 +27,7 @@ from mlff.support.ticks import log_axis
 
 # Labels of the input would clash with the results.
 _DROPPED = ("energy", "free_energy", "stress", "energies", "forces")
+_NOTES = ("adsorbate_info",)  # of ASE's builders of slabs, for themselves
 _OWN_ARRAYS = ("numbers", "positions")
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def write_structure(path: Path, result: RelaxResult) -> None:
     that, hence with those ASE's ``.traj`` is written alongside.
     """
     atoms = result.atoms.copy()
-    for key in _DROPPED:
+    for key in (*_DROPPED, *_NOTES):
         atoms.info.pop(key, None)
         atoms.arrays.pop(key, None)
     dropped = [key for key, value in atoms.info.items() if not _fits(Atoms("H", info={key: value}))]
