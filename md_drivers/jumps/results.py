@@ -51,7 +51,7 @@ class Confidence:
 
 
 #: Of the frames; the pretrained models have 0.9 and more for molecules like those that they know.
-LEAST_VALID = 0.5
+_LEAST_VALID = 0.5
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,4 @@ class RolloutResult:
     @property
     def usable(self) -> bool:
         """Whether at least half of the frames are valid structures; where not, the model cannot jump this molecule."""
-        return self.valid is None or self.valid >= LEAST_VALID
+        return self.valid is None or self.valid >= _LEAST_VALID
