@@ -47,6 +47,10 @@ REFUSED = {
     "evaluate, file": ([MLFF, "evaluate", "peptides", "no.extxyz", "-o", "out"], 2, "no.extxyz"),
     "evaluate, choice": ([MLFF, "evaluate", "peptides", "good.yaml", "-o", "out", "--fixed-atoms", "no"], 2, "auto"),
     "export": ([MLFF, "export", "no-run", "-o", "out"], 2, "error: no-run: no such file or folder"),
+    "export, no weights": ([MLFF, "export", "empty", "-o", "out"], 2, "empty: not a run folder (no weights"),
+    "publish, no run": ([MLFF, "publish", "empty", "-o", "out"], 2, "empty: not a run folder (no config.yaml)"),
+    "evaluate, no run": ([MLFF, "evaluate", "empty", "good.yaml", "-o", "out"], 2, "empty holds no model: neither"),
+    "train, begun": ([MLFF, "train", "here.yaml", "-o", "begun"], 2, "begun already holds a run: resume it"),
     "publish": ([MLFF, "publish", "no-run", "-o", "out"], 2, "error: no-run: no such file or folder"),
     "import": ([MLFF, "import-equiformer-v2", "no.pt", "-o", "out"], 2, "no.pt"),
     "inspect": ([MLFF, "inspect", "peptidse"], 2, "did you mean `peptides`?"),
@@ -54,6 +58,7 @@ REFUSED = {
     "peptides, field": ([MLFF, "data", "peptides", "-o", "out", "--config", "field.yaml"], 2, "unknown field"),
     "relax, file": ([DRIVERS, "relax", "no.traj", "-m", "peptides", "-o", "out"], 2, "no.traj"),
     "relax, model": ([DRIVERS, "relax", "water.xyz", "-m", "no-model", "-o", "out"], 2, "no-model"),
+    "relax, fix": ([DRIVERS, "relax", "water.xyz", "-m", "peptides", "--fix", "layer:2"], 2, "layer:2"),
     "relax, choice": ([DRIVERS, "relax", "water.xyz", "-m", "peptides", "--optimizer", "newton"], 2, "newton"),
     "relax, mask": ([DRIVERS, "relax", "water.xyz", "-m", "peptides", "--cell-mask", "ab"], 2, "cell-mask"),
     "simulate, file": ([DRIVERS, "simulate", "no.pdb", "-m", "peptides", "--steps", "1", "-o", "out"], 2, "no.pdb"),
@@ -92,6 +97,10 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, s
         "window.yaml": JUMP + "model: {transport: {kind: two_sided, window: [1, 0]}}\n",
         "water.xyz": "3\n\nO 0 0 0\nH 0 0 1\nH 0 1 0\n",
     }
+    texts["here.yaml"] = "data: {paths: water.xyz}\n"
+    (folder / "empty").mkdir()
+    (folder / "begun" / "checkpoints").mkdir(parents=True)
+    (folder / "begun" / "checkpoints" / "last.pt").touch()
     for name, text in texts.items():
         (folder / name).write_text(text)
     words = json.dumps([command for command, _, _ in REFUSED.values()])
@@ -99,7 +108,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, s
         [sys.executable, "-c", DRIVER], input=words, capture_output=True, text=True, cwd=folder, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} == set(texts)
+    assert {path.name for path in folder.iterdir()} == {*texts, "empty", "begun"}
     return dict(zip(REFUSED, (tuple(one) for one in json.loads(done.stdout)), strict=True))
 
 

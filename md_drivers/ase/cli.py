@@ -114,6 +114,11 @@ def relax_command(
         from md_drivers.ase.structures import collect_structures
 
         structures = dict(collect_structures(files))
+        if settings.fix is not None:
+            from md_drivers.ase.selection import select_atoms
+
+            for atoms in structures.values():
+                select_atoms(atoms, settings.fix)
         options.check_model(model)
         options.use_threads(threads)
         from md_drivers.ase.relaxation import relax

@@ -14,10 +14,12 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 from ase.visualize.plot import plot_atoms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from md_drivers.ase.results import RelaxResult
@@ -27,7 +29,10 @@ from mlff.support.ticks import log_axis
 
 # Labels of the input would clash with the results.
 _DROPPED = ("energy", "free_energy", "stress", "energies", "forces")
+_NOTES = ("adsorbate_info",)  # of ASE's builders of slabs, for themselves
 _OWN_ARRAYS = ("numbers", "positions")
+_VIEWS = (0, 90, 45, 135, 30, 60, 120, 150, 15, 75, 105, 165)  # degrees about z; the first of equals is taken
+_REACH, _MOST_LOOKED_AT = 3.0, 200  # Å, about the size of an adsorbate, and its atoms
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ def write_structure(path: Path, result: RelaxResult) -> None:
     that, hence with those ASE's ``.traj`` is written alongside.
     """
     atoms = result.atoms.copy()
-    for key in _DROPPED:
+    for key in (*_DROPPED, *_NOTES):
         atoms.info.pop(key, None)
         atoms.arrays.pop(key, None)
     dropped = [key for key, value in atoms.info.items() if not _fits(Atoms("H", info={key: value}))]
@@ -105,7 +110,9 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     axes[0, 2].set_ylabel("energy − final energy (eV)")
     if result.uncertainties:
         middle, sigma = energies - energies[-1], np.asarray(result.uncertainties)
-        axes[0, 2].fill_between(steps, middle - sigma, middle + sigma, color="tab:blue", alpha=0.15, label="± σ")
+        axes[0, 2].fill_between(
+            steps, middle - sigma, middle + sigma, color="tab:blue", alpha=0.15, label="± σ, its uncertainty"
+        )
         axes[0, 2].legend(frameon=False)
     if result.enthalpies:
         enthalpies = np.asarray(result.enthalpies)
@@ -121,7 +128,7 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
     axes[1, 2].legend(frameon=False)
     for axis in axes[:, 2]:
         axis.set_xlabel("step")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.grid(alpha=0.3)
     outcome = "converged" if result.converged else "not converged"
     if result.close_contacts:
@@ -131,6 +138,10 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
         f"largest force {result.fmax:.4f} eV/Å",
         parse_math=False,  # a name may have dollar signs in it
     )
+    shown = [atomic_numbers[symbol] for symbol in dict.fromkeys(result.atoms.get_chemical_symbols())]
+    style = {"marker": "o", "linestyle": "", "markeredgecolor": "black", "markersize": 9}
+    keys = [Line2D([], [], color=jmol_colors[number], label=chemical_symbols[number], **style) for number in shown]
+    figure.legend(handles=keys, loc="outside lower left", ncols=12, frameon=False)
     files.write_figure(path, figure)
 
 
@@ -190,10 +201,22 @@ def _row(result: RelaxResult, folder: Path) -> dict[str, Any]:
 
 
 def _side_view(atoms: Atoms) -> str:
-    """Rotation, in ASE's notation, that looks along x or y, whichever shows more of what lies on top."""
-    heights = atoms.positions[:, 2]
-    spread = np.ptp(atoms.positions[heights > heights.max() - 3.0], axis=0)  # A, about the size of an adsorbate
-    return "-90z,-90x" if spread[1] > spread[0] else "-90x"
+    """Rotation, in ASE's notation, to the horizontal view in which an adsorbate's atoms hide each other least.
+
+    These are the atoms on top, but for those of the commonest element, a slab's.
+    """
+    heights, radii = atoms.positions[:, 2], covalent_radii[atoms.numbers]
+    slab = np.bincount(atoms.numbers).argmax()
+    top = np.flatnonzero((heights > heights.max() - _REACH) & (atoms.numbers != slab))[:_MOST_LOOKED_AT]
+    apart = atoms.positions[top, None] - atoms.positions
+    first, second = np.nonzero((np.linalg.norm(apart, axis=-1) < _REACH) & (top[:, None] != np.arange(len(atoms))))
+    apart, touching = apart[first, second], radii[top[first]] + radii[second]
+
+    def hidden(angle: int) -> float:
+        across = apart[:, 0] * np.cos(np.radians(angle)) + apart[:, 1] * np.sin(np.radians(angle))
+        return float(np.maximum(0.0, 1.0 - np.hypot(across, apart[:, 2]) / touching).sum().round(3))
+
+    return f"-{min(_VIEWS, key=hidden)}z,-90x"
 
 
 def _draw(axis: Axes, atoms: Atoms, rotation: str, title: str) -> None:

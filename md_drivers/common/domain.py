@@ -164,7 +164,7 @@ class DomainWatch:
             message = f"outside of what model {self._name!r} was trained on: {text}"
             if self.strict:
                 self.forget()  # so that the same atoms are refused again
-                raise StructureError(f"{message}; compute without strict (--strict) to go there")
+                raise StructureError(f"{message}; leave out --strict (strict=True) to compute with a warning instead")
             if kind not in self.said:
                 self.said[kind] = text
                 _warn(DomainWarning(message, kind, text))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from md_drivers.common.engine import import_mdtraj
 from mlff.support.files import write_figure
@@ -47,7 +48,7 @@ def draw_ramachandran(path: Path, topology: Topology, frames: Iterable[np.ndarra
     figure = Figure(figsize=(5, 4.4), layout="constrained")
     axes = figure.subplots()
     image = axes.pcolormesh(edges, edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis", vmin=0)
-    figure.colorbar(image, ax=axes, label="frames × residues")
+    figure.colorbar(image, ax=axes, label="frames × residues", ticks=MaxNLocator(integer=True, min_n_ticks=1))
     ticks = range(-180, 181, 60)
     axes.set(xlabel="φ (°)", ylabel="ψ (°)", xticks=ticks, yticks=ticks, aspect="equal")
     axes.set_title(f"{total} frames, {len(residues)} residue{'s' if len(residues) > 1 else ''}", fontsize=10)

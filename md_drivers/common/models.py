@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import torch
 
 from mlff.artifacts import Loaded, load, reopen
+from mlff.artifacts.names import pretrained
 from mlff.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ def moved(model: _L, device: str | torch.device | None, dtype: str | torch.dtype
 
 
 def model_name(model: Loaded) -> str:
-    """Name of a loaded model: as its author named it, else the folder of ``<name>/model.pt``, else the file's stem."""
+    """Name of a loaded model: as its author named it, else its pretrained name, else that of the file."""
     path = Path(model.path)
-    return model.metadata.name or (path.parent.name if path.name == "model.pt" else path.stem)
+    return model.metadata.name or next((name for name, file in pretrained().items() if file == path), path.name)
 
 
 def unknown_species(model: LoadedModel, found: str) -> str:

@@ -19,7 +19,6 @@ from mlff.proteins import TensorCloud
 
 _SAVE_EVERY = 20.0  # seconds
 _BUFFER = 2_000_000  # atoms of frames that wait for the disk
-_HALF = 0.5  # of the frames; the pretrained models have 0.9 and more for molecules like those that they know
 _FARTHEST = 1e4  # Å from the centre of the molecule; beyond, it has exploded (and XTC files overflow)
 _log = logging.getLogger(__name__)
 
@@ -57,9 +56,7 @@ class Course:
             self._folder.update(status="interrupted")  # what was saved last is what a resumption goes on from
             raise
         self._folder.update(**self._summary(steps))
-        if self.valid is not None and self.valid < _HALF:
-            _log.warning("most frames are no valid structures: the model cannot make jumps of this molecule")
-        return RolloutResult(
+        result = RolloutResult(
             folder=self._folder.path,
             steps=state.step,
             time=state.step * self._settings.lag,
@@ -70,6 +67,9 @@ class Course:
             failed=self._failed,
             stopped=state.step < steps and len(state.running) > 0,
         )
+        if not result.usable:
+            _log.warning("most frames are no valid structures: the model cannot make jumps of this molecule")
+        return result
 
     def _jump(self) -> None:
         """One jump of all replicas that go on, some of which may end there."""

@@ -50,6 +50,10 @@ class Confidence:
         return {"invalid_share": self.invalid, "training_invalid_share": self.expected, **asdict(self.familiarity)}
 
 
+#: Of the frames; the pretrained models have 0.9 and more for molecules like those that they know.
+_LEAST_VALID = 0.5
+
+
 @dataclass(frozen=True)
 class RolloutResult:
     """Outcome of a rollout.
@@ -75,3 +79,8 @@ class RolloutResult:
     confidence: Confidence
     failed: dict[int, int] = field(default_factory=dict)
     stopped: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether at least half of the frames are valid structures; where not, the model cannot jump this molecule."""
+        return self.valid is None or self.valid >= _LEAST_VALID

@@ -9,7 +9,7 @@ import typer
 
 from md_drivers.common import options
 from mlff.support.console import command, this_command
-from mlff.support.errors import Interrupted, RunError
+from mlff.support.errors import Interrupted, NotConvergedError, RunError
 
 
 def rollout_command(
@@ -42,8 +42,9 @@ def rollout_command(
     frame), rollout.json, rollout.png, ramachandran.png and state.npz. No frame is filtered or repaired. Of several
     models in TOP.pdb, replicas begin with one after the other.
 
-    Exit status: 0 done; 1 the coordinates of a replica exploded, or memory ran out (files stay); 2 wrong input; 130
-    stopped by Ctrl-C, 143 terminated, both with the state saved: continue with --resume.
+    Exit status: 0 done; 1 the coordinates of a replica exploded, or memory ran out (files stay); 2 wrong input; 3 most
+    frames are no valid structures (files stay); 130 stopped by Ctrl-C, 143 terminated, both with the state saved:
+    continue with --resume.
 
     Examples:
 
@@ -93,3 +94,5 @@ def rollout_command(
         if result.failed:
             failed = ", ".join(f"{replica} (at jump {step})" for replica, step in result.failed.items())
             raise RunError(f"coordinates of {len(result.failed)} replicas exploded: {failed}")
+        if not result.usable:
+            raise NotConvergedError(f"only {100 * (result.valid or 0):.2f} % of the frames are valid structures")

@@ -72,12 +72,11 @@ class Analysis:
         """What makes the comparison less than one with unseen MD; empty where nothing is known that does."""
         if not set(self.fitted.labels) & set(self.reference.labels):
             return ""
-        words = "compared with the trajectories that it was fitted to"
+        words = "slow coordinates, clusters and mean geometry come from the same MD that is compared with"
         if self.reference.held_out:
-            return f"{words}: coordinates, clusters and mean geometry are those of the compared MD"
+            return words
         return (
-            f"{words}: coordinates, clusters and mean geometry are those of the compared MD, and the model may have "
-            "been trained on it; held-out trajectories need a description with splits"
+            f"{words}, and the model may have been trained on it; give a data set with splits to compare with unseen MD"
         )
 
     def metric(self, name: str) -> Metric:

@@ -30,7 +30,7 @@ def geometry(analysis: Analysis) -> Figure:
             axis.stairs(inner / counts.sum() / np.diff(edges), edges, color=side.colour, label=side.name)
         for value in (-limit, limit):
             axis.axvline(value, color="0.5", ls=":", lw=1, label="limit of a valid frame" if value > 0 else None)
-        axis.set(xlabel=label, ylabel="density")
+        axis.set(xlabel=label, ylabel=f"density (1/{label[-2]})")
         log_axis(axis, "y")
     axes[0].legend(fontsize=8)
     return figure

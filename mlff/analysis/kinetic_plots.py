@@ -47,9 +47,9 @@ def correlation(reference: Kinetic, generated: Kinetic) -> Figure:
             axis.plot(lags, kinetic.predicted[:, basin], color=colour, lw=1, label=f"{label}, Markov model")
             axis.plot(lags, kinetic.observed[:, basin], "o", color=colour, ms=4, label=f"{label}, observed")
     left.axhline(0, color="0.5", lw=0.8)
+    left.set(xlabel="lag (ps)", ylabel="autocorrelation of TIC1")
     log_axis(left, "x", linear_below=reference.autocorrelation.lags[1])
     left.set_xlim(left=0)
-    left.set(xlabel="lag (ps)", ylabel="autocorrelation of TIC1")
     left.legend()
     for axis, name in zip(others, ("larger", "smaller"), strict=True):
         axis.set_title(f"{name} basin", fontsize=9)

@@ -53,7 +53,9 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
         if not path.exists() and path.name == name_or_path and not path.suffix:
             raise ArtifactNotFoundError(f"{NOT_THERE.format(path)}; {unknown('pretrained model', path, models)}")
     if path.is_dir():
-        if not (path / MODEL_FILE).exists() and (path / "weights.safetensors").exists():
+        if not (path / MODEL_FILE).exists():
+            if not (path / "weights.safetensors").exists():
+                raise ArtifactNotFoundError(f"{path} holds no model: neither {MODEL_FILE} nor weights.safetensors")
             make = shlex.join(["mlff", "export", str(path), "-o", "model.pt"])
             raise ArtifactNotFoundError(f"{path} is a training run; make a model of it: {make}")
         path = path / MODEL_FILE

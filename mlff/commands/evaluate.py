@@ -18,11 +18,11 @@ def run_evaluate(
     """Compare a model of any kind with data, as the options of its task say; raises typer.Exit after an error."""
     with command():
         check_exists(*files)
-        if not Path(model).exists():
+        from mlff.training.run_folder import is_trained, kind_of
+
+        if not (Path(model).exists() and is_trained(Path(model))):
             resolve(model)
         import torch
-
-        from mlff.training.run_folder import is_trained, kind_of
 
         if threads is not None:
             torch.set_num_threads(threads)

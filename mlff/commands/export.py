@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlff.artifacts import export
 from mlff.support.console import error_console
 from mlff.support.kinds import find
-from mlff.training.run_folder import kind_of
+from mlff.training.run_folder import kind_of, weights_file
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,13 @@ class Export:
 
 def run_export(source: Path, output: Path, options: Export) -> None:
     """Export the averaged weights of a run of any kind with its configuration, data hashes and errors."""
+    weights_file(source)
     task = find(kind_of(source)).training_task
     asked = () if options.uncertainty is None else (options.uncertainty,)  # kinds of others may not know it
     model, about = task.exportable(source, options.self_test, options.data, options.changes, *asked)
     given = {"name": options.name, "description": options.description, "licence": options.licence}
     about["metadata"] |= {key: value for key, value in given.items() if value is not None}
+    from mlff.artifacts import export
+
     export(model, output, **about)
     error_console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", markup=False)

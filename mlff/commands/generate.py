@@ -41,8 +41,8 @@ def generate_data(
         typer.Option(help="Of OpenMM, or torch: compiled PyTorch on the CPU; overrides `platform`."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
-    hours: Annotated[float, typer.Option(min=0, help="Begin nothing new after so many hours...")] = 0.0,
-    minutes: Annotated[float, typer.Option(min=0, help="...and minutes; default: no limit.")] = 0.0,
+    hours: Annotated[float, typer.Option(min=0, help="Begin nothing new after so many hours; 0: no limit.")] = 0.0,
+    minutes: Annotated[float, typer.Option(min=0, help="Added to --hours.")] = 0.0,
 ) -> None:
     """Trajectories of capped peptides or proteins: OpenMM, AMBER14, implicit water (GBn2), heavy atoms as XTC.
 

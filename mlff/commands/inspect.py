@@ -13,6 +13,7 @@ from rich.table import Table
 from mlff.artifacts import ArtifactError, PretrainedModel, load, models
 from mlff.artifacts.container import Container
 from mlff.support.console import FAILED
+from mlff.support.errors import printable
 from mlff.support.limited import run_limited
 
 
@@ -91,13 +92,10 @@ def _show(content: dict[str, Any], facts: dict[str, str]) -> None:
         "versions": ", ".join(f"{key} {value}" for key, value in metadata["versions"].items()),
         "self-test": _self_test(content["self_test"]),
     }
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    width = max(map(len, rows))
     for name, value in rows.items():
         if value:
-            table.add_row(name, str(value))
-    Console(highlight=False, markup=False).print(table)
+            print(f"{name:{width}}  {printable(str(value))}")  # one line, however long: a digest is there to be copied
 
 
 def run_models(as_json: bool) -> None:

@@ -35,11 +35,14 @@ def run_publish(root: Path, output: Path, notes: Path | None, name: str | None, 
     """
     with command():
         check_exists(root, notes)
-        from mlff.training.run_folder import RunFolder, finished_report, kind_of
+        from mlff.training.run_folder import RunFolder, kind_of, report_of
 
         if output.resolve() == root.resolve():
             raise ConfigError(f"{output}: is the folder of the run; publish into another one")
         run = RunFolder(root)
+        report_of(run)
+        from mlff.training.checkpointing import finished_report
+
         finished_report(run)
         task = find(kind_of(root)).training_task
         publication = task.publication(root, notes or output / "notes.yaml", name, output.resolve().name, frames)

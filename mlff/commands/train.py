@@ -26,6 +26,9 @@ def run_train(
     """
     with command():
         config = _configuration(source, resume, output, overrides, kind)
+        from mlff.training.run_folder import RunFolder, check_output
+
+        check_output(RunFolder(config.output), resume)
     with command(this_command("--resume")) as stop:
         from mlff.commands.progress import training_progress
         from mlff.training import set_up_process, train

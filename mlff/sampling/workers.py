@@ -67,6 +67,8 @@ def run_jobs(
                 if should_stop():
                     raise Interrupted(message="stopped")
         except BrokenProcessPool as broken:
+            if should_stop():  # a signal to the whole process group, as batch systems send it
+                raise Interrupted(message="stopped") from broken
             raise RunError(f"a worker process was killed (out of memory?); continue with: {this_command()}") from broken
         finally:
             stop.set()

@@ -109,6 +109,9 @@ class NotConvergedError(RunError):
     """A calculation that ended before it reached what it was to reach."""
 
 
+_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "a request to terminate (SIGTERM)"}
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked to stop, and what was finished is saved.
 
@@ -117,7 +120,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signum: int = signal.SIGINT, message: str = "") -> None:
-        super().__init__(message or f"stopped by signal {signum}")
+        super().__init__(message or f"stopped by {_SIGNALS.get(signum, f'signal {signum}')}")
         self.signum = int(signum)
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -29,7 +29,7 @@ class Stopped(Exception):
     """A signal asked to stop. Lightning would end the process at a KeyboardInterrupt."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by signal {signum}")
+        super().__init__(signum)
         self.signum = signum
 
 

@@ -16,10 +16,9 @@ from mlff.support.errors import ArtifactError, ConfigError, first_line
 from mlff.support.files import replacing
 from mlff.support.pickles import check_saved
 from mlff.training.optimizers import is_within
+from mlff.training.run_folder import RunFolder, report_of, unfinished, weights_file
 
 _FORMAT = 3
-#: Name of the file of weights in a run folder.
-WEIGHTS = "weights.safetensors"
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -83,11 +82,7 @@ def load_model(source: Path, build: Callable[[dict[str, str]], N]) -> tuple[N, d
         ConfigError: the file does not describe a model of this kind and version.
         ArtifactError: the weights are missing or damaged.
     """
-    path = source / WEIGHTS if source.is_dir() else source
-    if source.is_dir() and not path.exists():
-        begun = (source / "config.yaml").is_file()
-        stopped = "no weights: the run stopped before its first validation; use --resume"
-        raise ArtifactError(f"{source}: {stopped if begun else f'not a run folder (no {WEIGHTS})'}")
+    path = weights_file(source)
     tensors, metadata = load_weights(path)
     try:
         model = build(metadata)
@@ -101,6 +96,21 @@ def load_model(source: Path, build: Callable[[dict[str, str]], N]) -> tuple[N, d
     except RuntimeError as error:
         raise ConfigError(f"{path}: its tensors do not fit its configuration ({error})") from error
     return model.eval(), {**metadata, "best": json.loads(metadata.get("best", "{}"))}
+
+
+def finished_report(folder: RunFolder) -> dict[str, Any]:
+    """The report of a run, once it describes the weights.
+
+    Raises:
+        ConfigError: as of :func:`report_of`, or a run that has gone on since its report.
+        ArtifactError: damaged weights or state.
+    """
+    report = report_of(folder)
+    steps = load_state(folder.state)["step"] if folder.state.is_file() else report["steps"]
+    best = json.loads(load_weights(folder.weights)[1].get("best", "{}"))
+    if steps != report["steps"] or best != report["best_validation"]:
+        raise unfinished(folder, "it has gone on since its report was written")
+    return report
 
 
 def load_matching(

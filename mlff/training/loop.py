@@ -70,7 +70,7 @@ def train(
         Interrupted: a signal came; the state has been saved.
         OSError: the run folder cannot be written.
     """
-    check_output(RunFolder(config.output))
+    check_output(RunFolder(config.output), resume)
     first = getattr(rank_zero_only, "rank", 0) == 0  # of several processes
     with at_work(config.output) if first else nullcontext():
         return _train(config, resume, initial, on_step, stop or StopRequest())
@@ -111,10 +111,9 @@ def _train(config: RunConfig, resume: bool, initial: Any, on_step: OnStep | None
 def _opened(config: RunConfig, resume: bool) -> tuple[RunConfig, RunFolder, dict[str, Any] | None]:
     """The configuration of a run, its folder, and the state to continue from."""
     folder = RunFolder(config.output)
+    check_output(folder, resume)
     if not folder.state.exists():
         return config, folder, None
-    if not resume:
-        raise ConfigError(f"{folder.root} already holds a run: resume it, or choose another output folder")
     state = load_state(folder.state)
     return check_same_run(config, folder), folder, state
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mlff.support.files import write_figure
@@ -52,6 +53,7 @@ def learning_curve(
                     axis.plot(*zip(*points, strict=True), curve.style, ms=3, lw=1, color=curve.color, label=curve.label)
             log_axis(axis, "y")
             axis.grid(alpha=0.3, which="both")
+        line[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         line[0].set_ylabel(label)
         if line[0].lines:
             line[0].legend()
@@ -84,6 +86,7 @@ def parity(
     left.set_xlabel(f"reference {quantity} ({unit})")
     left.set_ylabel(f"predicted {quantity} ({unit})")
     right.hist(factor * difference, bins=60)
+    right.set_ylim(bottom=0.7)  # of a logarithmic axis; a count is 1 at least
     log_axis(right, "y")
     right.set_xlabel(f"error ({error_unit})")
     right.set_ylabel("count")

@@ -1,4 +1,4 @@
-"""The files of a run: their names, whether they can be written, and what kind of model they hold."""
+"""The files of a run: names, whether they can be written, what kind of model they hold. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from mlff.support.errors import ConfigError
+from mlff.support.errors import ArtifactError, ConfigError
 from mlff.support.kinds import fitting, names
 from mlff.support.settings import read_mapping
-from mlff.training.checkpointing import WEIGHTS, load_state, load_weights
 from mlff.training.config import RunConfig, load_config
+
+#: Name of the file of weights in a run folder.
+WEIGHTS = "weights.safetensors"
 
 
 class RunFolder:
@@ -65,13 +67,25 @@ def has_weights(source: Path) -> bool:
     return a_run or source.suffix == ".safetensors"
 
 
-def check_output(folder: RunFolder) -> None:
-    """Raise ConfigError, before the data are read, if a run folder cannot be written."""
+def weights_file(source: Path) -> Path:
+    """The weights of a run folder, or the file itself; raises ArtifactError where a folder has none."""
+    path = source / WEIGHTS if source.is_dir() else source
+    if source.is_dir() and not path.exists():
+        begun = (source / "config.yaml").is_file()
+        stopped = "no weights: the run stopped before its first validation; use --resume"
+        raise ArtifactError(f"{source}: {stopped if begun else f'not a run folder (no {WEIGHTS})'}")
+    return path
+
+
+def check_output(folder: RunFolder, resume: bool) -> None:
+    """Raise ConfigError, before the data are read, if a run folder cannot be written or holds a run that is to stay."""
     existing = next(path for path in (folder.root, *folder.root.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ConfigError(f"output: {folder.root} cannot be a run folder, because {existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"output: {folder.root} cannot be written (no permission in {existing})")
+    if folder.state.exists() and not resume:
+        raise ConfigError(f"{folder.root} already holds a run: resume it, or choose another output folder")
 
 
 def check_same_run(config: RunConfig, folder: RunFolder) -> RunConfig:
@@ -92,27 +106,22 @@ def check_same_run(config: RunConfig, folder: RunFolder) -> RunConfig:
     return config
 
 
-def finished_report(folder: RunFolder) -> dict[str, Any]:
-    """The report of a run, once it describes the weights.
+def unfinished(folder: RunFolder, reason: str) -> ConfigError:
+    """What to say of a run that is to be finished first."""
+    finish = shlex.join(["mlff", "train", "--resume", str(folder.root)])
+    return ConfigError(f"{folder.root}: the run is not finished ({reason}); finish it with: {finish}")
 
-    Raises:
-        ConfigError: not a run folder, a run that is not finished or has gone on since its report, or a damaged report.
-        ArtifactError: damaged weights or state.
-    """
+
+def report_of(folder: RunFolder) -> dict[str, Any]:
+    """The report of a run; raises ConfigError for no run folder, a run that is not finished, or a damaged report."""
     if not folder.config.is_file():
         raise ConfigError(f"{folder.root}: not a run folder (no {folder.config.name})")
-    finish = shlex.join(["mlff", "train", "--resume", str(folder.root)])
-    unfinished = f"{folder.root}: the run is not finished (%s); finish it with: {finish}"
     for path in (folder.weights, folder.results):
         if not path.is_file():
-            raise ConfigError(unfinished % f"no {path.relative_to(folder.root)}")
+            raise unfinished(folder, f"no {path.relative_to(folder.root)}")
     report = read_json(folder.results)
     if not {"best_validation", "steps"} <= set(report):
         raise ConfigError(f"{folder.results}: not the report of a run")
-    steps = load_state(folder.state)["step"] if folder.state.is_file() else report["steps"]
-    best = json.loads(load_weights(folder.weights)[1].get("best", "{}"))
-    if steps != report["steps"] or best != report["best_validation"]:
-        raise ConfigError(unfinished % "it has gone on since its report was written")
     return report
 
 

@@ -180,7 +180,7 @@ def _selected(topology: Topology, selection: str | None, path: Path) -> np.ndarr
     try:
         chosen = np.asarray(topology.select(selection))
     except Exception as error:  # the parser of selections raises kinds of its own
-        reason = f"atoms: {selection!r} is no selection that MDTraj understands ({error})"
+        reason = f"atoms: {selection!r} is no selection that MDTraj understands, such as 'protein'"
         raise DataError(reason, file=path) from error
     if not len(chosen):
         raise DataError(f"atoms: {selection!r} selects nothing", file=path)

@@ -182,10 +182,10 @@ def test_fit_and_comparison_use_the_splits(reference: Ensemble) -> None:
 
 
 def test_a_comparison_with_what_was_fitted_says_so(same: Analysis) -> None:
-    assert "compared with the trajectories that it was fitted to" in same.caution
+    assert "come from the same MD that is compared with" in same.caution
     assert "the model may have been trained on" in same.caution
     held_out = replace(same, reference=replace(same.reference, held_out=True))
-    assert "compared with the trajectories that it was fitted to" in held_out.caution
+    assert "come from the same MD that is compared with" in held_out.caution
     assert "trained" not in held_out.caution
 
 

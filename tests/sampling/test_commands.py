@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 import typer
 
+from mlff.sampling.workers import run_jobs
 from mlff.support.console import command
 from mlff.support.errors import DataError, Interrupted, RunError
 
@@ -60,6 +62,32 @@ def test_a_command_that_can_be_resumed_ends_between_two_steps() -> None:
         body(stop)
     assert reached == [True]
     assert caught.value.exit_code == 143
+
+
+def test_a_signal_to_the_whole_group_is_no_lack_of_memory() -> None:
+    """As batch systems send it: the worker dies of it, and the first process hears it, too."""
+
+    def run(should_stop: Callable[[], bool]) -> None:
+        run_jobs(
+            signal.raise_signal,
+            lambda running: [] if running else [signal.SIGTERM],
+            lambda number: (number,),
+            workers=1,
+            made=0,
+            on_done=lambda _: None,
+            on_look=lambda _: None,
+            should_stop=should_stop,
+        )
+
+    with pytest.raises(Interrupted, match="stopped"):
+        run(lambda: isinstance(sys.exception(), BrokenProcessPool))  # heard by the time that the worker is missed
+    with pytest.raises(RunError, match="a worker process was killed"):
+        run(lambda: False)
+
+
+def test_signals_are_named() -> None:
+    assert str(Interrupted(signal.SIGINT)) == "stopped by Ctrl-C"
+    assert str(Interrupted(signal.SIGHUP)) == "stopped by signal 1"
 
 
 @pytest.mark.parametrize(

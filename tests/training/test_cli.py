@@ -167,7 +167,10 @@ def test_export_inspect_evaluate_and_fine_tune(run_folder: Path, write_config: W
     assert content["metadata"]["training_data"][0]["name"] == "emt.extxyz"
     assert content["metadata"]["training_data"][0]["frames"] == 16
     assert str(tmp_path) not in json.dumps(content["metadata"])
-    assert "self-test" in invoke("inspect", model).stdout
+    lines = {line.split("  ")[0]: line for line in invoke("inspect", model).stdout.splitlines()}
+    assert "self-test" in lines
+    assert lines["SHA-256"].endswith(f" {content['sha256']}")  # in one piece, to be copied
+    assert lines["file"].endswith(f" {model}")
 
     for source in (model, run_folder, run_folder / "weights.safetensors"):
         output = tmp_path / f"evaluation-{source.name}"

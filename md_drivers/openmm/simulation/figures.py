@@ -37,7 +37,7 @@ def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int, target: flo
     lower.legend(frameon=False, ncols=2, fontsize="small")
     for axis in last:
         axis.plot(time, sigmas, color="tab:purple", linewidth=0.8)
-        axis.set(ylabel="σ of the forces (eV/Å)", ylim=(0, None))
+        axis.set(ylabel="σ of the forces (eV/Å)", ylim=(0, 1.08 * max(sigmas, default=1.0)))
     (*last, lower)[0].set_xlabel("time (ps)")
     write_figure(path, figure)
 

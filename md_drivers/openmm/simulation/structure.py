@@ -20,7 +20,6 @@ from md_drivers.openmm.region import box_vectors, label
 from md_drivers.openmm.simulation.bonds import add_missing, made_whole
 from md_drivers.openmm.simulation.settings import STRUCTURE
 from mlff.structures import read_located, room_fault
-from mlff.support.errors import first_line
 from mlff.support.files import sha256_of
 
 _log = logging.getLogger(__name__)
@@ -109,8 +108,8 @@ def select(topology: app.Topology, selection: str) -> list[int]:
         found = mdtraj.Topology.from_openmm(topology).select(selection)
     except Exception as error:  # of the parser, or of Python where types do not fit
         raise StructureError(
-            f"cannot read the selection {selection!r}: {first_line(error)}; it is in MDTraj's language, such as "
-            "'protein', 'resname ALA' or 'index 0 to 21'"
+            f"cannot read the selection {selection!r}: not in MDTraj's language, such as 'protein', 'resname ALA' or "
+            "'index 0 to 21'"
         ) from error
     if len(found) == 0:
         residues = sorted({residue.name for residue in topology.residues()})

@@ -9,9 +9,10 @@ from mlff.equijump.training.about import about_trained
 from mlff.equijump.training.config import JumpTrainingConfig
 from mlff.equijump.training.trained import load_trained_jump
 from mlff.training.card import trained_card
+from mlff.training.checkpointing import finished_report
 from mlff.training.config import read_config
 from mlff.training.notes import add_notes, load_notes, match_notes
-from mlff.training.run_folder import RunFolder, finished_report
+from mlff.training.run_folder import RunFolder
 from mlff.training.task import Publication
 
 

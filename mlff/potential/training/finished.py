@@ -11,8 +11,9 @@ from mlff.data import DatasetStatistics
 from mlff.data.split_file import SplitFile
 from mlff.potential.training.config import TrainingConfig
 from mlff.support.errors import ConfigError
+from mlff.training.checkpointing import finished_report
 from mlff.training.config import read_config
-from mlff.training.run_folder import RunFolder, finished_report, read_json
+from mlff.training.run_folder import RunFolder, read_json
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def make_chunk(
     copies.prepare()  # what fails here fails before the work of finding starts, and would at every attempt
     velocities: NDArray[np.float64] | None = None
     if number == 0:
-        positions, starts = _begin(config, group, folder)
+        positions, starts = _begin(config, group, folder, on_frame)
     else:
         before = read_chunk(group.path(folder, number - 1))
         positions, velocities = before.positions, before.velocities
@@ -141,9 +141,14 @@ def _copies(config: GenerationConfig, system: SystemConfig, number: int) -> tupl
     return peptide, side_by_side(peptide, number, config)
 
 
-def _begin(config: GenerationConfig, group: Group, folder: Path) -> tuple[NDArray[np.float64], list[str]]:
+def _begin(
+    config: GenerationConfig, group: Group, folder: Path, on_frame: Callable[[int], None]
+) -> tuple[NDArray[np.float64], list[str]]:
     """Starts of a group, centred; the first start of a system is kept as ``start.pdb``."""
-    found = [start(config, group.system, trajectory) for trajectory in range(group.first, group.last)]
+    found = []
+    for trajectory in range(group.first, group.last):
+        on_frame(0)
+        found.append(start(config, group.system, trajectory))
     peptide = found[0][0]
     if group.number == 0:
         _write_pdb(peptide, folder / group.system.folder / "start.pdb", keep_numbers=group.system.pdb is not None)

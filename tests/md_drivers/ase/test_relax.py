@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.build import bulk, fcc110
+from ase.build import add_adsorbate, bulk, fcc100, fcc110
 from ase.calculators.calculator import CalculationFailed
 from ase.cluster import Icosahedron
 from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
 from ase.io import read, write
 from ase.io.trajectory import Trajectory
+from ase.utils import rotate
 from support.toy_potential import export_toy
 
 from md_drivers import MLFFCalculator, RelaxFailed, RelaxInterrupted, RelaxSettings, RelaxStep, StructureError, relax
+from md_drivers.ase.report import _side_view
 from md_drivers.ase.trajectory import append_frame
 
 BOND = 2.64  # A, minimum of the toy potential's Cu pair
@@ -195,6 +197,24 @@ def test_several_structures_with_files_and_callback(model, slab, cluster, tmp_pa
     with (output / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["energy_eV"]) for row in rows] == [result.energy for result in results]
+
+
+def test_notes_of_the_builders_of_slabs_are_no_loss(model, slab, tmp_path, caplog):
+    add_adsorbate(slab, "Cu", 1.5)
+    assert "adsorbate_info" in slab.info
+    relax(slab, model, output=tmp_path, steps=1, figure=False)
+    assert "cannot store" not in caplog.text
+
+
+@pytest.mark.parametrize("angle", [0, 30, 90, 135])
+def test_the_side_view_shows_the_bend_of_an_adsorbate(angle):
+    """CO2 lies in the plane of the picture: its oxygens are as far apart there as in space."""
+    slab = fcc100("Ni", (3, 3, 2), vacuum=6.0)
+    co2 = Atoms("COO", [[0, 0, 0], [1.1, 0, 0.4], [-1.1, 0, 0.4]])
+    co2.rotate(angle, "z")
+    add_adsorbate(slab, co2, 1.8, "bridge", offset=(1, 1))
+    seen = slab.positions @ rotate(_side_view(slab))
+    assert abs(seen[-1] - seen[-2])[0] == pytest.approx(2.2, abs=0.02)
 
 
 def test_figure_is_an_image_with_content(model, cluster, tmp_path):

@@ -64,7 +64,18 @@ def test_replicas_have_numbers(monkeypatch, tmp_path, replicas):
     assert len(drawn[0].axes[1].lines) == min(10, replicas)
 
 
-@pytest.mark.parametrize(("low", "high"), [(54.0, 170.0), (0.9, 2.5), (9.0, 14.5), (3.0, 800.0), (1e-3, 5e3)])
+def test_an_axis_that_is_linear_near_zero_says_so():
+    axes = Figure().subplots()
+    axes.plot([0, 100], [0, 1])
+    axes.set_xlabel("lag (ps)")
+    log_axis(axes, "x", linear_below=10)
+    assert axes.get_xlabel() == "lag (ps); linear below 10"
+    assert {0, 10, 20, 50, 100} <= set(axes.get_xticks())
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(54.0, 170.0), (0.9, 2.5), (9.0, 14.5), (13e2, 17e2), (3.0, 800.0), (1e-3, 5e3)]
+)
 def test_logarithmic_axes_have_three_plain_ticks(low, high):
     axes = Figure().subplots()
     axes.plot([0, 1], [low, high])
@@ -76,4 +87,7 @@ def test_logarithmic_axes_have_three_plain_ticks(low, high):
         if bottom <= place <= top
     ]
     assert len(shown) >= 3
+    places = np.log([bottom, *map(float, shown), top])
+    assert np.diff(places).max() < 0.45 * (places[-1] - places[0])  # no part of the axis without a tick
+    assert all(float(f"{float(text):.2g}") == float(text) for text in shown)  # 1400, not 1350
     assert [float(text) for text in shown] == [place for place in axes.get_yticks() if bottom <= place <= top]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.toy_jump import toy_jump
@@ -14,6 +15,7 @@ import mlff
 from md_drivers import MLFFCalculator, relax, simulate
 from md_drivers.common import models
 from md_drivers.openmm.force import openmm_force
+from mlff.artifacts.names import pretrained
 
 STRUCTURE = Path(__file__).parents[3] / "examples" / "alanine_dipeptide.pdb"
 
@@ -58,3 +60,10 @@ def test_the_default_device_is_a_gpu_if_there_is_one(monkeypatch, model, model_p
     assert asked == [device]
     assert models.open_potential(model, None, None) is model  # a loaded model stays where it is
     assert asked == [device]
+
+
+def test_a_model_without_a_name_has_that_of_its_file(tmp_path):
+    """Not that of the folder that happens to hold it."""
+    unnamed = SimpleNamespace(name=None)
+    assert models.model_name(SimpleNamespace(path=tmp_path / "model.pt", metadata=unnamed)) == "model.pt"
+    assert models.model_name(SimpleNamespace(path=pretrained()["peptides"], metadata=unnamed)) == "peptides"

@@ -87,6 +87,15 @@ def test_memory_that_runs_out_is_one_message(dipeptide, jump_path, tmp_path, mon
     assert "Traceback" not in result.output
 
 
+def test_a_rollout_of_no_use_is_no_success(dipeptide, jump_path, tmp_path, monkeypatch):
+    """As of a molecule that the model does not know: all frames are there, and most are no structures."""
+    monkeypatch.setattr("md_drivers.jumps.results._LEAST_VALID", 1.1)
+    result = run("rollout", dipeptide, "-m", jump_path, "--lag", 10, "--steps", 2, "-o", tmp_path / "out")
+    assert result.exit_code == 3, result.output
+    assert "of the frames are valid structures" in result.stderr
+    assert (tmp_path / "out" / "replica_000.xtc").is_file()
+
+
 def test_an_explosion_is_a_failure(dipeptide, stray_path, tmp_path):
     result = run("rollout", dipeptide, "-m", stray_path, "--lag", 10, "--steps", 40, "-o", tmp_path / "out")
     assert result.exit_code == 1

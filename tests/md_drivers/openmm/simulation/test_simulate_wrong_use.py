@@ -60,6 +60,7 @@ def test_options_that_do_not_fit(dynamics, tmp_path, options, message):
     [
         ("resname XYZ", "'resname XYZ' matches no atom; the structure has residues ACE, ALA, NME"),
         ("protein and", "cannot read the selection 'protein and': .* MDTraj's language"),
+        ("protien", "cannot read the selection 'protien': not in MDTraj's language"),
         ("the peptide", "cannot read the selection 'the peptide'"),
     ],
 )
