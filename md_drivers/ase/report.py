@@ -139,8 +139,10 @@ def write_figure(path: Path, result: RelaxResult, fmax: float) -> None:
         parse_math=False,  # a name may have dollar signs in it
     )
     shown = [atomic_numbers[symbol] for symbol in dict.fromkeys(result.atoms.get_chemical_symbols())]
-    style = {"marker": "o", "linestyle": "", "markeredgecolor": "black", "markersize": 9}
-    keys = [Line2D([], [], color=jmol_colors[number], label=chemical_symbols[number], **style) for number in shown]
+    keys = [
+        Line2D([], [], linestyle="", marker="o", color=tuple(jmol_colors[n]), mec="black", label=chemical_symbols[n])
+        for n in shown
+    ]
     figure.legend(handles=keys, loc="outside lower left", ncols=12, frameon=False)
     files.write_figure(path, figure)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import torch
 
 from mlff.artifacts import Loaded, load, reopen
-from mlff.artifacts.names import pretrained
+from mlff.artifacts.names import MODEL_FILE, pretrained
 from mlff.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def moved(model: _L, device: str | torch.device | None, dtype: str | torch.dtype
 
 
 def model_name(model: Loaded) -> str:
-    """Name of a loaded model: as its author named it, else its pretrained name, else that of the file."""
+    """Name of a loaded model: as its author named it, else its pretrained name, else that of its file."""
     path = Path(model.path)
-    return model.metadata.name or next((name for name, file in pretrained().items() if file == path), path.name)
+    of_file = path.name if path.name == MODEL_FILE else path.stem  # `model` alone would say nothing
+    return model.metadata.name or next((name for name, file in pretrained().items() if file == path), of_file)
 
 
 def unknown_species(model: LoadedModel, found: str) -> str:

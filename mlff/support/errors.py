@@ -109,7 +109,7 @@ class NotConvergedError(RunError):
     """A calculation that ended before it reached what it was to reach."""
 
 
-_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "a request to terminate (SIGTERM)"}
+_SIGNALS: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "a request to terminate (SIGTERM)"}
 
 
 class Interrupted(KeyboardInterrupt):

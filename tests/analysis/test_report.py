@@ -109,7 +109,7 @@ def test_the_page_stands_alone(report: Path) -> None:
         "met",
         "Noise floor:",
         "What these metrics do not say",
-        "Caution: compared",
+        "Caution: slow coordinates",
     ):
         assert words in shown.text
     assert "None" not in shown.text

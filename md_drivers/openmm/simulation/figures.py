@@ -37,7 +37,8 @@ def draw_state(path: Path, table: dict[str, np.ndarray], atoms: int, target: flo
     lower.legend(frameon=False, ncols=2, fontsize="small")
     for axis in last:
         axis.plot(time, sigmas, color="tab:purple", linewidth=0.8)
-        axis.set(ylabel="σ of the forces (eV/Å)", ylim=(0, 1.08 * max(sigmas, default=1.0)))
+        axis.set(ylabel="σ of the forces (eV/Å)", ylim=(0, None))
+        axis.set_ylim(top=1.08 * max(axis.lines[0].get_ydata()))
     (*last, lower)[0].set_xlabel("time (ps)")
     write_figure(path, figure)
 
