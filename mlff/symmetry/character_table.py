@@ -51,11 +51,10 @@ class CharacterTable:
         Raises:
             InputError: the group has no such irrep.
         """
-        plain = {one.replace("′", "'"): k for k, one in enumerate(self.names)}
-        wanted = name.replace("′", "'").replace("″", "''")
-        if wanted not in plain:
+        plain = name.strip().replace("''", "″").replace('"', "″").replace("'", "′")
+        if plain not in self.names:
             raise InputError(unknown(f"irrep of {self.group.name}", name, self.names))
-        return self.spread(self.real[plain[wanted]])
+        return self.spread(self.real[self.names.index(plain)])
 
     def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values for each class as values for each operation, [n]."""
@@ -83,9 +82,8 @@ class CharacterTable:
     def projector(self, name: str, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
         """Projector [d, d] onto all that turns as an irrep, in a representation by matrices [n, d, d]."""
         own = self.of(name)
-        row = self.real[self.names.index(name)]
-        norm = float(own @ own) / len(own)  # 2 for pairs of complex irreps
-        return np.asarray(np.einsum("n,nij->ij", own, matrices) * row[0] / (norm * len(own)))
+        # For a pair of complex irreps own @ own is twice the order of the group.
+        return np.asarray(np.einsum("n,nij->ij", own, matrices) * own[0] / (own @ own))
 
 
 @lru_cache(maxsize=256)

@@ -70,7 +70,9 @@ def turns(matrices: Matrix) -> list[Fraction]:
     trace = np.trace(matrices, axis1=1, axis2=2)
     cosine = np.where(is_proper(matrices), 0.5 * (trace - 1.0), 0.5 * (trace + 1.0))
     angles = np.arccos(np.clip(cosine, -1.0, 1.0)) / (2.0 * np.pi)
-    return [Fraction(float(angle)).limit_denominator(_FINEST) for angle in angles]
+    different, which = np.unique(angles.round(9), return_inverse=True)
+    fractions = [Fraction(float(angle)).limit_denominator(_FINEST) for angle in different]
+    return [fractions[k] for k in which]
 
 
 def symbol(proper: bool, turn: Fraction) -> str:

@@ -121,7 +121,7 @@ class Group:
         while size < members.sum():
             inside = np.flatnonzero(members)
             size = len(inside)
-            members[self.table[np.ix_(inside, inside)]] = True
+            members[self.table[inside[:, None], inside]] = True
         return members
 
     def conjugates(self, members: Mask) -> NDArray[np.bool_]:

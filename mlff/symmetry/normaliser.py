@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from mlff.symmetry.elements import Matrix
@@ -11,6 +13,7 @@ from mlff.symmetry.limits import LimitGroup
 from mlff.symmetry.schoenflies import group_of
 
 
+@lru_cache(maxsize=256)
 def normaliser(group: Group) -> Group | LimitGroup:
     """All g of O(3) with g S g⁻¹ = S.
 

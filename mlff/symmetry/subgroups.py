@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,10 @@ class SubgroupClass:
         """|G| / |H|: in how many ways G can break to this class, conjugates and domains of each counted."""
         return len(self.parent) // self.order
 
-    @cached_property
+    @property
     def group(self) -> Group:
         """The representative as a group in its orientation."""
-        return group_of(self.parent.matrices[self.mask])
+        return part_of(self.parent, self.mask)
 
     @property
     def content(self) -> str:
@@ -75,7 +75,6 @@ def subgroup_classes(group: Group) -> list[SubgroupClass]:
     known: dict[bytes, NDArray[np.bool_]] = {}
     seen: set[bytes] = set()
     waiting = [trivial]
-    generators = _prime_powers(group)
     while waiting:
         members = waiting.pop()
         if members.tobytes() in seen:
@@ -83,7 +82,7 @@ def subgroup_classes(group: Group) -> list[SubgroupClass]:
         conjugates = group.conjugates(members)
         seen.update(one.tobytes() for one in conjugates)
         known[members.tobytes()] = conjugates
-        waiting += [larger for larger in overgroups(group, members, generators) if larger.tobytes() not in seen]
+        waiting += [larger for larger in overgroups(group, members) if larger.tobytes() not in seen]
     found = sorted(known.values(), key=lambda sets: (sets[0].sum(), content(group, sets[0])))
     names = [name_of(group.matrices[sets[0]]) for sets in found]
     used: Counter[str] = Counter()
@@ -94,13 +93,18 @@ def subgroup_classes(group: Group) -> list[SubgroupClass]:
     return sorted(classes, key=lambda one: (one.order, one.label))
 
 
-def overgroups(group: Group, members: Mask, generators: Indices | None = None) -> list[Mask]:
+def overgroups(group: Group, members: Mask) -> list[Mask]:
     """The subgroups that a subgroup and one more operation generate, each once; the minimal ones are among them."""
-    generators = _prime_powers(group) if generators is None else generators
+    return _overgroups(group, members.tobytes())
+
+
+@lru_cache(maxsize=4096)
+def _overgroups(group: Group, of: bytes) -> list[Mask]:
+    members = np.frombuffer(of, dtype=bool)
     found: dict[bytes, Mask] = {}
     inside = np.flatnonzero(members)
     covered = members.copy()
-    for generator in generators:
+    for generator in _prime_powers(group):
         if covered[generator]:
             continue
         covered[group.table[inside, generator]] = True  # the coset gives the same group
@@ -111,6 +115,7 @@ def overgroups(group: Group, members: Mask, generators: Indices | None = None) -
     return list(found.values())
 
 
+@lru_cache(maxsize=256)
 def _prime_powers(group: Group) -> Indices:
     """An operation that generates each cyclic subgroup of prime-power order."""
     found: dict[bytes, int] = {}
@@ -123,6 +128,16 @@ def _prime_powers(group: Group) -> Indices:
         if order == 1:
             found.setdefault(cyclic.tobytes(), k)
     return np.array(list(found.values()), dtype=np.intp)
+
+
+def part_of(group: Group, members: Mask) -> Group:
+    """The subgroup of some operations as a group; the group itself if it has all of them."""
+    return group if members.all() else _part_of(group, members.tobytes())
+
+
+@lru_cache(maxsize=1024)
+def _part_of(group: Group, members: bytes) -> Group:
+    return group_of(group.matrices[np.frombuffer(members, dtype=bool)])
 
 
 def find_subgroups(group: Group, name: str) -> list[SubgroupClass]:
