@@ -13,9 +13,11 @@ from mlff.support.errors import InputError
 from mlff.symmetry.group import Group
 from mlff.symmetry.limits import LimitGroup
 from mlff.symmetry.matching import Operations, find_operations, idealised, is_closed
-from mlff.symmetry.schoenflies import group_of
+from mlff.symmetry.schoenflies import group_of, point_group_named
+from mlff.symmetry.subgroups import subgroup_classes
 
 TOLERANCE = 0.01  # A
+_WIDEST = 1.0  # A, up to which a structure is called distorted from a group, and not another one
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +86,42 @@ def point_group(atoms: Atoms, tolerance: float = TOLERANCE) -> MoleculeSymmetry:
 
 
 def require_group(atoms: Atoms, name: str, tolerance: float = TOLERANCE) -> MoleculeSymmetry:
-    """The symmetry of a molecule that must have a finite point group, at least, within tolerance.
+    """The symmetry of a molecule that has a point group, or a larger one, within tolerance.
 
     Raises:
-        InputError: it has less, or it is linear and has infinitely many operations; see also :func:`point_group`.
+        InputError: it has not; the message says what it has, and from which deviation on it would be symmetric. A
+            linear molecule has no finite group.
     """
-    raise NotImplementedError
+    wanted = point_group_named(name)
+    found = point_group(atoms, tolerance)
+    if isinstance(found.group, LimitGroup):
+        if wanted.name in (found.group.name, *(["C∞v"] if found.group.name == "D∞h" else [])):
+            return found
+        what = "a single atom" if len(atoms) == 1 else "a linear molecule"
+        raise InputError(
+            f"{what} has infinitely many operations, its point group is {found.group.name} and not {wanted.name}; "
+            "a finite group belongs to structures that are not linear"
+        )
+    if _holds(found.group, wanted):
+        return found
+    further, wider = "", tolerance
+    while (wider := 1.5 * wider) < _WIDEST:
+        try:
+            loose = point_group(atoms, wider)
+        except InputError:  # atoms that can no longer be told apart
+            break
+        if _holds(loose.group, wanted):
+            further = f"; it is {loose.group.name} up to deviations of {loose.deviation:.3g} Å"
+            break
+    raise InputError(
+        f"not {wanted.name} within {tolerance:g} Å: the point group is {found.group.name}{further}"
+    )
+
+
+def _holds(group: Group | LimitGroup, wanted: Group | LimitGroup) -> bool:
+    if isinstance(group, LimitGroup) or isinstance(wanted, LimitGroup):
+        return group.name == wanted.name
+    return len(group) % len(wanted) == 0 and any(one.label.rstrip("′") == wanted.name for one in subgroup_classes(group))
 
 
 def _check(atoms: Atoms, tolerance: float) -> None:
