@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mlff.structures import read_structures
 from mlff.support.errors import DataError, InputError
-from mlff.symmetry.class_names import class_sizes
+from mlff.symmetry.naming import class_sizes
 from mlff.symmetry.group import Group
 from mlff.symmetry.limits import LimitGroup
 
@@ -22,7 +22,7 @@ from mlff.symmetry.limits import LimitGroup
 def run_table(name: str, subgroup: str | None, exact: bool, as_json: bool) -> None:
     """Print what breaks a point group: to one subgroup, or its characters and all subgroups."""
     from mlff.symmetry.breaking import BreakingSet, breaking_set, breaking_sets
-    from mlff.symmetry.character_table import character_table
+    from mlff.symmetry.characters import character_table
     from mlff.symmetry.schoenflies import finite_group
     from mlff.symmetry.subgroups import subgroup_classes
 
@@ -88,10 +88,9 @@ def run_group(file: Path, tolerance: float, index: int, required: str | None, as
         InputError: not readable, not symmetric as required, or not to be told within the tolerance.
     """
     try:
-        atoms = read_structures(file, index)
+        atoms: Any = read_structures(file, index)
     except IndexError as error:
         raise DataError(f"has no frame {index}", file=file) from error
-    assert not isinstance(atoms, list)
     try:
         content = _crystal(atoms, tolerance, required) if atoms.pbc.any() else _molecule(atoms, tolerance, required)
     except DataError:
@@ -157,7 +156,7 @@ def _shown(value: Any) -> str:
 def _print_rows(heads: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=heads is not None)
     for k in range(len(rows[0]) if rows else 0):
-        table.add_column(None if heads is None else heads[k], overflow="fold")
+        table.add_column("" if heads is None else heads[k], overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console(highlight=False, markup=False).print(table)

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from mlff.symmetry.breaking import breaking_set as breaking_set
     from mlff.symmetry.breaking import breaking_sets as breaking_sets
     from mlff.symmetry.breaking import complement as complement
-    from mlff.symmetry.character_table import CharacterTable as CharacterTable
-    from mlff.symmetry.character_table import character_table as character_table
-    from mlff.symmetry.character_table import restricted as restricted
-    from mlff.symmetry.character_table import subduced as subduced
-    from mlff.symmetry.class_names import class_names as class_names
-    from mlff.symmetry.class_names import class_sizes as class_sizes
+    from mlff.symmetry.characters import CharacterTable as CharacterTable
+    from mlff.symmetry.characters import character_table as character_table
+    from mlff.symmetry.characters import restricted as restricted
+    from mlff.symmetry.characters import subduced as subduced
+    from mlff.symmetry.naming import class_names as class_names
+    from mlff.symmetry.naming import class_sizes as class_sizes
     from mlff.symmetry.crystal import CrystalSymmetry as CrystalSymmetry
     from mlff.symmetry.crystal import space_group as space_group
     from mlff.symmetry.group import Group as Group
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlff.symmetry.molecule import MoleculeSymmetry as MoleculeSymmetry
     from mlff.symmetry.molecule import point_group as point_group
     from mlff.symmetry.molecule import require_group as require_group
-    from mlff.symmetry.normaliser import normaliser as normaliser
+    from mlff.symmetry.normalisers import normaliser as normaliser
     from mlff.symmetry.representations import invariants as invariants
     from mlff.symmetry.representations import representation as representation
     from mlff.symmetry.schoenflies import CRYSTALLOGRAPHIC as CRYSTALLOGRAPHIC

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlff.support.errors import InputError
-from mlff.symmetry.circles import Circle, LimitObject, circle, limit_objects
-from mlff.symmetry.group import Group, Mask, same_entries
+from mlff.symmetry.circles import axial_object
+from mlff.symmetry.group import Group, Mask
 from mlff.symmetry.limits import LimitGroup
-from mlff.symmetry.normaliser import normaliser
-from mlff.symmetry.objects import cost, distinct_tensor, smallest_irreps
-from mlff.symmetry.representations import format_irreps, parse_irreps, representation
+from mlff.symmetry.normalisers import normaliser
+from mlff.symmetry.objects import distinct_tensor, smallest_irreps
+from mlff.symmetry.representations import format_irreps, representation
 from mlff.symmetry.schoenflies import finite_group
 from mlff.symmetry.subgroups import SubgroupClass, find_subgroups, part_of, subgroup_classes
 
@@ -107,29 +107,17 @@ def breaking_sets(group: Group | str, subgroup: str = "C1", exact: bool = True) 
 
 def breaking_set(subgroup: SubgroupClass, exact: bool = True) -> BreakingSet:
     """The smallest equivariant breaking set for one class of subgroups, see :func:`breaking_sets`."""
-    group, kept = subgroup.parent, subgroup.group
-    whole = normaliser(group)
+    group, whole = subgroup.parent, normaliser(subgroup.parent)
     if isinstance(whole, LimitGroup):
-        found: LimitObject | Circle
-        limits = [one for one in limit_objects(whole) if _keeps(subgroup, _inside(one.stabiliser, group), exact)]
-        if limits:
-            found = min(limits, key=lambda one: (one.size, cost(parse_irreps(one.irreps))))
-            size: int | None = found.size
-        else:
-            found, size = circle(whole, lambda members: _keeps(subgroup, members, exact), group, kept), None
-        circles = 0 if size is not None else found.circles
-        return BreakingSet(group, subgroup, whole, found.stabiliser, size, circles, found.irreps, found.tensor)
+        one = axial_object(whole, group, subgroup.group, lambda members: _keeps(subgroup, members, exact))
+        irreps, circles = format_irreps(one.irreps), one.circles
+        return BreakingSet(group, subgroup, whole, one.stabiliser, one.size, circles, irreps, one.tensor)
     whole = _generalised_normaliser(whole, subgroup)
-    within = same_entries(whole.matrices, group.matrices)
-    allowed = [
-        one for one in subgroup_classes(whole) if _keeps(subgroup, (within & one.mask[:, None]).any(axis=0), exact)
-    ]
-    largest = max(one.order for one in allowed)
-    choices = []
-    for one in allowed:
-        if one.order == largest and (irreps := smallest_irreps(whole, one.mask)) is not None:
-            choices.append((*irreps, len(choices), one))
-    chosen, *_, best = min(choices, key=lambda choice: choice[1:-1])
+    place = whole.indices(group.matrices)
+    allowed = [one for one in subgroup_classes(whole) if _keeps(subgroup, one.mask[place], exact)]
+    largest = [one for one in allowed if one.order == allowed[-1].order]
+    choices = [(*smallest_irreps(whole, one.mask), one) for one in largest]
+    chosen, _, best = min(choices, key=lambda choice: choice[1])
     tensor = distinct_tensor(whole, best.mask, chosen)
     size = len(whole) // best.order
     return BreakingSet(group, subgroup, whole, best.group, size, 0, format_irreps(chosen), tensor)
@@ -162,10 +150,6 @@ def _keeps(subgroup: SubgroupClass, members: Mask, exact: bool) -> bool:
     if exact:
         return bool((subgroup.members == members).all(axis=1).any())
     return not (members & ~subgroup.members).any(axis=1).all()
-
-
-def _inside(limit: LimitGroup, group: Group) -> Mask:
-    return np.array([limit.contains(matrix) for matrix in group.matrices])
 
 
 def _flips(limit: LimitGroup | Group) -> NDArray[np.float64]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff.symmetry.elements import Matrix, is_proper, turns
+from mlff.symmetry.elements import CLOSE, Matrix, is_proper, turns
 from mlff.symmetry.group import Group, Mask
 from mlff.symmetry.isotropy import stabiliser
 from mlff.symmetry.limits import LimitGroup
 from mlff.symmetry.objects import cost, distinct_tensor, smallest_irreps
-from mlff.symmetry.representations import Irrep, format_irreps, representation
+from mlff.symmetry.representations import Irrep, representation
 from mlff.symmetry.schoenflies import finite_group
-from mlff.symmetry.subgroups import subgroup_class_of
 
 #: Groups that hold all rotations about the axis, or all, with the number of images of an object that they stabilise.
 _SIZES = {"D∞h": {"D∞h": 1, "C∞v": 2, "D∞": 2, "C∞h": 2, "C∞": 4}, "Kh": {"Kh": 1, "K": 2}}
@@ -32,77 +32,64 @@ _ALONG: tuple[tuple[Irrep, ...], ...] = ((), ((1, -1),), ((1, 1),), ((0, -1),), 
 
 
 @dataclass(frozen=True, eq=False)
-class LimitObject:
-    """An object of a finite set: all rotations about the axis leave it as it is."""
+class AxialObject:
+    """An object of a breaking set of a group whose normaliser is infinite; attributes as of a breaking set."""
 
-    stabiliser: LimitGroup
-    size: int
-    irreps: str
-    tensor: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Circle:
-    """An object of an infinite set."""
-
-    stabiliser: Group
+    stabiliser: Group | LimitGroup
+    size: int | None
     circles: int
-    irreps: str
+    irreps: list[Irrep]
     tensor: NDArray[np.float64]
 
 
-def limit_objects(whole: LimitGroup) -> list[LimitObject]:
-    """Objects with each stabiliser that holds the rotations of D∞h or Kh."""
+def axial_object(whole: LimitGroup, group: Group, kept: Group, keeps: Callable[[Mask], bool]) -> AxialObject:
+    """The object of the smallest set for S, from a finite set if there is one, else from circles.
+
+    Args:
+        whole: the normaliser, D∞h or Kh.
+        group: S.
+        kept: K.
+        keeps: whether a subset of the operations of S is what the object may keep.
+    """
     found = []
     for name, size in _SIZES[whole.name].items():
-        irreps, tensor = _standard_object(whole.name, name)
-        turned = representation(irreps, whole.frame[None])[0] @ tensor
-        found.append(LimitObject(LimitGroup(name, whole.frame), size, format_irreps(irreps), turned))
-    return found
+        limit = LimitGroup(name, whole.frame)
+        if keeps(np.array([limit.contains(matrix) for matrix in group.matrices])):
+            irreps, tensor = _standard_object(whole.name, name)
+            turned = representation(irreps, whole.frame[None])[0] @ tensor
+            found.append(AxialObject(limit, size, 0, irreps, turned))
+    return min(found, key=lambda one: (one.size, cost(one.irreps)), default=None) or _circle(whole, group, kept, keeps)
 
 
 @cache
 def _standard_object(whole: str, name: str) -> tuple[list[Irrep], NDArray[np.float64]]:
-    group, smaller = (
-        finite_group(LimitGroup(one, np.eye(3)).stand_in(_STAND_IN)) for one in (whole, name)
-    )
-    members = subgroup_class_of(group, smaller.matrices)
+    """Irreps and tensor of the stabiliser of one name in the normaliser, along z."""
+    group, smaller = (finite_group(LimitGroup(one, np.eye(3)).stand_in(_STAND_IN)) for one in (whole, name))
     mask = group.mask(group.indices(smaller.matrices))
-    found = smallest_irreps(group, mask)
-    assert found is not None and members.order == mask.sum()
-    return found[0], distinct_tensor(group, mask, found[0])
+    irreps = smallest_irreps(group, mask)[0]
+    return irreps, distinct_tensor(group, mask, irreps)
 
 
-def circle(whole: LimitGroup, keeps: Callable[[Mask], bool], group: Group, kept: Group) -> Circle:
-    """The smallest circle, or few circles, of tensors whose stabiliser within a group is as wanted.
+def _circle(whole: LimitGroup, group: Group, kept: Group, keeps: Callable[[Mask], bool]) -> AxialObject:
+    """The smallest circle, or few circles.
 
     A tensor cos mφ about the axis has m equal directions, so m is the order of the axis that is kept. Operations that
     reverse the axis take it to itself or rotate it by half a period, so that one alone fills one circle; each tensor
     along the axis beside it halves what is left and doubles the circles.
-
-    Args:
-        whole: D∞h with the axis.
-        keeps: whether a subset of the operations of ``group`` is what is to be left.
-        group: S.
-        kept: K.
     """
     order = max(turn.denominator for turn in turns(kept.matrices[is_proper(kept.matrices)]))
-    best: tuple[tuple[int, int, int], list[Irrep], NDArray[np.float64]] | None = None
-    for along in _ALONG:
-        for degree in (order, order + 1):
-            for parity in ((-1) ** degree, -((-1) ** degree)):
-                irreps = [(degree, parity), *along]
-                circles = 2 ** len(along)
-                pieces = [_about_z(degree, order), *(_about_z(other, 0) for other, _ in along)]
-                tensor = representation(irreps, whole.frame[None])[0] @ np.concatenate(pieces)
-                moved = representation(irreps, group.matrices) @ tensor - tensor
-                key = (circles, cost(irreps), int(parity != (-1) ** degree))
-                if keeps(np.linalg.norm(moved, axis=1) < 1e-6) and (best is None or key < best[0]):
-                    best = key, irreps, tensor
-    assert best is not None
-    key, irreps, tensor = best
+    found: list[tuple[tuple[int, int, int], AxialObject]] = []
     near = finite_group(f"D{2 * order}h").turned(whole.frame)
-    return Circle(stabiliser(near, irreps, tensor), key[0], format_irreps(irreps), tensor)
+    for along, degree, sign in product(_ALONG, (order, order + 1), (1, -1)):
+        irreps = [(degree, sign * (-1) ** degree), *along]
+        pieces = [_about_z(degree, order), *(_about_z(other, 0) for other, _ in along)]
+        tensor = representation(irreps, whole.frame[None])[0] @ np.concatenate(pieces)
+        moved = np.linalg.norm(representation(irreps, group.matrices) @ tensor - tensor, axis=1)
+        if keeps(moved < CLOSE):
+            circles = 2 ** len(along)
+            one = AxialObject(stabiliser(near, irreps, tensor), None, circles, irreps, tensor)
+            found.append(((circles, cost(irreps), -sign), one))
+    return min(found, key=lambda pair: pair[0])[1]
 
 
 def _about_z(degree: int, order: int) -> NDArray[np.float64]:

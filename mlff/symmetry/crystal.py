@@ -88,8 +88,8 @@ def space_group(atoms: Atoms, tolerance: float = TOLERANCE) -> CrystalSymmetry:
     data = _dataset((cell, scaled, atoms.numbers), tolerance)
     if data is None:
         raise InputError(
-            f"spglib finds no symmetry within {tolerance:g} Å: atoms may lie on top of each other, or the tolerance may "
-            "be too large"
+            f"spglib finds no symmetry within {tolerance:g} Å: atoms may lie on top of each other, or the tolerance "
+            "may be too large"
         )
     rotations, translations = np.asarray(data.rotations), np.asarray(data.translations)
     matrices = _orthogonal(cell, rotations)
@@ -128,7 +128,7 @@ def _whole_cell(atoms: Atoms, tolerance: float) -> Matrix:
     return cell
 
 
-def _dataset(structure: tuple[Matrix, Any, Any], tolerance: float) -> Any:
+def _dataset(structure: Any, tolerance: float) -> Any:
     """spglib's answer; None where it has none, which its versions tell in different ways."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -82,7 +82,7 @@ class Group:
 
     @cached_property
     def classes(self) -> list[Indices]:
-        """Conjugacy classes as indices of operations: E, rotations, i, rotoreflections, reflections; large orders first."""
+        """Conjugacy classes as indices of operations: E, rotations, i, S_n, reflections; high orders first."""
         proper, angles = is_proper(self.matrices), turns(self.matrices)
         found: list[Indices] = []
         for k in range(len(self)):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlff.support.errors import InputError
-from mlff.symmetry.character_table import character_table
+from mlff.symmetry.characters import character_table
 from mlff.symmetry.group import Group, Mask
 from mlff.symmetry.representations import Irrep, parse_irreps, representation
 from mlff.symmetry.schoenflies import group_of

@@ -29,8 +29,8 @@ class MoleculeSymmetry:
         centre: [3] the point that all operations leave where it is, in Å.
         deviation: largest distance between an atom and the image of another one that takes its place, in Å.
         tolerance: what was allowed, in Å.
-        images: [n, N] for each operation of a finite group the atom to which each atom moves; of a linear molecule for E
-            and, if there is one, i.
+        images: [n, N] for each operation of a finite group the atom to which each atom moves; of a linear molecule for
+            E and, if there is one, i.
         positions: [N, 3] the nearest positions with exactly this symmetry, in Å.
     """
 
@@ -113,15 +113,13 @@ def require_group(atoms: Atoms, name: str, tolerance: float = TOLERANCE) -> Mole
         if _holds(loose.group, wanted):
             further = f"; it is {loose.group.name} up to deviations of {loose.deviation:.3g} Å"
             break
-    raise InputError(
-        f"not {wanted.name} within {tolerance:g} Å: the point group is {found.group.name}{further}"
-    )
+    raise InputError(f"not {wanted.name} within {tolerance:g} Å: the point group is {found.group.name}{further}")
 
 
 def _holds(group: Group | LimitGroup, wanted: Group | LimitGroup) -> bool:
     if isinstance(group, LimitGroup) or isinstance(wanted, LimitGroup):
         return group.name == wanted.name
-    return len(group) % len(wanted) == 0 and any(one.label.rstrip("′") == wanted.name for one in subgroup_classes(group))
+    return any(one.label.rstrip("′") == wanted.name for one in subgroup_classes(group))
 
 
 def _check(atoms: Atoms, tolerance: float) -> None:
@@ -170,9 +168,7 @@ def _linear(
     if (numbers == numbers[image]).all() and off <= tolerance:
         exact = np.outer(0.5 * (heights - heights[image]), along) + centre
         deviation = max(2.0 * spread, float(off))
-        return MoleculeSymmetry(
-            LimitGroup("D∞h", frame), centre, deviation, tolerance, np.array([same, image]), exact
-        )
+        return MoleculeSymmetry(LimitGroup("D∞h", frame), centre, deviation, tolerance, np.array([same, image]), exact)
     exact = np.outer(heights, along) + centre
     return MoleculeSymmetry(LimitGroup("C∞v", frame), centre, 2.0 * spread, tolerance, same[None], exact)
 

@@ -33,7 +33,8 @@ def mulliken_names(group: Group, rows: NDArray[np.float64]) -> tuple[list[str], 
         stem = _cubic if group.name[0] in "TOI" else _axial
         symbols.append((_parity(group.name, sign), *stem(group.name, round(float(row[0])), sign)))
     shared = Counter(symbol[:2] for symbol in symbols)
-    order = sorted(range(len(rows)), key=lambda k: (symbols[k][0] in ("u", "″"), "ABETGH".index(symbols[k][1]), symbols[k][2]))
+    ranks = [(parity in ("u", "″"), "ABETGH".index(letter), index) for parity, letter, index in symbols]
+    order = sorted(range(len(rows)), key=ranks.__getitem__)
     names = []
     for k in order:
         parity, letter, index = symbols[k]

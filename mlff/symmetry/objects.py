@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from mlff.support.errors import RunError
 from mlff.symmetry.elements import turns
 from mlff.symmetry.group import Group, Mask
 from mlff.symmetry.representations import Irrep, characters, invariants, representation
@@ -16,6 +17,7 @@ from mlff.symmetry.subgroups import overgroups
 # A pseudoscalar tells nothing to a network whose features have no parity, so a vector is taken where it does as well.
 _COST_OF_PSEUDOSCALAR = 4
 _LOWEST_DEGREE = 6  # at least so far degrees are searched, and beyond the order of the highest axis
+_HIGHEST_OF_THREE = 4
 _DRAWS = 64
 
 
@@ -24,31 +26,28 @@ def cost(irreps: tuple[Irrep, ...] | list[Irrep]) -> int:
     return sum(_COST_OF_PSEUDOSCALAR if irrep == (0, -1) else 2 * irrep[0] + 1 for irrep in irreps)
 
 
-def smallest_irreps(group: Group, members: Mask) -> tuple[list[Irrep], tuple[int, ...]] | None:
-    """Irreps of O(3), up to three of them, that hold a tensor with the stabiliser ``members`` within a group.
+def smallest_irreps(group: Group, members: Mask) -> tuple[list[Irrep], tuple[int, ...]]:
+    """Up to three irreps of O(3) with few components that hold a tensor with the stabiliser ``members`` in a group.
 
     Returns:
-        the irreps and what they were chosen by, the smaller the better: their cost, the dimension of the tensors that
-        the stabiliser leaves as they are, the number of irreps of unnatural parity; None if there are none.
+        the irreps and what they were chosen by, the smaller the better: their cost, the number of irreps of unnatural
+        parity, the dimension of the tensors that the stabiliser leaves as they are.
     """
     candidates, own, larger = _dimensions(group, members.tobytes())
     drops = larger < own[:, None]  # which irreps tell the subgroup from which larger one
-    pool = sorted(np.flatnonzero(own), key=lambda k: cost([candidates[k]]))
+    pool = sorted(map(int, np.flatnonzero(own)), key=lambda k: cost([candidates[k]]))
     best: tuple[tuple[int, ...], list[Irrep]] | None = None
     for count in (1, 2, 3):
-        for chosen in combinations(pool, count):
+        within = pool if count < 3 else [k for k in pool if candidates[k][0] <= _HIGHEST_OF_THREE]
+        for chosen in combinations(within, count):
             irreps = [candidates[k] for k in chosen]
-            if best is not None and cost(irreps) > best[0][0]:
-                if count == 1:
-                    break
-                continue
-            if drops[list(chosen)].any(axis=0).all():
+            if (best is None or cost(irreps) <= best[0][0]) and drops[list(chosen)].any(axis=0).all():
                 unnatural = sum(parity != (-1) ** degree for degree, parity in irreps)
-                key = (cost(irreps), int(own[list(chosen)].sum()), unnatural, *chosen)
+                key = (cost(irreps), unnatural, int(own[list(chosen)].sum()), *chosen)
                 best = (key, irreps) if best is None else min(best, (key, irreps))
-        if best is not None and cost([candidates[k] for k in pool[: count + 1]]) > best[0][0]:
-            break
-    return None if best is None else (best[1], best[0][:3])
+    if best is not None:
+        return best[1], best[0][:3]
+    raise RunError(f"no tensor up to degree {candidates[-1][0]} has this stabiliser in {group.name}")
 
 
 @lru_cache(maxsize=1024)

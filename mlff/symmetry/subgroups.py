@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff.support.errors import InputError, unknown
-from mlff.symmetry.class_names import content
+from mlff.support.errors import InputError
+from mlff.symmetry.naming import content
 from mlff.symmetry.elements import Matrix
 from mlff.symmetry.group import Group, Indices, Mask
 from mlff.symmetry.identify import name_of
@@ -152,8 +152,8 @@ def find_subgroups(group: Group, name: str) -> list[SubgroupClass]:
     classes = subgroup_classes(group)
     found = [one for one in classes if label in (one.label, one.label.rstrip("′"))]
     if not found:
-        labels = [one.label for one in classes]
-        raise InputError(f"{label} is no subgroup of {group.name}: {unknown('subgroup', label, labels)}")
+        names = dict.fromkeys(one.label.rstrip("′") if label == symbol else one.label for one in classes)
+        raise InputError(f"{label} is no subgroup of {group.name}; its subgroups are {', '.join(names)}")
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlff.support.errors import InputError, unknown
-from mlff.symmetry.class_names import class_sizes
+from mlff.symmetry.naming import class_sizes
 from mlff.symmetry.group import Group
 from mlff.symmetry.mulliken import mulliken_names
 from mlff.symmetry.representations import Irrep, characters
