@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from mlff.commands.peptides import data_app
+from mlff.commands.symmetry import symmetry_app
 from mlff.support.console import command, new_app
 from mlff.support.files import check_exists
 from mlff.support.settings import parsed_changes
 
 app = new_app("Train, evaluate, export, import and inspect equivariant models of atoms.", name="mlff")
-data_app = new_app("Make training data with open tools.")
 app.add_typer(data_app, name="data")
-symmetry_app = new_app("Point groups, the symmetry of structures, and what breaks it.")
 app.add_typer(symmetry_app, name="symmetry")
 
 _Overrides = Annotated[
@@ -267,99 +267,6 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
         from mlff.commands.inspect import run_models
 
         run_models(as_json)
-
-
-@data_app.command()
-def peptides(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write, or to continue.")],
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML; every field has a default, see docs/peptides.md.")
-    ] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="At least so many frames; overrides `frames`.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
-    quick: Annotated[bool, typer.Option("--quick", help="A few peptides, about a minute: to try the command.")] = False,
-) -> None:
-    """Capped peptides with GFN2-xTB energies and forces: built from sequence, sampled with OpenMM, labelled by tblite.
-
-    Writes train, val and test files, energies of isolated atoms, provenance, a figure and a README. Needs the extra
-    packages of `pip install 'mlff-equijump[peptides]'`.
-
-    Exit status: 0 done, 1 failed, 2 wrong settings, missing packages or a file that cannot be written, 130 stopped by
-    Ctrl-C, 143 terminated (both continue with the same command).
-
-    Examples:
-
-        mlff data peptides -o peptides --workers 2
-
-        mlff data peptides -o trial --quick
-    """
-    from mlff.commands.peptides import run_peptides
-
-    run_peptides(output, config, frames, workers, quick)
-
-
-@symmetry_app.command("table")
-def symmetry_table(
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="Point group by its Schoenflies symbol, e.g. Oh, D6h.")],
-    subgroup: Annotated[
-        str | None, typer.Argument(metavar="[SUBGROUP]", help="What is kept; C1: nothing. Default: a row for each.")
-    ] = None,
-    at_most: Annotated[bool, typer.Option("--at-most", help="Objects may keep less than SUBGROUP.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """What breaks a point group to a subgroup: the smallest equivariant set of objects (arXiv:2402.02681).
-
-    An equivariant model gives outputs as symmetric as its input, unless it is given an object as well. The table says
-    how many objects it takes, whether that is one for each outcome (ideal), an object and its irreps, and what
-    leaves the object as it is, within the normaliser. Without SUBGROUP the characters of the group come first.
-
-    Exit status: 0 done, 2 no such group or subgroup.
-
-    Examples:
-
-        mlff symmetry table Oh C4v
-
-        mlff symmetry table D3h
-
-        mlff symmetry table C6 C2 --json
-    """
-    with command():
-        from mlff.commands.symmetry import run_table
-
-        run_table(group, subgroup, not at_most, as_json)
-
-
-@symmetry_app.command("group")
-def symmetry_group(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Molecule or crystal, any file that ASE reads.")],
-    tolerance: Annotated[
-        float, typer.Option(min=1e-8, metavar="LENGTH", help="How far atoms may be off, in Å.")
-    ] = 0.01,
-    index: Annotated[int, typer.Option(help="Frame of the file, counted from 0; -1: the last.")] = -1,
-    required: Annotated[
-        str | None, typer.Option("--require", metavar="GROUP", help="Fail unless the structure has this group.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the matrices.")] = False,
-) -> None:
-    """Point group of a molecule, or space group and site symmetries of a crystal, with the deviation accepted.
-
-    --require takes a point group for molecules, which may have a larger one; a symbol or number for crystals.
-
-    Exit status: 0 done, 2 not readable, no such group, or not as symmetric as required.
-
-    Examples:
-
-        mlff symmetry group benzene.xyz
-
-        mlff symmetry group relaxed.traj --tolerance 0.05 --require C2v
-
-        mlff symmetry group crystal.cif --json
-    """
-    with command():
-        check_exists(file)
-        from mlff.commands.symmetry import run_group
-
-        run_group(file, tolerance, index, required, as_json)
 
 
 if __name__ == "__main__":

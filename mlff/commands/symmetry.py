@@ -1,162 +1,77 @@
-"""``mlff symmetry table`` and ``mlff symmetry group``."""
+"""The commands ``mlff symmetry table`` and ``mlff symmetry group``."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from mlff.structures import read_structures
-from mlff.support.errors import DataError, InputError
-from mlff.symmetry.naming import class_sizes
-from mlff.symmetry.group import Group
-from mlff.symmetry.limits import LimitGroup
+from mlff.support.console import command, new_app
+from mlff.support.files import check_exists
+
+symmetry_app = new_app("Point groups, the symmetry of structures, and what breaks it.")
 
 
-def run_table(name: str, subgroup: str | None, exact: bool, as_json: bool) -> None:
-    """Print what breaks a point group: to one subgroup, or its characters and all subgroups."""
-    from mlff.symmetry.breaking import BreakingSet, breaking_set, breaking_sets
-    from mlff.symmetry.characters import character_table
-    from mlff.symmetry.schoenflies import finite_group
-    from mlff.symmetry.subgroups import subgroup_classes
+@symmetry_app.command("table")
+def symmetry_table(
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="Point group by its Schoenflies symbol, e.g. Oh, D6h.")],
+    subgroup: Annotated[
+        str | None, typer.Argument(metavar="[SUBGROUP]", help="What is kept; C1: nothing. Default: a row for each.")
+    ] = None,
+    at_most: Annotated[bool, typer.Option("--at-most", help="Objects may keep less than SUBGROUP.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What breaks a point group to a subgroup: the smallest equivariant set of objects (arXiv:2402.02681).
 
-    group = finite_group(name)
-    sets: list[BreakingSet] = (
-        [breaking_set(one, exact) for one in subgroup_classes(group) if one.order < len(group)]
-        if subgroup is None
-        else breaking_sets(group, subgroup, exact)
-    )
-    rows = [_set(one) for one in sets]
-    content: dict[str, Any] = {"group": group.name, "operations": len(group)}
-    if subgroup is None:
-        table = character_table(group)
-        irreps = dict(zip(table.names, (table.real.round(6) + 0.0).tolist(), strict=True))
-        content |= {"classes": table.classes, "irreps": irreps}
-    if as_json:
-        print(json.dumps(content | {"breaking_sets": rows}, indent=2, ensure_ascii=False))
-        return
-    if subgroup is None:
-        _print_rows(
-            ["", *content["classes"]],
-            [[irrep, *(f"{value:.4g}" for value in row)] for irrep, row in content["irreps"].items()],
-        )
-        print()
-    _print_rows(
-        ["to", "operations", "variants", "objects", "ideal", "object", "stabiliser", "in"],
-        [
-            [
-                row["subgroup"],
-                row["content"],
-                str(row["variants"]),
-                str(row["size"] or ("a circle" if row["circles"] == 1 else f"{row['circles']} circles")),
-                "yes" if row["ideal"] else "no",
-                f"{row['irreps']} ({', '.join(f'{value:.4g}' for value in row['object'])})",
-                row["stabiliser"],
-                row["normaliser"],
-            ]
-            for row in rows
-        ],
-    )
+    An equivariant model gives outputs as symmetric as its input, unless it is given an object as well. The table says
+    how many objects it takes, whether that is one for each outcome (ideal), an object and its irreps, and what
+    leaves the object as it is, within the normaliser. Without SUBGROUP the characters of the group come first.
 
+    Exit status: 0 done, 2 no such group or subgroup.
 
-def _set(found: Any) -> dict[str, Any]:
-    return {
-        "subgroup": found.subgroup.label,
-        "content": found.subgroup.content,
-        "conjugates": len(found.subgroup.members),
-        "variants": found.subgroup.variants,
-        "size": found.size,
-        "circles": found.circles,
-        "ideal": found.ideal,
-        "irreps": found.irreps,
-        "object": _plain(found.tensor),
-        "stabiliser": found.stabiliser.name,
-        "normaliser": found.normaliser.name,
-    }
+    Examples:
 
+        mlff symmetry table Oh C4v
 
-def run_group(file: Path, tolerance: float, index: int, required: str | None, as_json: bool) -> None:
-    """Print the point group of a molecule, or the space group and site symmetries of a crystal.
+        mlff symmetry table D3h
 
-    Raises:
-        InputError: not readable, not symmetric as required, or not to be told within the tolerance.
+        mlff symmetry table C6 C2 --json
     """
-    try:
-        atoms: Any = read_structures(file, index)
-    except IndexError as error:
-        raise DataError(f"has no frame {index}", file=file) from error
-    try:
-        content = _crystal(atoms, tolerance, required) if atoms.pbc.any() else _molecule(atoms, tolerance, required)
-    except DataError:
-        raise
-    except InputError as error:
-        raise DataError(str(error), file=file) from error
-    if as_json:
-        print(json.dumps(content, indent=2, ensure_ascii=False))
-        return
-    shown = {key: value for key, value in content.items() if key not in ("matrices", "sites") and value is not None}
-    _print_rows(None, [[key.replace("_", " "), _shown(value)] for key, value in shown.items()])
-    if "sites" in content:
-        print()
-        heads = ["atoms", "element", "Wyckoff", "site symmetry", "point group"]
-        _print_rows(heads, [list(map(str, site.values())) for site in content["sites"]])
+    with command():
+        from mlff.commands.symmetry_tables import run_table
+
+        run_table(group, subgroup, not at_most, as_json)
 
 
-def _molecule(atoms: Any, tolerance: float, required: str | None) -> dict[str, Any]:
-    from mlff.symmetry.molecule import point_group, require_group
+@symmetry_app.command("group")
+def symmetry_group(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Molecule or crystal, any file that ASE reads.")],
+    tolerance: Annotated[
+        float, typer.Option(min=1e-8, metavar="LENGTH", help="How far atoms may be off, in Å.")
+    ] = 0.01,
+    index: Annotated[int, typer.Option(help="Frame of the file, counted from 0; -1: the last.")] = -1,
+    required: Annotated[
+        str | None, typer.Option("--require", metavar="GROUP", help="Fail unless the structure has this group.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the matrices.")] = False,
+) -> None:
+    """Point group of a molecule, or space group and site symmetries of a crystal, with the deviation accepted.
 
-    found = point_group(atoms, tolerance) if required is None else require_group(atoms, required, tolerance)
-    content = {"point_group": found.group.name, **_operations(found.group)}
-    content |= {"axis": None if found.axis is None else _plain(found.axis), "centre_A": _plain(found.centre)}
-    return content | {"deviation_A": found.deviation, "tolerance_A": tolerance, **_matrices(found.group)}
+    --require takes a point group for molecules, which may have a larger one; a symbol or number for crystals.
 
+    Exit status: 0 done, 2 not readable, no such group, or not as symmetric as required.
 
-def _crystal(atoms: Any, tolerance: float, required: str | None) -> dict[str, Any]:
-    from mlff.symmetry.crystal import space_group
+    Examples:
 
-    found = space_group(atoms, tolerance)
-    if required is not None and required not in (found.symbol, str(found.number)):
-        raise InputError(f"not {required} within {tolerance:g} Å: the space group is {found.symbol} ({found.number})")
-    sites = []
-    for first in np.unique(found.equivalent):
-        count, symbol = int((found.equivalent == first).sum()), atoms.symbols[first]
-        place = f"{count}{found.wyckoff[first]}"
-        site = {"atoms": count, "element": symbol, "wyckoff": place, "site_symmetry": found.site_symbols[first]}
-        sites.append(site | {"point_group": found.site_group(int(first)).name})
-    content = {"space_group": found.symbol, "number": found.number, "hall": found.hall}
-    content |= {"point_group": found.group.name, **_operations(found.group)}
-    content |= {"deviation_A": found.deviation, "tolerance_A": tolerance, "sites": sites}
-    return content | _matrices(found.group)
+        mlff symmetry group benzene.xyz
 
+        mlff symmetry group relaxed.traj --tolerance 0.05 --require C2v
 
-def _operations(group: Group | LimitGroup) -> dict[str, Any]:
-    return {"operations": "infinitely many" if isinstance(group, LimitGroup) else ", ".join(class_sizes(group))}
+        mlff symmetry group crystal.cif --json
+    """
+    with command():
+        check_exists(file)
+        from mlff.commands.symmetry_tables import run_group
 
-
-def _matrices(group: Group | LimitGroup) -> dict[str, Any]:
-    return {} if isinstance(group, LimitGroup) else {"matrices": [_plain(one) for one in group.matrices]}
-
-
-def _plain(values: NDArray[np.float64]) -> list[Any]:
-    return list((values.round(12) + 0.0).tolist())
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return f"({', '.join(f'{one:.4f}' for one in value)})" if isinstance(value, list) else str(value)
-
-
-def _print_rows(heads: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=heads is not None)
-    for k in range(len(rows[0]) if rows else 0):
-        table.add_column("" if heads is None else heads[k], overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+        run_group(file, tolerance, index, required, as_json)

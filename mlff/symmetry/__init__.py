@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from mlff.symmetry.characters import character_table as character_table
     from mlff.symmetry.characters import restricted as restricted
     from mlff.symmetry.characters import subduced as subduced
-    from mlff.symmetry.naming import class_names as class_names
-    from mlff.symmetry.naming import class_sizes as class_sizes
     from mlff.symmetry.crystal import CrystalSymmetry as CrystalSymmetry
     from mlff.symmetry.crystal import space_group as space_group
     from mlff.symmetry.group import Group as Group
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from mlff.symmetry.molecule import MoleculeSymmetry as MoleculeSymmetry
     from mlff.symmetry.molecule import point_group as point_group
     from mlff.symmetry.molecule import require_group as require_group
+    from mlff.symmetry.naming import class_names as class_names
+    from mlff.symmetry.naming import class_sizes as class_sizes
     from mlff.symmetry.normalisers import normaliser as normaliser
     from mlff.symmetry.representations import invariants as invariants
     from mlff.symmetry.representations import representation as representation

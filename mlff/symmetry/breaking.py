@@ -127,7 +127,7 @@ def complement(group: Group) -> Group | LimitGroup | None:
     """H with H ∩ S = 1 and H S = N(S), the stabiliser of the objects of an ideal full set; None if there is none.
 
     >>> complement(finite_group("C4v")), complement(finite_group("C4"))
-    (<D2, 4 operations>, None)
+    (<C2v, 4 operations>, None)
     """
     (full,) = breaking_sets(group, "C1")
     return full.stabiliser if full.ideal else None

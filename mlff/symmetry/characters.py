@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlff.support.errors import InputError, unknown
-from mlff.symmetry.naming import class_sizes
 from mlff.symmetry.group import Group
 from mlff.symmetry.mulliken import mulliken_names
+from mlff.symmetry.naming import class_sizes
 from mlff.symmetry.representations import Irrep, characters
 
 _TRIES = 50

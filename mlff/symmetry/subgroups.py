@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlff.support.errors import InputError
-from mlff.symmetry.naming import content
 from mlff.symmetry.elements import Matrix
 from mlff.symmetry.group import Group, Indices, Mask
 from mlff.symmetry.identify import name_of
+from mlff.symmetry.naming import content
 from mlff.symmetry.schoenflies import group_of, point_group_named
 
 

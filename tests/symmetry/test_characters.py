@@ -184,7 +184,9 @@ def test_random_order_parameters_have_the_stabiliser_that_is_claimed() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**31), name=st.sampled_from(["Oh", "D6h", "Td", "C4v"]), irreps=st.sampled_from(["1o", "2e"]))
+@given(
+    seed=st.integers(0, 2**31), name=st.sampled_from(["Oh", "D6h", "Td", "C4v"]), irreps=st.sampled_from(["1o", "2e"])
+)
 def test_stabilisers_turn_with_the_tensor(seed: int, name: str, irreps: str) -> None:
     group, rng = finite_group(name), np.random.default_rng(seed)
     tensor = invariants(irreps, group.matrices[:2]) @ np.ones(invariants(irreps, group.matrices[:2]).shape[1])

@@ -116,9 +116,29 @@ def test_normaliser_takes_the_group_to_itself(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("C1", "Kh"), ("Ci", "Kh"), ("Cs", "D∞h"), ("C4", "D∞h"), ("C3h", "D∞h"), ("S8", "D∞h"), ("C2v", "D4h")]
-    + [("D2", "Oh"), ("D2h", "Oh"), ("D2d", "D4h"), ("C3v", "D6h"), ("D5", "D10h"), ("D6h", "D12h"), ("D4d", "D8h")]
-    + [("T", "Oh"), ("Td", "Oh"), ("Th", "Oh"), ("O", "Oh"), ("Oh", "Oh"), ("I", "Ih"), ("Ih", "Ih")],
+    [
+        ("C1", "Kh"),
+        ("Ci", "Kh"),
+        ("Cs", "D∞h"),
+        ("C4", "D∞h"),
+        ("C3h", "D∞h"),
+        ("S8", "D∞h"),
+        ("C2v", "D4h"),
+        ("D2", "Oh"),
+        ("D2h", "Oh"),
+        ("D2d", "D4h"),
+        ("C3v", "D6h"),
+        ("D5", "D10h"),
+        ("D6h", "D12h"),
+        ("D4d", "D8h"),
+        ("T", "Oh"),
+        ("Td", "Oh"),
+        ("Th", "Oh"),
+        ("O", "Oh"),
+        ("Oh", "Oh"),
+        ("I", "Ih"),
+        ("Ih", "Ih"),
+    ],
 )
 def test_normalisers_are_the_known_ones(name: str, expected: str) -> None:
     assert normaliser(finite_group(name)).name == expected
@@ -142,8 +162,21 @@ def test_limits_hold_their_stand_ins_and_samples_and_no_others(name: str) -> Non
 
 @pytest.mark.parametrize(
     ("name", "means"),
-    [("oh", "Oh"), ("S2", "Ci"), ("C1h", "Cs"), ("C3i", "S6"), ("S3", "C3h"), ("D1d", "C2h"), ("Vh", "D2h")]
-    + [("Cinfv", "C∞v"), ("D*h", "D∞h"), ("KH", "Kh"), ("d1", "C2"), (" c4V ", "C4v"), ("C17v", "C17v")],
+    [
+        ("oh", "Oh"),
+        ("S2", "Ci"),
+        ("C1h", "Cs"),
+        ("C3i", "S6"),
+        ("S3", "C3h"),
+        ("D1d", "C2h"),
+        ("Vh", "D2h"),
+        ("Cinfv", "C∞v"),
+        ("D*h", "D∞h"),
+        ("KH", "Kh"),
+        ("d1", "C2"),
+        (" c4V ", "C4v"),
+        ("C17v", "C17v"),
+    ],
 )
 def test_other_spellings(name: str, means: str) -> None:
     assert point_group_named(name).name == means
