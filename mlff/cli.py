@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from mlff.commands.peptides import data_app
+from mlff.commands.symmetry import symmetry_app
 from mlff.support.console import command, new_app
 from mlff.support.files import check_exists
 from mlff.support.settings import parsed_changes
 
 app = new_app("Train, evaluate, export, import and inspect equivariant models of atoms.", name="mlff")
-data_app = new_app("Make training data with open tools.")
 app.add_typer(data_app, name="data")
+app.add_typer(symmetry_app, name="symmetry")
 
 _Overrides = Annotated[
     list[str] | None,
@@ -265,35 +267,6 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
         from mlff.commands.inspect import run_models
 
         run_models(as_json)
-
-
-@data_app.command()
-def peptides(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write, or to continue.")],
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML; every field has a default, see docs/peptides.md.")
-    ] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="At least so many frames; overrides `frames`.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
-    quick: Annotated[bool, typer.Option("--quick", help="A few peptides, about a minute: to try the command.")] = False,
-) -> None:
-    """Capped peptides with GFN2-xTB energies and forces: built from sequence, sampled with OpenMM, labelled by tblite.
-
-    Writes train, val and test files, energies of isolated atoms, provenance, a figure and a README. Needs the extra
-    packages of `pip install 'mlff-equijump[peptides]'`.
-
-    Exit status: 0 done, 1 failed, 2 wrong settings, missing packages or a file that cannot be written, 130 stopped by
-    Ctrl-C, 143 terminated (both continue with the same command).
-
-    Examples:
-
-        mlff data peptides -o peptides --workers 2
-
-        mlff data peptides -o trial --quick
-    """
-    from mlff.commands.peptides import run_peptides
-
-    run_peptides(output, config, frames, workers, quick)
 
 
 if __name__ == "__main__":

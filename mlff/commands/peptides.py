@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mlff.support.console import command, error_console, progress, this_command
+from mlff.support.console import command, error_console, new_app, progress, this_command
 from mlff.support.errors import InputError
 from mlff.support.files import check_exists
 from mlff.support.versions import git_commit
 
 if TYPE_CHECKING:
     from mlff.sampling.peptides import PeptideDataConfig
+
+
+data_app = new_app("Make training data with open tools.")
+
+
+@data_app.command()
+def peptides(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write, or to continue.")],
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML; every field has a default, see docs/peptides.md.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="At least so many frames; overrides `frames`.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="A few peptides, about a minute: to try the command.")] = False,
+) -> None:
+    """Capped peptides with GFN2-xTB energies and forces: built from sequence, sampled with OpenMM, labelled by tblite.
+
+    Writes train, val and test files, energies of isolated atoms, provenance, a figure and a README. Needs the extra
+    packages of `pip install 'mlff-equijump[peptides]'`.
+
+    Exit status: 0 done, 1 failed, 2 wrong settings, missing packages or a file that cannot be written, 130 stopped by
+    Ctrl-C, 143 terminated (both continue with the same command).
+
+    Examples:
+
+        mlff data peptides -o peptides --workers 2
+
+        mlff data peptides -o trial --quick
+    """
+    run_peptides(output, config, frames, workers, quick)
 
 
 def run_peptides(output: Path, config_file: Path | None, frames: int | None, workers: int, quick: bool) -> None:

@@ -1,7 +1,7 @@
 """The algebra of SO(3) features: tensors only, no atoms, no energies."""
 
 from mlff.irreps.activation import GateActivation, S2Activation, SeparableS2Activation, SwiGLUS2Activation
-from mlff.irreps.constants import clebsch_gordan, spherical_harmonics
+from mlff.irreps.constants import clebsch_gordan, spherical_harmonics, wigner_matrices
 from mlff.irreps.grid import SphereGrid, exact_resolution, minimal_resolution
 from mlff.irreps.layout import (
     edge_degrees,
@@ -46,4 +46,5 @@ __all__ = [
     "order_rescaling",
     "order_sizes",
     "spherical_harmonics",
+    "wigner_matrices",
 ]

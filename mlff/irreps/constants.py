@@ -94,3 +94,22 @@ def spherical_harmonics(lmax: int, directions: NDArray[np.float64]) -> NDArray[n
         at_pole = coupling[degree - 1, 1, degree]
         degrees.append(np.einsum("ijk,ni,nj->nk", coupling, degrees[-1], directions) / at_pole)
     return np.concatenate(degrees, axis=1)
+
+
+def wigner_matrices(lmax: int, rotations: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """D_l(R), l = 0..lmax, with D_l(R) Y_l(v) = Y_l(R v): D_l = Cᵀ (D_{l−1} ⊗ R) C with C of l−1 ⊗ 1 → l.
+
+    Args:
+        lmax: highest degree.
+        rotations: [N, 3, 3], proper.
+
+    Returns:
+        arrays [N, 2l+1, 2l+1].
+    """
+    blocks = [np.ones((len(rotations), 1, 1)), rotations][: lmax + 1]
+    for degree in range(2, lmax + 1):
+        coupling = clebsch_gordan(degree - 1, 1, degree)
+        turned = np.einsum("ijk,nia->najk", coupling, blocks[-1])
+        turned = np.einsum("najk,njb->nabk", turned, rotations)
+        blocks.append(np.einsum("nabk,abc->nkc", turned, coupling))
+    return blocks

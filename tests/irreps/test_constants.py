@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import lpmv
 from support.rotations import directions, random_rotation, wigner_blocks, wigner_matrix
 
-from mlff.irreps import EdgeFrame, clebsch_gordan, edge_rotation, node_degrees, spherical_harmonics
+from mlff.irreps import EdgeFrame, clebsch_gordan, edge_rotation, node_degrees, spherical_harmonics, wigner_matrices
 
 LMAX = 6
 
@@ -98,3 +98,12 @@ def test_degrees_that_do_not_couple_are_refused(degrees):
 def test_the_shared_table_cannot_be_written_to():
     with pytest.raises(ValueError, match="read-only"):
         clebsch_gordan(1, 1, 2)[0, 0, 0] = 1.0
+
+
+def test_wigner_matrices_turn_spherical_harmonics():
+    turns = np.stack([random_rotation(seed).numpy() for seed in range(4)])
+    blocks = wigner_matrices(6, turns)
+    assert [block.shape for block in blocks] == [(4, 2 * degree + 1, 2 * degree + 1) for degree in range(7)]
+    for k, turn in enumerate(turns):
+        for block, expected in zip(blocks, wigner_blocks(torch.from_numpy(turn), 6), strict=True):
+            np.testing.assert_allclose(block[k], expected.numpy(), atol=1e-10)
