@@ -145,7 +145,7 @@ class Evaluation {
                 l.feed_forward.product = take(s.product ? n * rows * s.ffn : 0);
             }
             w.scratch.resize(threads);
-            const size_t chunk = std::max(3, g.largest_chunk), block = g.largest_block;
+            const size_t chunk = std::max(1, g.largest_chunk), block = g.largest_block;
             const int widest = std::max({s.channels, s.message, s.values, s.hidden});
             const size_t of_chunk = std::max(
                 {size_t(preactivation(model.blocks[0]).size()), rows * widest, size_t(s.lmax + 1) * s.channels});
@@ -171,6 +171,8 @@ class Evaluation {
     Nodes<T> nodes(T* data, int64_t first, int channels) const { return {data, g.atoms, first, channels}; }
     const T* wigner(int64_t e) const { return &g.wigner[size_t(wigner_size(s.lmax)) * e]; }
     Knot<T> knot(int layer, int64_t e) const {
+        if (e + 1 < g.edges)
+            prefetch(*model.table(layer, g.pair[e + 1]), model.width(layer), g.distance[e + 1], T(s.cutoff));
         return Knot<T>(*model.table(layer, g.pair[e]), model.width(layer), g.distance[e], T(s.cutoff));
     }
     /// Weights of the heads [heads] to those of their channels [values].
@@ -249,13 +251,14 @@ class Evaluation {
     }
 
     /// EdgeMerge: x = D (R(d) ⊙ x_j + R'(d) ⊙ x_i), the weights by degree, those of the source before those of the target.
-    void merge(const T* source, const T* target, const T* weight, T* rows) const {
+    void merge(const Nodes<T>& sources, int64_t j, const T* target, const T* weight, T* rows) const {
         const int h = s.message;
-        for (int l = 0; l <= s.lmax; l++, weight += 2 * h)
-            for (int k = l * l; k < (l + 1) * (l + 1); k++)
+        for (int l = 0; l <= s.lmax; l++, weight += 2 * h) {
+            const T* source = sources.degree(l, j);
+            for (int k = 0; k < 2 * l + 1; k++, source += h, target += h, rows += h)
                 for (int c = 0; c < h; c += kLanes<T>)
-                    store(rows + k * h + c, load(source + k * h + c) * load(weight + c) +
-                                                load(target + k * h + c) * load(weight + h + c));
+                    store(rows + c, load(source + c) * load(weight + c) + load(target + c) * load(weight + h + c));
+        }
     }
 
     /// GraphAttention but for its projection: sum of messages at the targets of a chunk.
@@ -269,9 +272,8 @@ class Evaluation {
         for (int64_t a = chunk.first; a < chunk.last; a++) {
             targets.gather(s.lmax, a, t.edge2);
             for (int64_t e = g.start[a]; e < g.start[a + 1]; e++) {
-                sources.gather(s.lmax, g.source[e], t.edge);
                 radial(knot(i + 1, e), model.width(i + 1), t.radial);
-                merge(t.edge, t.edge2, t.radial, t.edge3);
+                merge(sources, g.source[e], t.edge2, t.radial, t.edge3);
                 rotate(in, wigner(e), t.edge3, t.rows, n, int(e - first));
             }
         }
@@ -418,42 +420,44 @@ class Evaluation {
         const int64_t first = g.start[chunk.first];
         const auto sources = nodes(state.source, 0, h), targets = nodes(state.target, 0, h);
         const auto by_source = nodes(t.by_source[i % 2], 0, h), by_target = nodes(w.by_target, 0, h);
-        T *xi = t.more, *xj = t.more + size, *gi = t.more + 2 * size;  // its order blocks are no longer needed
+        T *xi = t.edge3, *gi = t.more;  // whose order blocks are no longer needed
         for (int64_t a = chunk.first; a < chunk.last; a++) {
             targets.gather(s.lmax, a, xi);
             std::memset(gi, 0, sizeof(T) * size);
             for (int64_t e = g.start[a]; e < g.start[a + 1]; e++) {
                 const Knot<T> k = knot(i + 1, e);
-                sources.gather(s.lmax, g.source[e], xj);
                 radial(k, width, t.radial);
-                merge(xj, xi, t.radial, t.edge);
+                merge(sources, g.source[e], xi, t.radial, t.edge);
                 rotate_back<T>(in, wigner(e), t.rows, n, int(e - first), nullptr, t.edge2);
                 add_torque(model.generators, h, t.edge2, t.edge, T(1), &g.torque[3 * e]);
-                split_gradient(xj, xi, gi, t);
+                split_gradient(sources, by_source, g.source[e], xi, gi, t);
                 g.by_distance[e] += radial_backward(k, width, t.by_radial);
-                by_source.scatter_add(s.lmax, g.source[e], t.edge);
             }
             by_target.scatter_add(s.lmax, a, gi);
         }
     }
 
     /// Of x = R x_j + R' x_i with the gradient g by x in t.edge2: g x_j and g x_i summed over orders into t.by_radial,
-    /// R g into t.edge, and R' g added to gi.
-    void split_gradient(const T* xj, const T* xi, T* gi, Scratch<T>& t) const {
+    /// R g added to the gradient by the source, R' g to that by the target, gi.
+    void split_gradient(const Nodes<T>& sources, const Nodes<T>& by_source, int64_t j, const T* xi, T* gi,
+                        Scratch<T>& t) const {
         const int h = s.message;
         for (int l = 0; l <= s.lmax; l++)
             for (int c = 0; c < h; c += kLanes<T>) {
-                const Vec<T> of_source = load(t.radial + 2 * l * h + c), of_target = load(t.radial + (2 * l + 1) * h + c);
-                Vec<T> by_source = {}, by_target = {};
-                for (int k = l * l; k < (l + 1) * (l + 1); k++) {
+                const Vec<T> of_source = load(t.radial + 2 * l * h + c);
+                const Vec<T> of_target = load(t.radial + (2 * l + 1) * h + c);
+                const T* xj = sources.degree(l, j) + c;
+                T* gj = by_source.degree(l, j) + c;
+                Vec<T> with_source = {}, with_target = {};
+                for (int k = l * l; k < (l + 1) * (l + 1); k++, xj += h, gj += h) {
                     const Vec<T> gradient = load(t.edge2 + k * h + c);
-                    by_source += gradient * load(xj + k * h + c);
-                    by_target += gradient * load(xi + k * h + c);
-                    store(t.edge + k * h + c, gradient * of_source);
+                    with_source += gradient * load(xj);
+                    with_target += gradient * load(xi + k * h + c);
+                    store(gj, load(gj) + gradient * of_source);
                     store(gi + k * h + c, load(gi + k * h + c) + gradient * of_target);
                 }
-                store(t.by_radial + 2 * l * h + c, by_source);
-                store(t.by_radial + (2 * l + 1) * h + c, by_target);
+                store(t.by_radial + 2 * l * h + c, with_source);
+                store(t.by_radial + (2 * l + 1) * h + c, with_target);
             }
     }
 

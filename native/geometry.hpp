@@ -31,30 +31,26 @@ inline void edge_rotation(const T* v, T* rotation) {
     }
 }
 
-/// EdgeFrame.wigner_blocks: D_l = Cᵀ (D_{l-1} ⊗ R) C.
+/// EdgeFrame.wigner_blocks: D_l = Cᵀ (D_{l-1} ⊗ R) C, with the few entries of C that are not zero.
 template <class T>
-inline void wigner_blocks(int lmax, const T* couplings, const T* v, T* blocks) {
+inline void wigner_blocks(int lmax, const std::vector<Coupling<T>>* couplings, const T* v, T* blocks) {
     blocks[0] = 1;
     T* rotation = blocks + 1;
     edge_rotation(v, rotation);
-    T product[3 * (2 * kLmax - 1)], right[3 * (2 * kLmax - 1) * (2 * kLmax + 1)];
+    T right[3 * (2 * kLmax - 1) * (2 * kLmax + 1)];
     for (int l = 2; l <= lmax; l++) {
         const int before = 2 * l - 1, rows = 3 * before, size = 2 * l + 1;
         const T* previous = blocks + wigner_start(l - 1);
         T* block = blocks + wigner_start(l);
-        for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < rows; j++)
-                product[j] = previous[(i / 3) * before + j / 3] * rotation[(i % 3) * 3 + j % 3];
-            T* out = right + i * size;
-            for (int q = 0; q < size; q++) out[q] = 0;
-            for (int j = 0; j < rows; j++)
-                for (int q = 0; q < size; q++) out[q] += product[j] * couplings[j * size + q];
-        }
-        for (int p = 0; p < size * size; p++) block[p] = 0;
-        for (int i = 0; i < rows; i++)
-            for (int p = 0; p < size; p++)
-                for (int q = 0; q < size; q++) block[p * size + q] += couplings[i * size + p] * right[i * size + q];
-        couplings += rows * size;
+        std::fill(right, right + rows * size, T(0));
+        std::fill(block, block + size * size, T(0));
+        for (const auto& c : couplings[l])
+            for (int i = 0; i < before; i++)
+                for (int k = 0; k < 3; k++)
+                    right[(3 * i + k) * size + c.column] +=
+                        c.value * previous[i * before + c.row / 3] * rotation[k * 3 + c.row % 3];
+        for (const auto& c : couplings[l])
+            for (int q = 0; q < size; q++) block[c.column * size + q] += c.value * right[c.row * size + q];
     }
 }
 

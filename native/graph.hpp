@@ -133,7 +133,7 @@ struct Graph {
         for (int64_t e = first; e < last; e++) {
             mlff::envelope(distance[e] / cutoff, &envelope[e], &envelope_slope[e]);
             envelope_slope[e] /= cutoff;
-            wigner_blocks(model.sizes.lmax, model.couplings.data(), &direction[3 * e], &wigner[size * e]);
+            wigner_blocks(model.sizes.lmax, model.couplings, &direction[3 * e], &wigner[size * e]);
             by_distance[e] = torque[3 * e] = torque[3 * e + 1] = torque[3 * e + 2] = 0;
         }
     }

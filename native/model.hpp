@@ -14,6 +14,7 @@
 namespace mlff {
 
 constexpr int kLmax = 4;
+constexpr int kMaxHeads = 64;
 
 /// What a model is made of; channels are padded but where the name says `real`. The order is that of layout.py.
 struct Sizes {
@@ -156,6 +157,13 @@ struct Generator {
     T value;
 };
 
+/// C of (l-1, 1, l): entry [row, column] with row = 3 i + k.
+template <class T>
+struct Coupling {
+    int row, column;
+    T value;
+};
+
 template <class T>
 struct Workspace;
 
@@ -163,11 +171,15 @@ template <class T>
 class Model {
    public:
     Model(const Sizes& s, const Weights& w) : sizes(s) {
-        if (s.lmax < 1 || s.lmax > kLmax || s.mmax < 0 || s.mmax > s.lmax || s.layers < 1 || s.species < 1)
+        if (s.lmax < 1 || s.lmax > kLmax || s.mmax < 0 || s.mmax > s.lmax || s.layers < 1 || s.species < 1 ||
+            s.heads < 1 || s.heads > kMaxHeads)
             throw std::invalid_argument("sizes out of range");
         embedding = w.take<T>("embedding", size_t(s.species) * s.channels);
         reference = w.take<double>("reference_energies", s.species);
-        couplings = w.take<T>("couplings", couplings_size(s.lmax));
+        const auto all = w.take<double>("couplings", couplings_size(s.lmax));
+        for (int l = 2, at = 0; l <= s.lmax; l++)
+            for (int i = 0; i < 3 * (2 * l - 1) * (2 * l + 1); i++, at++)
+                if (std::abs(all[at]) > 1e-12) couplings[l].push_back({i / (2 * l + 1), i % (2 * l + 1), T(all[at])});
         for (int i = 0; i < s.layers; i++)
             blocks.emplace_back(w, "blocks." + std::to_string(i) + ".", s, s.scalars_only && i == s.layers - 1);
         norm = Norm<T>(w, "norm", s, s.scalars_only ? 0 : s.lmax);
@@ -231,7 +243,8 @@ class Model {
     }
 
     Sizes sizes;
-    std::vector<T> embedding, couplings, to_grid, from_grid;  // grid matrices [points, rows], from_grid transposed
+    std::vector<Coupling<T>> couplings[kLmax + 1];
+    std::vector<T> embedding, to_grid, from_grid;  // grid matrices [points, rows], from_grid transposed
     std::vector<double> reference, charges, radii, zbl;
     std::vector<Block<T>> blocks;
     Norm<T> norm;

@@ -30,6 +30,14 @@ struct Knot {
     }
 };
 
+/// Ask for what the knot of a later edge reads: tables of many pairs lie in the last cache.
+template <class T>
+inline void prefetch(const Table<T>& table, int width, T distance, T cutoff) {
+    const int i = std::min(int(distance * table.intervals / cutoff), table.intervals - 1);
+    const char* values = reinterpret_cast<const char*>(table.values.data() + size_t(i) * 3 * width);
+    for (size_t line = 0; line < 6 * sizeof(T) * width; line += 64) __builtin_prefetch(values + line, 0, 2);
+}
+
 /// Radial weights [width] at the knot.
 template <class T>
 inline void radial(const Knot<T>& knot, int width, T* weights) {

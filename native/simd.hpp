@@ -63,11 +63,14 @@ template <class T>
 inline Vec<T> splat(T x) {
     return x - Vec<T>{};
 }
+/// The sum of all lanes, in halves.
 template <class T>
 inline T sum(Vec<T> v) {
-    T total = 0;
-    for (int i = 0; i < kLanes<T>; i++) total += v[i];
-    return total;
+    T lanes[kLanes<T>];
+    store(lanes, v);
+    for (int half = kLanes<T> / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    return lanes[0];
 }
 
 /// e^x = 2^n e^r with n = round(x / ln 2) and |r| <= ln 2 / 2; Taylor's series of e^r. NaN stays NaN.

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from mlff.native.weights import pad
 from mlff.potential import Potential
 
-#: Largest deviation of a table from its function, relative to the largest value of the latter.
+#: Largest deviation of a table from its function, both times the envelope, relative to the largest of its values.
 ERROR = {torch.float32: 1e-7, torch.float64: 1e-10}
-FEWEST, MOST = 64, 4096
+FEWEST, SMALLEST = 64, 1e-3  # intervals; their length in Å
 
 Jet = tuple[Tensor, Tensor, Tensor]  # a function of the distance with its first and second derivative
 
@@ -22,7 +22,8 @@ Jet = tuple[Tensor, Tensor, Tensor]  # a function of the distance with its first
 def radial_tables(potential: Potential, layer: int, pairs: Tensor, error: float) -> NDArray[np.float64]:
     """f, h f' and h² f'' at knots h apart from 0 to the cutoff, [pairs, knots, 3, padded width].
 
-    Quintic Hermite interpolation between them deviates by no more than ``error``; so many knots are taken.
+    Quintic Hermite interpolation between them deviates by no more than ``error``; so many knots are taken. The envelope
+    counts, since layer norms make the functions steep at the cutoff, where all of their inputs vanish.
 
     Args:
         layer: 0 for the degree embedding, from 1 for the layers.
@@ -30,7 +31,7 @@ def radial_tables(potential: Potential, layer: int, pairs: Tensor, error: float)
     """
     config = potential.config.backbone
     knots = torch.linspace(0.0, config.cutoff, FEWEST + 1, dtype=torch.float64)
-    jet = _jets(potential, layer, pairs, knots)
+    jet, envelope = _jets(potential, layer, pairs, knots), potential.backbone.envelope
     while True:
         h = float(knots[1])
         f, df, ddf = jet
@@ -39,7 +40,8 @@ def radial_tables(potential: Potential, layer: int, pairs: Tensor, error: float)
         # the polynomials of Hermite at the middle of an interval
         found = 0.5 * (f[:, :-1] + f[:, 1:]) + 5 / 32 * h * (df[:, :-1] - df[:, 1:])
         found += h * h / 64 * (ddf[:, :-1] + ddf[:, 1:])
-        if bool((found - exact[0]).abs().max() <= error * f.abs().max()) or len(knots) > MOST:
+        fading = envelope(middles / config.cutoff)[:, None]  # what the functions are always multiplied by
+        if bool(((found - exact[0]) * fading).abs().max() <= error * (exact[0] * fading).abs().max()) or h < SMALLEST:
             break
         knots = _between(knots[None, :, None], middles[None, :, None])[0, :, 0]
         jet = _between(f, exact[0]), _between(df, exact[1]), _between(ddf, exact[2])
