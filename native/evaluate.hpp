@@ -90,8 +90,8 @@ class Evaluation {
             }
             if (!backward) return;
             for (int i = s.layers - 1; i >= 0; i--) {
-                clear_sources(i, w.scratch[rank]);
                 barrier.wait();
+                clear_sources(i, w.scratch[rank]);  // others read it two layers ago
                 each_block(rank, [&](const AtomBlock& b, Scratch<T>& t) { layer_backward(i, b, t); });
             }
             barrier.wait();

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 
@@ -15,9 +16,11 @@ from mlff.artifacts.operators import operators_of
 from mlff.artifacts.payloads import READERS, read_metadata
 from mlff.artifacts.self_test import Program, SelfTest, SelfTestReport, parse_self_test, run_self_test
 from mlff.support import kinds
-from mlff.support.errors import first_line
+from mlff.support.errors import first_line, unknown
 
+Engine = Literal["auto", "native", "torchscript"]
 _KEPT = 4
+_log = logging.getLogger(__name__)
 _reopened: dict[tuple[str, ...], Loaded] = {}
 
 
@@ -25,7 +28,8 @@ class Loaded:
     """An opened model. Immutable, so copies are the same object; pickled as path and SHA-256 of its file.
 
     Attributes:
-        module: the network; frozen, so its weights are constants and its dtype is fixed.
+        module: what computes; its weights are constants and its dtype is fixed.
+        engine: ``native`` or ``torchscript``, whichever computes; ``engine_note`` says why it is not the native one.
         metadata: of the file.
         device, dtype: where and in what it computes.
         name: that of the model, or of the file where the model has none.
@@ -40,6 +44,7 @@ class Loaded:
         kind = kinds.find(metadata.kind).model_kind
         reader = READERS[metadata.payload]
         self.module: Any = reader.load(container, device, dtype, kind.methods, operators_of(kind))
+        self.engine, self.engine_note, self._asked = "torchscript", "not asked for", "torchscript"
         self.metadata = metadata
         self.device = device
         self.dtype = dtype
@@ -60,7 +65,37 @@ class Loaded:
 
     def __reduce__(self) -> tuple[object, ...]:
         where = (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
-        return reopen, (*where, False, self.trust)
+        return reopen, (*where, False, self.trust, self._asked)
+
+    def native(self) -> tuple[Program | None, str]:
+        """A faster program that computes the same, or None and the reason; kinds that have one override this."""
+        return None, f"there is none for models of kind {self.metadata.kind}"
+
+    def use(self, engine: str) -> None:
+        """Let an engine compute, the native one only if it passes the self-test of the file.
+
+        Raises:
+            ArtifactError: ``native``, and it cannot.
+            ValueError: no such engine.
+        """
+        if engine not in get_args(Engine):
+            raise ValueError(unknown("engine", engine, get_args(Engine)))
+        self._asked = engine
+        if engine == "torchscript":
+            return
+        program, self.engine_note = self.native()
+        try:
+            if program is None:
+                raise ArtifactError(self.engine_note)
+            where = self.dtype, self.device, f"{self.path} (native engine)"
+            run_self_test(self._test, program, self.metadata, *where)
+            self.module, self.engine, self.engine_note = program, "native", ""
+        except (ArtifactError, ValueError, MemoryError) as error:
+            if engine == "native":
+                raise ArtifactError(f"{self.path}: engine 'native' cannot run this model: {error}") from error
+            self.engine_note = str(error)
+            if program is not None:
+                _log.warning("TorchScript computes instead of the native engine: %s", error)
 
     def program(self) -> Any:
         """The network as it is in the file, on the CPU: not frozen, weights in the precision of the file.
@@ -89,7 +124,12 @@ class Loaded:
 
 
 def open_container(
-    container: Container, *, device: torch.device, dtype: torch.dtype | str | None = None, verify: bool = True
+    container: Container,
+    *,
+    device: torch.device,
+    dtype: torch.dtype | str | None = None,
+    verify: bool = True,
+    engine: str = "torchscript",
 ) -> Loaded:
     """The model in a container, of the class of its kind; see :func:`mlff.load`."""
     chosen = None if dtype is None else find_dtype(dtype)
@@ -101,6 +141,7 @@ def open_container(
         if verify:
             model.self_test()
             container.check_digests()
+        model.use(engine)
     except ArtifactError:
         raise
     except Exception as error:  # whatever parsers and torch raise for crafted bytes
@@ -108,17 +149,21 @@ def open_container(
     return model
 
 
-def reopen(path: str, sha256: str, device: str, dtype: str, verify: bool = False, trust: bool = False) -> Any:
+def reopen(
+    path: str, sha256: str, device: str, dtype: str, verify: bool = False, trust: bool = False, engine: str = "auto"
+) -> Any:
     """A loaded model again, from its file; ArtifactError if that is gone or has changed.
 
     A process keeps the last few, so that whoever gets many pickled copies, as the workers of a pool do, compiles one.
     """
     container = Container(Path(path), trust=trust)
     container.check_same(sha256)
-    key = (path, sha256, device, dtype, str(verify), str(trust))
+    key = (path, sha256, device, dtype, str(verify), str(trust), engine)
     model = _reopened.get(key)
     if model is None:
-        model = _reopened[key] = open_container(container, device=find_device(device), dtype=dtype, verify=verify)
+        where = find_device(device)
+        model = open_container(container, device=where, dtype=dtype, verify=verify, engine=engine)
+        _reopened[key] = model
         for oldest in list(_reopened)[:-_KEPT]:
             _reopened.pop(oldest, None)
     return model

@@ -7,16 +7,16 @@ import threading
 import weakref
 from ctypes import byref, c_char_p, c_int64, c_void_p
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mlff.graph.graph import GraphInput
-from mlff.native.library import DONE, MESSAGE, MISSING_TABLES, WRONG_INPUT, Input, Output, library
+from mlff.native.library import DONE, MESSAGE, MISSING_TABLES, WRONG_INPUT, Input, Output, shared_library
 from mlff.native.tables import ERROR, radial_tables
 from mlff.native.weights import sizes, species_rows, weights
-from mlff.potential import Potential
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class NativeEvaluator:
         dtype: to compute in.
     """
 
-    def __init__(self, potential: Potential, dtype: torch.dtype) -> None:
-        opened = library()
+    def __init__(self, potential: Any, dtype: torch.dtype) -> None:
+        opened = shared_library()
         if opened is None:
             raise ValueError("the native library was not built")
         self._library, self.dtype, self._potential = opened, dtype, potential

@@ -49,7 +49,7 @@ class Output(ctypes.Structure):
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def shared_library() -> ctypes.CDLL | None:
     """The library for this processor; None: none was built, or for none of its instructions."""
     for level in LEVELS.get(platform.machine(), (platform.machine(),)):
         path = next(FOLDER.glob(f"*mlff_{level}.*"), None)
@@ -63,7 +63,7 @@ def library() -> ctypes.CDLL | None:
 
 def level() -> str:
     """The level of instructions in use, such as ``x86-64-v4``; empty without a library."""
-    opened = library()
+    opened = shared_library()
     return "" if opened is None else Path(opened._name).stem.partition("mlff_")[2]
 
 

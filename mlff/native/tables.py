@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mlff.native.weights import pad
-from mlff.potential import Potential
 
 #: Largest deviation of a table from its function, both times the envelope, relative to the largest of its values.
 ERROR = {torch.float32: 1e-7, torch.float64: 1e-10}
@@ -19,7 +18,7 @@ FEWEST, SMALLEST = 64, 1e-3  # intervals; their length in Å
 Jet = tuple[Tensor, Tensor, Tensor]  # a function of the distance with its first and second derivative
 
 
-def radial_tables(potential: Potential, layer: int, pairs: Tensor, error: float) -> NDArray[np.float64]:
+def radial_tables(potential: Any, layer: int, pairs: Tensor, error: float) -> NDArray[np.float64]:
     """f, h f' and h² f'' at knots h apart from 0 to the cutoff, [pairs, knots, 3, padded width].
 
     Quintic Hermite interpolation between them deviates by no more than ``error``; so many knots are taken. The envelope
@@ -57,7 +56,7 @@ def _between(ends: Tensor, middles: Tensor) -> Tensor:
     return torch.cat([pairs, ends[:, -1:]], 1)
 
 
-def _jets(potential: Potential, layer: int, pairs: Tensor, distance: Tensor) -> Jet:
+def _jets(potential: Any, layer: int, pairs: Tensor, distance: Tensor) -> Jet:
     """Of the radial functions [pairs, knots, width] at distances [knots], in float64."""
     backbone: Any = potential.backbone
     embedding = backbone.degree_embedding

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mlff.irreps.constants import clebsch_gordan
 from mlff.native.library import Sizes
-from mlff.potential import Potential
 
 Floats = NDArray[np.float64]
 PAD = 16  # kPad of native/simd.hpp
@@ -36,7 +35,7 @@ def pad(x: Tensor | Floats, axis: int, *parts: tuple[int, int]) -> Floats:
     return np.concatenate(pieces, axis)
 
 
-def sizes(potential: Potential) -> Sizes:
+def sizes(potential: Any) -> Sizes:
     """Sizes of a potential."""
     c, backbone = potential.config.backbone, potential.backbone
     message = c.message_channels or c.channels
@@ -70,12 +69,12 @@ def sizes(potential: Potential) -> Sizes:
     )
 
 
-def species_rows(potential: Potential) -> NDArray[np.int64]:
+def species_rows(potential: Any) -> NDArray[np.int64]:
     """Row of the embedding of each species of the configuration."""
     return potential.species_of_number[list(potential.config.species)].numpy()
 
 
-def weights(potential: Potential) -> dict[str, Floats]:
+def weights(potential: Any) -> dict[str, Floats]:
     """All weights by name, float64; the names are those of the modules."""
     c, backbone = potential.config.backbone, potential.backbone
     numbers = list(potential.config.species)
@@ -105,7 +104,7 @@ def _array(x: Tensor) -> Floats:
     return x.detach().double().numpy()
 
 
-def _grid(potential: Potential) -> Any:
+def _grid(potential: Any) -> Any:
     return potential.backbone.blocks[0].feed_forward.grid
 
 
@@ -125,7 +124,7 @@ def _norm(name: str, norm: Any) -> dict[str, Floats]:
     return {f"{name}.weight": pad(norm.weight, 1, channels), f"{name}.bias": pad(norm.bias, 0, channels)}
 
 
-def _block(potential: Potential, block: Any) -> dict[str, Floats]:
+def _block(potential: Any, block: Any) -> dict[str, Floats]:
     c, attention = potential.config.backbone, block.attention
     heads, channels, hidden, degrees = c.num_heads, (1, c.channels), c.hidden_channels, c.lmax + 1
     message, values = c.message_channels or c.channels, (1, heads * c.value_channels)
