@@ -22,10 +22,10 @@ struct Handle {
 
 }  // namespace
 
-extern "C" {
+#define MLFF_API extern "C" __attribute__((visibility("default")))
 
 /// A model in float64 where `twice`, or null with a message.
-void* mlff_new(const mlff::Sizes* sizes, int twice, int count, const char** names, const double** values,
+MLFF_API void* mlff_new(const mlff::Sizes* sizes, int twice, int count, const char** names, const double** values,
                const int64_t* lengths, char* message) {
     void* made = nullptr;
     guarded(message, [&] {
@@ -42,10 +42,10 @@ void* mlff_new(const mlff::Sizes* sizes, int twice, int count, const char** name
     return made;
 }
 
-void mlff_free(void* model) { delete static_cast<Handle*>(model); }
+MLFF_API void mlff_free(void* model) { delete static_cast<Handle*>(model); }
 
 /// Values of a table, [intervals + 1, 3, width].
-int mlff_set_table(void* model, int layer, int pair, int intervals, const double* values, char* message) {
+MLFF_API int mlff_set_table(void* model, int layer, int pair, int intervals, const double* values, char* message) {
     return guarded(message, [&] {
         auto& handle = *static_cast<Handle*>(model);
         if (handle.twice)
@@ -56,7 +56,7 @@ int mlff_set_table(void* model, int layer, int pair, int intervals, const double
     });
 }
 
-int mlff_evaluate(void* model, const mlff::Input* in, mlff::Output* out, int threads, char* message) {
+MLFF_API int mlff_evaluate(void* model, const mlff::Input* in, mlff::Output* out, int threads, char* message) {
     return guarded(message, [&] {
         auto& handle = *static_cast<Handle*>(model);
         std::string text;
@@ -66,5 +66,3 @@ int mlff_evaluate(void* model, const mlff::Input* in, mlff::Output* out, int thr
         return status;
     });
 }
-
-}  // extern "C"
