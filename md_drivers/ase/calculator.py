@@ -22,6 +22,7 @@ from md_drivers.common.inputs import check_inputs
 from md_drivers.common.models import Model, dtype_name, model_name, open_potential
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
 from md_drivers.common.uncertainty import FORCES
+from mlff.artifacts.loaded import Engine
 from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, spans_volume, total_charge
 from mlff.potential.artifact import LoadedModel
 
@@ -64,14 +65,16 @@ class MLFFCalculator(Calculator):
         strict: refuse what lies outside of the training data, instead of a warning.
         ignore: any of ``charge``, ``spin``, ``multiplicity``, ``initial_charges`` and ``initial_magmoms``, which may
             then have any value.
+        engine: what computes, ``"auto"``, ``"native"`` or ``"torchscript"``, see :func:`mlff.load`; ``None`` leaves a
+            loaded model as it is.
 
     Attributes:
         domain: watches over the domain; ``domain.notes`` has what lay outside, by kind.
 
     Raises:
         TypeError: ``model`` is no name, path or loaded model.
-        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, ``skin`` is no
-            length, ``ignore`` has another name, or an uncertainty is asked for that the file does not hold.
+        ValueError: ``model`` is not there or not a potential, ``device``, ``dtype`` or ``engine`` is not supported, ``skin``
+            is no length, ``ignore`` has another name, or an uncertainty is asked for that the file does not hold.
         StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, two atoms
             on top of each other (closer than 0.05 A), a charge or spin that is no input, or, if strict, what lies
             outside of the training data.
@@ -94,14 +97,15 @@ class MLFFCalculator(Calculator):
         strict: bool = False,
         ignore: Sequence[str] = (),
         uncertainty: bool = False,
+        engine: Engine | None = None,
     ) -> None:
         check_skin(skin)
         self._ignore = check_ignore(ignore)
         super().__init__()
-        self._model = open_potential(model, device, dtype, user="a calculator", energy=False)
+        self._model = open_potential(model, device, dtype, engine=engine, user="a calculator", energy=False)
         self.domain = DomainWatch(self._model, strict)
         self._others = {
-            name: MLFFCalculator(other, device, dtype, skin, strict=strict, ignore=ignore)
+            name: MLFFCalculator(other, device, dtype, skin, strict=strict, ignore=ignore, engine=engine)
             for name, other in (properties or {}).items()
         }
         for name, other in self._others.items():

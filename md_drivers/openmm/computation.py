@@ -162,7 +162,7 @@ class Computation:
     def _opened(self) -> ModelGraphs:
         if self._graphs is None:
             settings, options = self.settings, self.settings.options
-            model = self._given or open_potential(settings.model, options.device, options.dtype)
+            model = self._given or open_potential(settings.model, options.device, options.dtype, engine=options.engine)
             if model.sha256 != settings.sha256:
                 raise ArtifactError(
                     f"{model.path}: not the model that this force was made with (SHA-256 {model.sha256}, was "

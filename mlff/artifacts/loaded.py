@@ -29,7 +29,8 @@ class Loaded:
 
     Attributes:
         module: what computes; its weights are constants and its dtype is fixed.
-        engine: ``native`` or ``torchscript``, whichever computes; ``engine_note`` says why it is not the native one.
+        engine: ``native`` or ``torchscript``, whichever computes; ``engine_note`` says why it is not the native one, or
+            for which processors that was compiled, and ``asked_engine`` which was asked for.
         metadata: of the file.
         device, dtype: where and in what it computes.
         name: that of the model, or of the file where the model has none.
@@ -37,6 +38,7 @@ class Loaded:
     """
 
     metadata: Any
+    asked_engine: Engine
 
     def __init__(
         self, container: Container, metadata: Metadata, test: SelfTest, device: torch.device, dtype: torch.dtype
@@ -44,7 +46,7 @@ class Loaded:
         kind = kinds.find(metadata.kind).model_kind
         reader = READERS[metadata.payload]
         self.module: Any = reader.load(container, device, dtype, kind.methods, operators_of(kind))
-        self.engine, self.engine_note, self._asked = "torchscript", "not asked for", "torchscript"
+        self.engine, self.engine_note, self.asked_engine = "torchscript", "asked for", "torchscript"
         self.metadata = metadata
         self.device = device
         self.dtype = dtype
@@ -65,13 +67,13 @@ class Loaded:
 
     def __reduce__(self) -> tuple[object, ...]:
         where = (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
-        return reopen, (*where, False, self.trust, self._asked)
+        return reopen, (*where, False, self.trust, self.asked_engine)
 
     def native(self) -> tuple[Program | None, str]:
-        """A faster program that computes the same, or None and the reason; kinds that have one override this."""
+        """A faster program and what to say of it, or None and the reason; kinds that have one override this."""
         return None, f"there is none for models of kind {self.metadata.kind}"
 
-    def use(self, engine: str) -> None:
+    def use(self, engine: Engine) -> None:
         """Let an engine compute, the native one only if it passes the self-test of the file.
 
         Raises:
@@ -80,7 +82,7 @@ class Loaded:
         """
         if engine not in get_args(Engine):
             raise ValueError(unknown("engine", engine, get_args(Engine)))
-        self._asked = engine
+        self.asked_engine = engine
         if engine == "torchscript":
             return
         program, self.engine_note = self.native()
@@ -89,7 +91,7 @@ class Loaded:
                 raise ArtifactError(self.engine_note)
             where = self.dtype, self.device, f"{self.path} (native engine)"
             run_self_test(self._test, program, self.metadata, *where)
-            self.module, self.engine, self.engine_note = program, "native", ""
+            self.module, self.engine = program, "native"
         except (ArtifactError, ValueError, MemoryError) as error:
             if engine == "native":
                 raise ArtifactError(f"{self.path}: engine 'native' cannot run this model: {error}") from error
@@ -129,7 +131,7 @@ def open_container(
     device: torch.device,
     dtype: torch.dtype | str | None = None,
     verify: bool = True,
-    engine: str = "torchscript",
+    engine: Engine = "torchscript",
 ) -> Loaded:
     """The model in a container, of the class of its kind; see :func:`mlff.load`."""
     chosen = None if dtype is None else find_dtype(dtype)
@@ -150,7 +152,7 @@ def open_container(
 
 
 def reopen(
-    path: str, sha256: str, device: str, dtype: str, verify: bool = False, trust: bool = False, engine: str = "auto"
+    path: str, sha256: str, device: str, dtype: str, verify: bool = False, trust: bool = False, engine: Engine = "auto"
 ) -> Any:
     """A loaded model again, from its file; ArtifactError if that is gone or has changed.
 

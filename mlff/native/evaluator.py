@@ -102,25 +102,26 @@ class NativeEvaluator:
         layers, species = self._sizes.layers, self._sizes.species
         exact = np.float64
         real = np.float64 if self.dtype == torch.float64 else np.float32
+        missing = np.zeros((layers + 1, species, species), np.uint8)
         made = {
             "energy": np.empty(structures, exact),
             "energies": np.empty(atoms, exact),
             "forces": np.empty((atoms, 3), exact) if forces else None,
             "virial": np.empty((structures, 3, 3), exact) if virial else None,
             "features": np.empty((atoms, self._sizes.head), real) if features else None,
-            "missing": np.zeros((layers + 1, species, species), np.uint8),
         }
-        out = Output(*(None if array is None else array.ctypes.data for array in made.values()))
+        pointers = (None if array is None else array.ctypes.data for array in (*made.values(), missing))
+        out = Output(*pointers)
         text, threads = ctypes.create_string_buffer(MESSAGE), torch.get_num_threads()
         status = self._library.mlff_evaluate(self._model, byref(given), byref(out), threads, text)
         if status == MISSING_TABLES:
-            self._make_tables(made["missing"])
+            self._make_tables(missing)
             status = self._library.mlff_evaluate(self._model, byref(given), byref(out), threads, text)
         if status == WRONG_INPUT:
             raise ValueError(text.value.decode())
         if status != DONE:
             raise MemoryError(f"the native evaluation of {atoms} atoms failed: {text.value.decode() or status}")
-        tensors = {name: None if x is None else torch.from_numpy(x) for name, x in made.items() if name != "missing"}
+        tensors: dict[str, Any] = {name: None if x is None else torch.from_numpy(x) for name, x in made.items()}
         if features:
             tensors["features"] = tensors["features"][:, : self._features]
         return Results(**tensors, shortest=out.shortest, close=out.close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import platform
-from ctypes import POINTER, c_char_p, c_double, c_int, c_int32, c_int64, c_uint8, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 
 MESSAGE = 256
@@ -14,18 +14,18 @@ FOLDER = Path(__file__).parent / "lib"
 #: Levels of instructions by architecture, the best first; libraries are called after them.
 LEVELS = {"x86_64": ("x86-64-v4", "x86-64-v3"), "AMD64": ("x86-64-v4", "x86-64-v3")}
 
+_COUNTS = (
+    *("lmax", "mmax", "layers", "species", "channels", "channels_real", "message", "hidden"),
+    *("heads", "alpha", "value", "logits", "values", "ffn", "head", "points"),
+    *("attention", "attention_norm", "merged_norm", "parity", "product", "scalars_only", "repulsion"),
+)
+_REALS = ("cutoff", "energy_scale", "energy_offset")
+
 
 class Sizes(ctypes.Structure):
     """Sizes of a model, as in ``native/model.hpp``."""
 
-    _fields_ = [
-        *(
-            (name, c_int32)
-            for name in """lmax mmax layers species channels channels_real message hidden heads alpha value logits values
-            ffn head points attention attention_norm merged_norm parity product scalars_only repulsion""".split()
-        ),
-        *((name, c_double) for name in ("cutoff", "energy_scale", "energy_offset")),
-    ]
+    _fields_ = [(name, c_int32) for name in _COUNTS] + [(name, c_double) for name in _REALS]
 
 
 class Input(ctypes.Structure):
@@ -76,6 +76,3 @@ def _declared(opened: ctypes.CDLL) -> ctypes.CDLL:
     opened.mlff_set_table.argtypes = [c_void_p, c_int, c_int, c_int, c_void_p, c_char_p]
     opened.mlff_evaluate.argtypes = [c_void_p, POINTER(Input), POINTER(Output), c_int, c_char_p]
     return opened
-
-
-__all__ = ["DONE", "FAILED", "MESSAGE", "MISSING_TABLES", "WRONG_INPUT", "Input", "Output", "Sizes", "c_uint8"]

@@ -96,7 +96,11 @@ def weights(potential: Any) -> dict[str, Floats]:
     zbl = potential.repulsion
     if zbl is not None:
         constants = [zbl.coulomb, zbl.length, *zbl.amplitudes, *zbl.rates]
-        out |= {"charges": zbl.charges[numbers].numpy(), "radii": zbl.radii[numbers].numpy(), "zbl": np.array(constants)}
+        out |= {
+            "charges": zbl.charges[numbers].numpy(),
+            "radii": zbl.radii[numbers].numpy(),
+            "zbl": np.array(constants),
+        }
     return {name: np.ascontiguousarray(value, dtype=np.float64) for name, value in out.items()}
 
 
@@ -206,7 +210,7 @@ def _feed_forward(c: Any, network: Any) -> dict[str, Floats]:
 
 
 def _generators(lmax: int) -> dict[str, Floats]:
-    """Of rotations about x, y, z: D(exp(t e_a)) = 1 − t J_a + …, rows of the node layout; the entries above the diagonal.
+    """Of rotations about x, y, z: D(exp(t e_a)) = 1 − t J_a + …, rows of the node layout: what is above the diagonal.
 
     J of degree l follows from l − 1 and 1 by coupling, as the Wigner matrices do.
     """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.physics_models import SMALL, make_potential, rattled_crystal, rattled_molecule
 
 from mlff.graph import AtomicGraph, GraphInput, graph_from_atoms
-from mlff.native import NativeEvaluator, shared_library
+from mlff.native import shared_library
 from mlff.native.tables import ERROR, radial_tables
 from mlff.potential import Potential, PotentialConfig
 from mlff.potential.artifact.evaluation import run_model
@@ -182,9 +182,11 @@ def test_damaged_graphs_are_refused(model):
         "flat positions": graph._replace(positions=graph.positions.flatten()),
     }
     for name, given_graph in wrong.items():
-        with pytest.raises(ValueError):
+        try:
             evaluator(given_graph)
-            pytest.fail(name)
+        except ValueError:
+            continue
+        pytest.fail(f"{name} was evaluated")
     assert bool(torch.isfinite(evaluator(graph).forces).all())
 
 

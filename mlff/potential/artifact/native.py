@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlff.artifacts.self_test import Outputs, Program
 from mlff.graph.graph import GraphInput
-from mlff.native import NativeEvaluator, shared_library
+from mlff.native import NativeEvaluator, level, shared_library
 from mlff.potential.config import PotentialConfig
 from mlff.potential.potential import Potential, completed
 from mlff.potential.uncertainty import LastLayerUncertainty
@@ -44,7 +44,7 @@ def obstacle(config: PotentialConfig) -> str:
 def native_program(
     architecture: Mapping[str, Any], tensors: Mapping[str, Tensor], script: Program, dtype: torch.dtype
 ) -> tuple[Program | None, str]:
-    """The program, or None and the reason.
+    """The program and what it was compiled for, or None and the reason.
 
     Args:
         architecture: the configuration of the potential, as its file has it: anything.
@@ -70,7 +70,7 @@ def native_program(
         potential = _potential(config, tensors)
     except (RuntimeError, ValueError, KeyError):
         return None, "its tensors are not those of its architecture"
-    return NativeProgram(potential, script, dtype), ""
+    return NativeProgram(potential, script, dtype), f"compiled for {level()}"
 
 
 class NativeProgram:
