@@ -26,7 +26,7 @@ struct Handle {
 
 /// A model in float64 where `twice`, or null with a message.
 MLFF_API void* mlff_new(const mlff::Sizes* sizes, int twice, int count, const char** names, const double** values,
-               const int64_t* lengths, char* message) {
+                        const int64_t* lengths, char* message) {
     void* made = nullptr;
     guarded(message, [&] {
         mlff::Weights weights;

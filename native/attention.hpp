@@ -16,7 +16,8 @@ inline void exponentials(int n, T* x) {
     std::memcpy(x + i, rest, sizeof(T) * (n - i));
 }
 
-/// LayerNorm of the logit features of an edge, each head [padded A] for itself, and 1 / σ of each. Padding is zero in f.
+/// LayerNorm of the logit features of an edge, each head [padded A] for itself, and 1 / σ of each. Padding is zero in
+/// f.
 ///
 /// Heads take turns at every step, so that none waits for the sum of another.
 template <class T>

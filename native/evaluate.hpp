@@ -38,27 +38,27 @@ class Arena {
 /// What the backward pass needs of one layer.
 template <class T>
 struct LayerState {
-    T *before, *between;      // [N, rows, C] features before the attention and before the feed-forward network
-    T *source, *target;       // [N, rows, H] mapped features
-    T *preactivation;         // order blocks of conv1 by chunk
-    T *values;                // order blocks of conv2 by chunk
-    T *shares;                // [E, heads] softmax without envelopes
+    T *before, *between;  // [N, rows, C] features before the attention and before the feed-forward network
+    T *source, *target;   // [N, rows, H] mapped features
+    T* preactivation;     // order blocks of conv1 by chunk
+    T* values;            // order blocks of conv2 by chunk
+    T* shares;            // [E, heads] softmax without envelopes
     FeedForwardState<T> feed_forward;
 };
 
 /// Memory of one thread for one chunk or block.
 template <class T>
 struct Scratch {
-    T *rows, *more, *other;         // order blocks of a chunk
-    T *weights, *by_weight;         // [chunk, heads]
-    T *by_envelope;                 // [chunk]
-    T *edge, *edge2, *edge3;        // rows of one edge
-    T *radial, *by_radial;          // radial weights of one edge
-    T *channel_weight, *work;       // [values], [2 lmax hidden + logits]
-    T *normed, *gradient;           // [block, rows, C]
-    T *sum;                         // [block, rows, values]
-    T *inner;                       // of the feed-forward network
-    T *by_source[2];                // [N, rows, H], sums over the edges of this thread
+    T *rows, *more, *other;    // order blocks of a chunk
+    T *weights, *by_weight;    // [chunk, heads]
+    T* by_envelope;            // [chunk]
+    T *edge, *edge2, *edge3;   // rows of one edge
+    T *radial, *by_radial;     // radial weights of one edge
+    T *channel_weight, *work;  // [values], [2 lmax hidden + logits]
+    T *normed, *gradient;      // [block, rows, C]
+    T* sum;                    // [block, rows, values]
+    T* inner;                  // of the feed-forward network
+    T* by_source[2];           // [N, rows, H], sums over the edges of this thread
 };
 
 template <class T>
@@ -68,14 +68,19 @@ struct Workspace {
     std::vector<LayerState<T>> layers;
     std::vector<Scratch<T>> scratch;
     T *features, *by_features, *by_target, *by_edge;
-    T *atom_energy;
+    T* atom_energy;
 };
 
 template <class T>
 class Evaluation {
    public:
     Evaluation(const Model<T>& model, Workspace<T>& space, Output& out, int threads)
-        : model(model), s(model.sizes), g(space.graph), w(space), out(out), threads(threads),
+        : model(model),
+          s(model.sizes),
+          g(space.graph),
+          w(space),
+          out(out),
+          threads(threads),
           backward(out.forces || out.virial) {
         allocate();
     }
@@ -105,9 +110,7 @@ class Evaluation {
    private:
     // --- memory -----------------------------------------------------------------------------------------------------
     Orders merged(const Block<T>& b) const { return {s.lmax, b.mmax, s.message, 0}; }
-    Orders preactivation(const Block<T>& b) const {
-        return {s.lmax, b.mmax, s.hidden, s.logits + s.lmax * s.hidden};
-    }
+    Orders preactivation(const Block<T>& b) const { return {s.lmax, b.mmax, s.hidden, s.logits + s.lmax * s.hidden}; }
     Orders activated(const Block<T>& b) const { return {s.lmax, b.mmax, s.hidden, 0}; }
     Orders values(const Block<T>& b) const {
         return b.scalars_only ? Orders{0, 0, s.values, 0} : Orders{s.lmax, b.mmax, s.values, 0};
@@ -250,7 +253,8 @@ class Evaluation {
             map_features(i + 1, b, t);
     }
 
-    /// EdgeMerge: x = D (R(d) ⊙ x_j + R'(d) ⊙ x_i), the weights by degree, those of the source before those of the target.
+    /// EdgeMerge: x = D (R(d) ⊙ x_j + R'(d) ⊙ x_i), the weights by degree, those of the source before those of the
+    /// target.
     void merge(const Nodes<T>& sources, int64_t j, const T* target, const T* weight, T* rows) const {
         const int h = s.message;
         for (int l = 0; l <= s.lmax; l++, weight += 2 * h) {
@@ -284,8 +288,8 @@ class Evaluation {
         for (int64_t a = chunk.first; a < chunk.last; a++) {
             const int at = int(g.start[a] - first), count = int(g.start[a + 1] - g.start[a]);
             attention_weights(block, s, count, pre_rows + size_t(at) * pre.stride(0), pre.stride(0),
-                              &g.envelope[first + at], state.shares + (first + at) * s.heads,
-                              t.weights + at * s.heads, t.work);
+                              &g.envelope[first + at], state.shares + (first + at) * s.heads, t.weights + at * s.heads,
+                              t.work);
             for (int q = at; q < at + count; q++) {
                 spread(t.weights + q * s.heads, t.channel_weight);
                 rotate_back<T>(val, wigner(first + q), value_rows, n, q, t.channel_weight, t.edge);
@@ -337,8 +341,8 @@ class Evaluation {
         }
         apply_transposed(block.source_map, atoms, total, gradient);
         apply_transposed(block.target_map, atoms, nodes(w.by_target, b.first, s.message), gradient, true);
-        normalize_backward(block.norm1, s.channels_real, atoms, nodes(w.layers[i].before, b.first, s.channels), gradient,
-                           nodes(w.by_features, b.first, s.channels), s.lmax);
+        normalize_backward(block.norm1, s.channels_real, atoms, nodes(w.layers[i].before, b.first, s.channels),
+                           gradient, nodes(w.by_features, b.first, s.channels), s.lmax);
     }
 
     void layer_backward(int i, const AtomBlock& b, Scratch<T>& t) {
@@ -499,8 +503,7 @@ void collect(const Model<T>& model, const Graph<T>& g, const Input& in, const T*
         }
         if (!out.forces && !out.virial) continue;
         double gradient[3];
-        for (int k = 0; k < 3; k++)
-            gradient[k] = s.energy_scale * double(by_edge[3 * e + k]) + 0.5 * slope * v[k] / d;
+        for (int k = 0; k < 3; k++) gradient[k] = s.energy_scale * double(by_edge[3 * e + k]) + 0.5 * slope * v[k] / d;
         for (int k = 0; k < 3; k++) {
             if (out.forces) out.forces[3 * i + k] += gradient[k], out.forces[3 * j + k] -= gradient[k];
             for (int c = 0; out.virial && c < 3; c++)

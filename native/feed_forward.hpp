@@ -8,10 +8,10 @@ namespace mlff {
 /// What the backward pass needs, of all atoms: kept for each layer.
 template <class T>
 struct FeedForwardState {
-    T *rows;    // input(x): [(lmax+1)², 2F] or [.., F], cut by degree
-    T *gates;   // before the sigmoid, [N, F] or [N, lmax F]
-    T *scalars; // scalar_mlp(x), [N, 2F]; product only
-    T *product; // from the grid, before the gate, [N, rows, F]; product only
+    T* rows;     // input(x): [(lmax+1)², 2F] or [.., F], cut by degree
+    T* gates;    // before the sigmoid, [N, F] or [N, lmax F]
+    T* scalars;  // scalar_mlp(x), [N, 2F]; product only
+    T* product;  // from the grid, before the gate, [N, rows, F]; product only
 };
 
 /// y_k = Σ_p B_pk f_p g_p with f = A x, g = A x' for one atom and kLanes channels; A, B [points, rows].
@@ -71,8 +71,8 @@ class FeedForward {
             apply(block.output, atoms, in, y, true);
             for (int a = 0; a < atoms; a++)
                 for (int c = 0; c < s.ffn; c += kLanes<T>)
-                    store(in.degree(0, a) + c, silu<T>(load(scalars(first + a) + c)) *
-                                                   load(scalars(first + a) + s.ffn + c));
+                    store(in.degree(0, a) + c,
+                          silu<T>(load(scalars(first + a) + c)) * load(scalars(first + a) + s.ffn + c));
             apply(block.scalar_out, atoms, in.degree(0), s.ffn, y.degree(0), y.channels, true);
             return;
         }
@@ -94,7 +94,8 @@ class FeedForward {
         T* ggates = grows.data + size_t(atoms) * s.rows() * width;
         apply_transposed(block.output, atoms, gy, gin);
         if (s.product) {
-            with_lmax(s.lmax, [&](auto l) { product_backward<decltype(l)::value>(atoms, first, gin, rows, grows, ggates); });
+            with_lmax(s.lmax,
+                      [&](auto l) { product_backward<decltype(l)::value>(atoms, first, gin, rows, grows, ggates); });
         } else {
             std::memset(ggates, 0, sizeof(T) * atoms * s.lmax * s.ffn);
             for (int a = 0; a < atoms; a++)

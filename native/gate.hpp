@@ -59,8 +59,8 @@ void gate_backward(const Orders& from, int n, const T* x, const Orders& to, cons
             const T* g2 = gy + size_t(n) * to.start(m) + size_t(e) * 2 * width;
             for (int c = 0; c < width; c += kLanes<T>) {
                 const Vec<T> plus = load(g2 + c), minus = load(g2 + width + c), s = load(gates + skip + c);
-                store(gradient + skip + c, load(gradient + skip + c) + plus * load(x + at + c) +
-                                               minus * load(x + at + width + c));
+                store(gradient + skip + c,
+                      load(gradient + skip + c) + plus * load(x + at + c) + minus * load(x + at + width + c));
                 store(gx + at + c, plus * s);
                 store(gx + at + width + c, minus * s);
             }

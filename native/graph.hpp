@@ -9,26 +9,26 @@ namespace mlff {
 /// Pairs may be farther apart than the cutoff, as those of a neighbour list with a skin; in any order.
 struct Input {
     int64_t atoms, structures, pairs;
-    const double* positions;           // [N, 3] Å
-    const double* cells;               // [B, 3, 3] Å, rows are lattice vectors
-    const double* shifts;              // [P, 3] lattice vectors to add to the source
-    const int64_t *source, *target;    // [P]
-    const int64_t* batch;              // [N] structure of each atom
-    const int32_t* species;            // [N] rows of the embedding
-    const double* closest;             // [species, species] Å, what counts as close; or null
+    const double* positions;         // [N, 3] Å
+    const double* cells;             // [B, 3, 3] Å, rows are lattice vectors
+    const double* shifts;            // [P, 3] lattice vectors to add to the source
+    const int64_t *source, *target;  // [P]
+    const int64_t* batch;            // [N] structure of each atom
+    const int32_t* species;          // [N] rows of the embedding
+    const double* closest;           // [species, species] Å, what counts as close; or null
 };
 
 /// Null where not wanted.
 struct Output {
-    double* energy;     // [B] eV
-    double* energies;   // [N] eV
-    double* forces;     // [N, 3] eV/Å
-    double* virial;     // [B, 3, 3] eV, dE/dε
-    void* features;     // [N, head] inputs of the last layer, of the model's type
-    uint8_t* missing;   // [layers+1, species, species] tables that have to be made first
-    double shortest;    // Å, the shortest edge
-    int64_t edges;      // within the cutoff
-    int64_t close;      // of them closer than `closest`
+    double* energy;    // [B] eV
+    double* energies;  // [N] eV
+    double* forces;    // [N, 3] eV/Å
+    double* virial;    // [B, 3, 3] eV, dE/dε
+    void* features;    // [N, head] inputs of the last layer, of the model's type
+    uint8_t* missing;  // [layers+1, species, species] tables that have to be made first
+    double shortest;   // Å, the shortest edge
+    int64_t edges;     // within the cutoff
+    int64_t close;     // of them closer than `closest`
 };
 
 enum Status { kDone = 0, kWrongInput = 1, kMissingTables = 2, kFailed = 3 };
@@ -52,10 +52,10 @@ struct Graph {
     std::vector<int32_t> pair;            // [E] of elements
     std::vector<double> vector;           // [E, 3] Å
     std::vector<T> direction, distance, envelope, envelope_slope;
-    std::vector<T> wigner;                         // [E, wigner_size]
-    std::vector<T> torque, by_distance;            // gradients
+    std::vector<T> wigner;               // [E, wigner_size]
+    std::vector<T> torque, by_distance;  // gradients
     std::vector<AtomBlock> blocks;
-    std::vector<int> first_block;                  // of each thread
+    std::vector<int> first_block;  // of each thread
     int largest_chunk = 0, largest_block = 0;
 
     /// Error text, or null. Nothing of the input is used as an index before it was checked here.
@@ -160,8 +160,8 @@ struct Graph {
         for (int64_t first = 0; first < atoms; first += limit) {
             AtomBlock block{first, std::min(first + limit, atoms), {}};
             for (int64_t i = block.first; i < block.last; i++) {
-                const bool fits = !block.chunks.empty() &&
-                                  start[i + 1] - start[block.chunks.back().first] <= kEdgesOfChunk;
+                const bool fits =
+                    !block.chunks.empty() && start[i + 1] - start[block.chunks.back().first] <= kEdgesOfChunk;
                 if (fits)
                     block.chunks.back().last = i + 1;
                 else

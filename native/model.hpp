@@ -92,8 +92,8 @@ struct SO2Convolution {
     SO2Convolution() = default;
     SO2Convolution(const Weights& weights, const std::string& name, const Sizes& s, int mmax, int in, int out,
                    int extra, bool scalars) {
-        linear0 = weights.linear<T>(name + ".linear0", extra + (scalars ? 1 : s.lmax + 1) * out, (s.lmax + 1) * in,
-                                    true);
+        linear0 =
+            weights.linear<T>(name + ".linear0", extra + (scalars ? 1 : s.lmax + 1) * out, (s.lmax + 1) * in, true);
         for (int m = 1; m <= mmax && !scalars; m++) {
             const int n = (s.lmax - m + 1) * (s.parity ? 1 : 2);  // without parity ±m are mixed by one matrix
             linears.push_back(weights.linear<T>(name + ".linears." + std::to_string(m - 1), n * out, n * in, false));

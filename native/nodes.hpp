@@ -51,7 +51,8 @@ void apply_transposed(const SO3Linear<T>& map, int atoms, const Nodes<T>& gy, co
 
 constexpr double kEpsilon = 1e-5;  // of layer norms
 
-/// Mean of l = 0 over the real channels, and r = 1 / sqrt(mean over channels of Σ_k b_k x_k² + ε), b_k = 1 / ((lmax+1)(2l+1)).
+/// Mean of l = 0 over the real channels, and r = 1 / sqrt(mean over channels of Σ_k b_k x_k² + ε), b_k = 1 /
+/// ((lmax+1)(2l+1)).
 template <class T>
 inline void moments(const Norm<T>& norm, int real, const Nodes<T>& x, int atom, T* mean, T* scale) {
     const T* x0 = x.degree(0, atom);

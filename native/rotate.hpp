@@ -4,8 +4,8 @@
 
 namespace mlff {
 
-/// Order blocks of n edges: m = 0 [n, extra + (lmax+1) channels], then for each m [n, 2, (lmax-m+1) channels], the +m rows
-/// of an edge before its -m rows.
+/// Order blocks of n edges: m = 0 [n, extra + (lmax+1) channels], then for each m [n, 2, (lmax-m+1) channels], the +m
+/// rows of an edge before its -m rows.
 struct Orders {
     int lmax, mmax, channels, extra;
 

@@ -11,8 +11,7 @@ void convolve(const SO2Convolution<T>& conv, bool parity, int n, const Orders& f
     apply(conv.linear0, n, x + from.extra, from.stride(0), y, to.stride(0));
     for (int m = 1; m <= int(conv.linears.size()); m++) {
         const auto& map = conv.linears[m - 1];
-        apply(map, parity ? 2 * n : n, x + size_t(n) * from.start(m), map.in(), y + size_t(n) * to.start(m),
-              map.out());
+        apply(map, parity ? 2 * n : n, x + size_t(n) * from.start(m), map.in(), y + size_t(n) * to.start(m), map.out());
     }
 }
 

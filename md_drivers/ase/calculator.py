@@ -73,8 +73,9 @@ class MLFFCalculator(Calculator):
 
     Raises:
         TypeError: ``model`` is no name, path or loaded model.
-        ValueError: ``model`` is not there or not a potential, ``device``, ``dtype`` or ``engine`` is not supported, ``skin``
-            is no length, ``ignore`` has another name, or an uncertainty is asked for that the file does not hold.
+        ValueError: ``model`` is not there or not a potential, ``device``, ``dtype`` or ``engine`` is not supported,
+            ``skin`` is no length, ``ignore`` has another name, or an uncertainty is asked for that the file does not
+            hold.
         StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, two atoms
             on top of each other (closer than 0.05 A), a charge or spin that is no input, or, if strict, what lies
             outside of the training data.
