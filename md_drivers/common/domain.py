@@ -76,8 +76,11 @@ class DomainWatch:
         if self._atoms is None or not all(map(np.array_equal, self._atoms, (numbers, pbc))):
             self.forget()
             self._atoms, self._cell = (numbers.copy(), pbc.copy()), np.zeros((0, 3))
-            edges = graph.edge_index.cpu().numpy(), graph.shifts.cpu().numpy()
-            self._lattice = connected_lattice(len(numbers), *edges)
+            edge_index, shifts = graph.edge_index.cpu().numpy(), graph.shifts.cpu().numpy()
+            r = graph.positions.cpu().numpy()
+            vectors = r[edge_index[0]] - r[edge_index[1]] + shifts @ cell
+            near = (vectors * vectors).sum(1) <= self._cutoff**2  # graphs may have pairs beyond the cutoff
+            self._lattice = connected_lattice(len(numbers), edge_index[:, near], shifts[near])
             self._say(domain.composition_violations(numbers))
         if not np.array_equal(cell, self._cell):
             self._cell = cell.copy()
