@@ -46,7 +46,8 @@ class DomainWatch:
         self._atoms: tuple[np.ndarray, np.ndarray] | None = None  # numbers and pbc
         self._cell = self._lattice = np.zeros((0, 3))
         if self._domain is not None:
-            self._closest = torch.tensor(self._domain.closest() ** 2, device=model.device)
+            limits = np.minimum(self._domain.closest(), self._cutoff)  # graphs may have pairs beyond the cutoff
+            self._closest = torch.tensor(limits**2, device=model.device)
 
     @contextmanager
     def one_run(self) -> Iterator[None]:
@@ -79,7 +80,7 @@ class DomainWatch:
             edge_index, shifts = graph.edge_index.cpu().numpy(), graph.shifts.cpu().numpy()
             r = graph.positions.cpu().numpy()
             vectors = r[edge_index[0]] - r[edge_index[1]] + shifts @ cell
-            near = (vectors * vectors).sum(1) <= self._cutoff**2  # graphs may have pairs beyond the cutoff
+            near = (vectors * vectors).sum(1) <= self._cutoff**2
             self._lattice = connected_lattice(len(numbers), edge_index[:, near], shifts[near])
             self._say(domain.composition_violations(numbers))
         if not np.array_equal(cell, self._cell):
