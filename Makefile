@@ -29,9 +29,9 @@ export OMP_NUM_THREADS ?= $(THREADS)
 export MKL_NUM_THREADS ?= $(THREADS)
 export MPLBACKEND ?= Agg
 
-SOURCES := pyproject.toml README.md LICENSE $(shell find mlff md_drivers checkpoints -type f -not -name '*.pyc')
+SOURCES := pyproject.toml README.md LICENSE $(shell find mlff md_drivers native checkpoints -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: help demo test test-torchforce lint docs install dev bench-speed stress peers clean distclean
+.PHONY: help demo test test-torchforce lint docs install dev native bench-speed stress peers clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -56,8 +56,9 @@ test-torchforce: $(TORCHFORCE)/.installed ## the tests of TorchForce, in an envi
 	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m md_drivers.openmm.probe
 	cd $(RUN_DIR) && "$(CURDIR)/$(TORCHFORCE)/bin/python" -m pytest -c "$(CURDIR)/pyproject.toml" --rootdir "$(CURDIR)" -n $(WORKERS) --dist loadfile -k torchforce $(PYTEST_ARGS) "$(CURDIR)/tests/md_drivers/openmm"
 
-lint: dev ## ruff, mypy, and no eight lines of code twice
+lint: dev ## ruff, mypy, clang-format, and no eight lines of code twice
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/clang-format --dry-run --Werror native/*.hpp native/*.cpp
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 --ignore-imports=y --ignore-docstrings=y --ignore-signatures=y mlff md_drivers
 
@@ -69,6 +70,10 @@ docs: dev ## run the tutorials and build the site, build/docs/html (no network b
 install: $(VENV)/.installed ## create the environment and install the project into it
 
 dev: $(VENV)/.dev ## the same with the tools for development
+
+native: dev ## build the native library into this checkout, mlff/native/lib
+	$(VENV)/bin/cmake -S native -B build/native
+	$(VENV)/bin/cmake --build build/native --parallel $(THREADS)
 
 bench-speed: install ## time the models (beside the peers after `make peers`), write benchmarks/results/speed.json
 	$(PY) -m benchmarks.speed --threads $(THREADS) --peer $(PEERS)/bin/python -o benchmarks/results/speed.json

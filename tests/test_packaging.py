@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -99,13 +100,14 @@ def test_commands_start_without_the_training_libraries(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    pytest.importorskip("hatchling", reason="the wheel is built with hatchling, part of the extra 'dev'")
+    """Built as if no compiler were there."""
+    pytest.importorskip("scikit_build_core", reason="the wheel is built with it, part of the extra 'dev'")
     folder = tmp_path_factory.mktemp("wheel")
     result = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT,
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)],
         capture_output=True,
         text=True,
+        env={**os.environ, "CXX": str(folder / "no compiler")},
     )
     assert result.returncode == 0, result.stderr
     (path,) = folder.glob("*.whl")
@@ -123,6 +125,11 @@ def test_wheel_holds_packages_licence_and_type_marker(wheel: zipfile.ZipFile) ->
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mlff").rglob("*.j2")}
     assert templates
     assert sources | templates <= set(names)
+
+
+def test_wheel_is_built_without_a_compiler(wheel: zipfile.ZipFile) -> None:
+    assert str(wheel.filename).endswith("-py3-none-any.whl")
+    assert [name for name in wheel.namelist() if name.startswith("mlff/native/lib/")] == []
 
 
 def test_wheel_holds_every_shipped_checkpoint(wheel: zipfile.ZipFile) -> None:

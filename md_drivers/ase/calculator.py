@@ -23,6 +23,7 @@ from md_drivers.common.models import Model, dtype_name, model_name, open_potenti
 from md_drivers.common.neighbors import ModelGraphs, NeighborStatistics
 from md_drivers.common.together import Together
 from md_drivers.common.uncertainty import FORCES
+from mlff.artifacts.loaded import Engine
 from mlff.graph import AtomicGraph, Quantity, origin_shift, quantity, total_charge
 from mlff.potential.artifact import LoadedModel
 from mlff.potential.inputs import check_ignore, input_fault
@@ -66,14 +67,16 @@ class MLFFCalculator(Calculator):
         strict: refuse what lies outside of the training data, instead of a warning.
         ignore: any of ``charge``, ``spin``, ``multiplicity``, ``initial_charges`` and ``initial_magmoms``, which may
             then have any value.
+        engine: what computes, ``"auto"``, ``"native"`` or ``"torchscript"``, see :func:`mlff.load`; ``None`` leaves a
+            loaded model as it is.
 
     Attributes:
         domain: watches over the domain; ``domain.notes`` has what lay outside, by kind.
 
     Raises:
         TypeError: ``model`` is no name, path or loaded model.
-        ValueError: ``model`` is not there or not a potential, ``device`` or ``dtype`` is not supported, ``skin`` is no
-            length, ``ignore`` has another name, or an uncertainty is asked for that the file does not hold.
+        ValueError: ``model`` is not there or not a potential, an option is not supported, or an uncertainty is asked
+            for that the file does not hold.
         StructureError: (from a calculation) empty or non-finite atoms, an unknown species, an unusable cell, two atoms
             on top of each other (closer than 0.05 A), a charge or spin that is no input, or, if strict, what lies
             outside of the training data.
@@ -96,14 +99,15 @@ class MLFFCalculator(Calculator):
         strict: bool = False,
         ignore: Sequence[str] = (),
         uncertainty: bool = False,
+        engine: Engine | None = None,
     ) -> None:
         check_skin(skin)
         self._ignore = check_ignore(ignore)
         super().__init__()
-        self._model = open_potential(model, device, dtype, user="a calculator", energy=False)
+        self._model = open_potential(model, device, dtype, engine=engine, user="a calculator", energy=False)
         self.domain = DomainWatch(self._model, strict)
         self._others = {
-            name: MLFFCalculator(other, device, dtype, skin, strict=strict, ignore=ignore)
+            name: MLFFCalculator(other, device, dtype, skin, strict=strict, ignore=ignore, engine=engine)
             for name, other in (properties or {}).items()
         }
         for name, other in self._others.items():
@@ -266,8 +270,7 @@ class MLFFCalculator(Calculator):
         graph = self.look_at(atoms)
         for name in {"forces", "stress"}.intersection(properties):
             self.domain.look_at_request(name)
-        source = self._together or self._model
-        outputs = source.evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
+        outputs = (self._together or self._model).evaluate(graph, forces=forces, stress=with_stress, sigmas=sigmas)
         if with_stress:
             settle_stress(outputs, atoms, asked=stress)
         defined = [row for row in self.properties.values() if row.periodic or not atoms.pbc.any()]
@@ -284,9 +287,8 @@ class MLFFCalculator(Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies share the model, which is immutable, and pickles name its file; each has its own neighbour list.
-        own: dict[str, Any] = {"results": dict(self.results), "parameters": copy.copy(self.parameters)}
-        own |= {"_graphs": None, "_together": None}
-        kept = self.__dict__ | own | {"domain": (self.domain.strict, self.domain.notes)}
+        own = {"results": dict(self.results), "parameters": copy.copy(self.parameters), "_graphs": None}
+        kept = self.__dict__ | own | {"domain": (self.domain.strict, self.domain.notes), "_together": None}
         return {name: value for name, value in kept.items() if name not in ("_busy", "_asked")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

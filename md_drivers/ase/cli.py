@@ -59,6 +59,7 @@ def relax_command(
     ] = False,
     restart: Annotated[bool, typer.Option("--restart", hidden=True)] = False,
     device: options.Device = None,
+    engine: options.EngineName = "auto",
     dtype: options.Dtype = None,
     threads: options.Threads = None,
 ) -> None:
@@ -132,6 +133,7 @@ def relax_command(
                 steps=steps,
                 settings=settings,
                 device=device,
+                engine=engine,
                 resume=resume or restart,
                 overwrite=overwrite,
                 figure=figure,

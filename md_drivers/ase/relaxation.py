@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from md_drivers.common.models import Model, check_energy, model_name
 from md_drivers.common.run_folder import RunFolder
 from md_drivers.common.together import Together
 from md_drivers.common.uncertainty import FORCES
+from mlff.artifacts.loaded import Engine
 from mlff.support.folders import at_work
 
 _OF_CALCULATORS = ("dtype", "skin", "strict", "ignore")
@@ -45,6 +47,7 @@ def relax(
     steps: int = 500,
     settings: RelaxSettings | None = None,
     device: str | torch.device | None = None,
+    engine: Engine | None = None,
     resume: bool = False,
     overwrite: bool = False,
     figure: bool = True,
@@ -78,6 +81,7 @@ def relax(
         steps: largest number of optimizer steps for each structure, those before a resumption included.
         settings: threshold, optimizer and all else; arguments from ``fmax`` to ``batch`` replace single ones of them.
         device: of the model; ``None`` takes a GPU if there is one.
+        engine: what computes, see :func:`mlff.load`.
         resume, overwrite: go on from trajectories in ``output`` of the same structures and model; replace them.
         figure, progress: draw ``relax.png``; show a line per step and a progress bar on the terminal.
         on_progress (was ``callback``): called with a ``RelaxStep`` at the start and after every step.
@@ -97,17 +101,20 @@ def relax(
     named = collect_structures(structures)
     if new := folder is not None and not (resume or overwrite):
         check_unused(folder, named)
-    return _relax(named, _calculator(model, device, settings), request, new)
+    return _relax(named, _calculator(model, device, engine, settings), request, new)
 
 
 def _calculator(
-    model: Model | MLFFCalculator, device: str | torch.device | None, settings: RelaxSettings
+    model: Model | MLFFCalculator,
+    device: str | torch.device | None,
+    engine: Engine | None,
+    settings: RelaxSettings,
 ) -> MLFFCalculator:
     if not isinstance(model, MLFFCalculator):
-        dtype, skin, strict, ignore = settings.dtype, settings.skin, settings.strict, settings.ignore
-        model = MLFFCalculator(model, device, dtype, skin, strict=strict, ignore=ignore, uncertainty=settings.watched)
-    elif own := [name for name in _OF_CALCULATORS if getattr(settings, name) != getattr(RelaxSettings(), name)]:
-        raise ValueError(f"a calculator has its own {', '.join(own)}: make it with these, or give the model")
+        own: dict[str, Any] = {name: getattr(settings, name) for name in _OF_CALCULATORS}
+        model = MLFFCalculator(model, device, engine=engine, uncertainty=settings.watched, **own)
+    elif differing := [name for name in _OF_CALCULATORS if getattr(settings, name) != getattr(RelaxSettings(), name)]:
+        raise ValueError(f"a calculator has its own {', '.join(differing)}: make it with these, or give the model")
     if settings.watched and FORCES not in model.model.sigmas:
         raise ValueError(f"model {model_name(model.model)!r} computes no uncertainty of its forces")
     check_energy(model.model, "a relaxation")

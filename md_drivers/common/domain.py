@@ -86,7 +86,8 @@ class DomainWatch:
         self._atoms: tuple[np.ndarray, np.ndarray] | None = None  # numbers and pbc
         self._cell = self._lattice = np.zeros((0, 3))
         if self._domain is not None:
-            self._closest = torch.tensor(self._domain.closest() ** 2, device=model.device)
+            limits = np.minimum(self._domain.closest(), self._cutoff)  # graphs may have pairs beyond the cutoff
+            self._closest = torch.tensor(limits**2, device=model.device)
 
     @contextmanager
     def one_run(self) -> Iterator[None]:
@@ -122,8 +123,12 @@ class DomainWatch:
             self._atoms, self._searches = (numbers.copy(), pbc.copy()), -1
             self._say(domain.composition_violations(numbers))
         if searches != self._searches:
-            edges = graph.edge_index.cpu().numpy(), graph.shifts.cpu().numpy()
-            self._lattice, self._cell = connected_lattice(len(numbers), *edges), np.zeros((0, 3))
+            edge_index, shifts = graph.edge_index.cpu().numpy(), graph.shifts.cpu().numpy()
+            r = graph.positions.cpu().numpy()
+            vectors = r[edge_index[0]] - r[edge_index[1]] + shifts @ cell
+            near = (vectors * vectors).sum(1) <= self._cutoff**2
+            self._lattice = connected_lattice(len(numbers), edge_index[:, near], shifts[near])
+            self._cell = np.zeros((0, 3))
             self._searches = searches
         if not np.array_equal(cell, self._cell):
             self._cell = cell.copy()

@@ -13,6 +13,7 @@ from mlff.artifacts.names import MODEL_FILE, pretrained
 from mlff.support.errors import InputError
 
 if TYPE_CHECKING:
+    from mlff.artifacts.loaded import Engine
     from mlff.equijump.artifact import LoadedJump
     from mlff.potential.artifact import LoadedModel
 
@@ -27,6 +28,7 @@ def open_potential(
     device: str | torch.device | None,
     dtype: str | torch.dtype | None,
     *,
+    engine: Engine | None = None,
     user: str = "a force",
     energy: bool = True,
 ) -> LoadedModel:
@@ -36,14 +38,15 @@ def open_potential(
         model: name of a pretrained model, path of an exported file, or a loaded model.
         device: ``None`` leaves a loaded model where it is and puts others on the GPU if there is one.
         dtype: ``None`` keeps the model's own.
+        engine: of :func:`mlff.load`; ``None`` leaves a loaded model as it is, and is ``auto`` for others.
         user: what needs it, for messages.
         energy: it needs energy and forces.
 
     Raises:
         TypeError: ``model`` is none of these.
-        ValueError: it is not there, not a potential, or ``device`` or ``dtype`` is not supported.
+        ValueError: it is not there, not a potential, or ``device``, ``dtype`` or ``engine`` is not supported.
     """
-    opened = cast("LoadedModel", _open("potential", model, device, dtype, user))
+    opened = cast("LoadedModel", _open("potential", model, device, dtype, user, engine))
     if energy:
         check_energy(opened, user)
     return opened
@@ -65,30 +68,39 @@ def open_jump_model(
 
 
 def _open(
-    kind: str, model: object, device: str | torch.device | None, dtype: str | torch.dtype | None, user: str
+    kind: str,
+    model: object,
+    device: str | torch.device | None,
+    dtype: str | torch.dtype | None,
+    user: str,
+    engine: Engine | None = None,
 ) -> Loaded:
     if isinstance(model, (str, os.PathLike)):
-        model = load(model, device=device or default_device(), dtype=dtype)
+        model = load(model, device=device or default_device(), dtype=dtype, engine=engine or "auto")
     if not isinstance(model, Loaded):
         raise TypeError(f"model must be a name, a path or a loaded model (mlff.load), got {model!r}")
     found = model.metadata.kind
     if found != kind:
         run_by = f", which runs with {_RUN_BY[found]}" if found in _RUN_BY else ""
         raise InputError(f"{user} needs a model of kind {kind!r}, and {model.path} is of kind {found!r}{run_by}")
-    return moved(model, device, dtype)
+    return moved(model, device, dtype, engine)
 
 
-def moved(model: _L, device: str | torch.device | None, dtype: str | torch.dtype | None) -> _L:
-    """A loaded model on a device and in a dtype (``None``: as it is), from its file again where that differs.
+def moved(
+    model: _L, device: str | torch.device | None, dtype: str | torch.dtype | None, engine: Engine | None = None
+) -> _L:
+    """A loaded model on a device, in a dtype, by an engine (``None``: as it is), from its file again if that differs.
 
     ``cuda`` without an index is the GPU where the model is already. Raises ArtifactError if the file has changed.
     """
     stays = device is None or str(device) in (str(model.device), model.device.type)
     wanted = dtype_name(dtype or model.dtype)
-    if stays and wanted == dtype_name(model.dtype):
+    engine = engine or model.asked_engine
+    if stays and wanted == dtype_name(model.dtype) and engine == model.asked_engine:
         return model
     there = str(model.device if stays else device)
-    return cast(_L, reopen(str(model.path), model.sha256, there, wanted, verify=True, trust=model.trust))
+    again = reopen(str(model.path), model.sha256, there, wanted, verify=True, trust=model.trust, engine=engine)
+    return cast(_L, again)
 
 
 def model_name(model: Loaded) -> str:

@@ -32,6 +32,8 @@ class ModelGraphs:
     def __call__(self, positions: np.ndarray, numbers: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> AtomicGraph:
         """The graph of positions [N, 3] in A, atomic numbers [N], cell [3, 3] in A and pbc [3], which are all copied.
 
+        For the native engine it has all pairs of the neighbour list: that applies the cutoff itself.
+
         Raises:
             StructureError: the cell is too flat for a neighbour list.
         """
@@ -39,7 +41,7 @@ class ModelGraphs:
         exact, device = torch.float64, self.model.device
         r = torch.tensor(positions, dtype=exact, device=device)
         try:
-            edge_index, shifts = self._neighbors.update(r, cell, pbc)
+            edge_index, shifts = self._neighbors.update(r, cell, pbc, beyond=self.model.engine == "native")
         except ValueError as error:
             raise StructureError(str(error)) from error
         return AtomicGraph(

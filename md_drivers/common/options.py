@@ -15,6 +15,10 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from what is in th
 Device = Annotated[
     str | None, typer.Option(help="Of the model: cpu, cuda, cuda:1, ...; default a GPU if there is one.")
 ]
+EngineName = Annotated[
+    Literal["auto", "native", "torchscript"],
+    typer.Option("--engine", help="What computes: the compiled library where it can, it or nothing, TorchScript."),
+]
 Dtype = Annotated[Literal["float32", "float64"] | None, typer.Option(help="Of the model; default as exported.")]
 StopAbove = Annotated[
     float | None,

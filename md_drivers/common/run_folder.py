@@ -45,6 +45,7 @@ class RunFolder:
         self._record, self._noun, self._free = path / record, noun, free
         dtype = dtype_name(model.dtype)
         about = {"path": str(model.path), "sha256": model.sha256, "device": str(model.device), "dtype": dtype}
+        about["engine"] = model.engine
         self.content: dict[str, Any] = {
             "command": this_command(),
             "settings": {**settings, "dtype": dtype, "model_sha256": model.sha256},

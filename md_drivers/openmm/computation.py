@@ -165,8 +165,10 @@ class Computation:
     def _opened(self) -> ModelGraphs:
         if self._graphs is None:
             settings, options = self.settings, self.settings.options
-            device = options.device or default_device()
-            model = self._given or load(settings.model, device=device, dtype=options.dtype, trust=settings.trust)
+            device, engine = options.device or default_device(), options.engine or "auto"
+            model = self._given or load(
+                settings.model, device=device, dtype=options.dtype, trust=settings.trust, engine=engine
+            )
             if model.sha256 != settings.sha256:
                 raise ArtifactError(
                     f"{model.path}: not the model that this force was made with (SHA-256 {model.sha256}, was "

@@ -17,6 +17,7 @@ from md_drivers.common.models import Model, dtype_name, model_name, open_potenti
 from md_drivers.openmm.charges import net_charge
 from md_drivers.openmm.options import ForceOptions, Implementation
 from mlff.artifacts import available
+from mlff.artifacts.loaded import Engine
 from mlff.potential.artifact import LoadedModel
 from mlff.potential.inputs import charge_fault, check_ignore
 
@@ -43,6 +44,7 @@ def openmm_force(
     charge: float | None = None,
     strict: bool = False,
     ignore: Sequence[str] = (),
+    engine: Engine | None = None,
 ) -> Force:
     """An OpenMM Force that computes energy and forces of an exported potential; add it to a System.
 
@@ -68,6 +70,7 @@ def openmm_force(
         charge: total charge of the atoms in e, the one that the training data imply; ``None``: as the topology knows.
         strict: refuse what lies outside of the training data, instead of a warning; not for ``torchforce``.
         ignore: ``("charge",)`` for any charge.
+        engine: what computes a ``pythonforce``, see :func:`mlff.load`.
 
     Raises:
         ImportError: OpenMM 8.6 or newer is missing; for ``torchforce`` a working pair of openmmtorch and torch.
@@ -81,8 +84,8 @@ def openmm_force(
     import_openmm()
     from md_drivers.openmm.region import whole_region  # imports OpenMM
 
-    options = ForceOptions(device, dtype, skin, parameter, implementation, failure_file, strict)
-    potential = open_potential(model, device, dtype)
+    options = ForceOptions(device, dtype, skin, parameter, implementation, failure_file, strict, engine)
+    potential = open_potential(model, device, dtype, engine=engine)
     warn_if_direct(potential)
     region = whole_region(topology, atoms, potential)
     check_region_charge(potential, region, net_charge(topology, region.particles) if charge is None else charge, ignore)
@@ -112,7 +115,12 @@ def build_force(
     else:
         from md_drivers.openmm.computation import Computation, Settings
 
-        plain = replace(options, dtype=dtype_name(model.dtype), failure_file=os.fspath(options.failure_file))
+        plain = replace(
+            options,
+            dtype=dtype_name(model.dtype),
+            failure_file=os.fspath(options.failure_file),
+            engine=model.asked_engine,
+        )
         settings = Settings(source, model.sha256, region, periodic, plain, model.trust)
         parameters = {} if options.parameter is None else {options.parameter: 1.0}
         computation = Computation(settings, model)

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 
 from md_drivers.common.checks import check_choice, check_skin
+from mlff.artifacts.loaded import Engine
 
 Implementation = Literal["pythonforce", "torchforce"]
 
@@ -24,6 +25,7 @@ class ForceOptions:
     implementation: Implementation = "pythonforce"
     failure_file: str | os.PathLike[str] = "mlff-failure.extxyz"
     strict: bool = False
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         check_skin(self.skin)

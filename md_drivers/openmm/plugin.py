@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     *("device", "dtype", "skin", "periodic", "parameter", "implementation", "failure_file"),
-    *("charge", "strict", "ignore"),
+    *("charge", "strict", "ignore", "engine"),
 )
 _PRECISIONS = {"single": "float32", "double": "float64"}  # the words of openmm-ml for dtypes
 _OF_EMBEDDING = ("linkAtomDistances", "mlLongRange")
@@ -36,9 +36,10 @@ class MLFFPotentialFactory(MLPotentialImplFactory):
             name: as registered with openmm-ml, ``mlff``.
             modelPath: name of a pretrained model, path of an exported file, or a loaded model.
             args: ``device``, ``dtype``, ``skin``, ``periodic``, ``parameter`` (default: none), ``implementation``,
-                ``failure_file``, ``charge``, ``strict`` and ``ignore`` of :func:`md_drivers.openmm_force`, and
-                openmm-ml's ``precision`` (``"single"``, ``"double"``) for ``dtype``; the same can be given to
-                ``createSystem`` and ``createMixedSystem``, where they go before these.
+                ``failure_file``, ``charge``, ``strict``, ``ignore`` and ``engine`` of
+                :func:`md_drivers.openmm_force`, and openmm-ml's ``precision`` (``"single"``, ``"double"``) for
+                ``dtype``; the same can be given to ``createSystem`` and ``createMixedSystem``, where they go before
+                these.
 
         Raises:
             TypeError: no ``modelPath``, or an unknown option.
@@ -69,7 +70,7 @@ class MLFFPotential(MLPotentialImpl):
         from md_drivers.openmm.force import reference, warn_if_direct
 
         self._options = options
-        self._model = open_potential(model, options.get("device"), options.get("dtype"))
+        self._model = open_potential(model, options.get("device"), options.get("dtype"), engine=options.get("engine"))
         self._source = reference(model, self._model)
         warn_if_direct(self._model)
 
@@ -99,7 +100,7 @@ class MLFFPotential(MLPotentialImpl):
         given = _checked(args) if atoms is None else _known(args)
         options = {**self._options, **given}
         periodic, charge, ignore = (options.pop(name, None) for name in ("periodic", "charge", "ignore"))
-        model = open_potential(self._model, given.get("device"), given.get("dtype"))
+        model = open_potential(self._model, given.get("device"), given.get("dtype"), engine=given.get("engine"))
         region = read_region(topology, atoms, model)
         known = net_charge(topology, region.particles) if charge is None else charge
         check_region_charge(model, region, known, ignore or ())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 
@@ -15,9 +16,11 @@ from mlff.artifacts.operators import operators_of
 from mlff.artifacts.payloads import READERS, read_metadata
 from mlff.artifacts.self_test import Program, SelfTest, SelfTestReport, parse_self_test, run_self_test
 from mlff.support import kinds
-from mlff.support.errors import first_line
+from mlff.support.errors import first_line, unknown
 
+Engine = Literal["auto", "native", "torchscript"]
 _KEPT = 4
+_log = logging.getLogger(__name__)
 _reopened: dict[tuple[str, ...], Loaded] = {}
 # SHA-256, dtype and device of files that agreed with their metadata and digests in this process: once is enough.
 _agreed: set[tuple[str, torch.dtype, torch.device]] = set()
@@ -27,7 +30,9 @@ class Loaded:
     """An opened model. Immutable, so copies are the same object; pickled as path and SHA-256 of its file.
 
     Attributes:
-        module: the network; frozen, so its weights are constants and its dtype is fixed.
+        module: what computes; its weights are constants and its dtype is fixed.
+        engine: ``native`` or ``torchscript``, whichever computes; ``engine_note`` says why it is not the native one, or
+            for which processors that was compiled, and ``asked_engine`` which was asked for.
         metadata: of the file.
         device, dtype: where and in what it computes.
         name: that of the model, or of the file where the model has none.
@@ -35,6 +40,7 @@ class Loaded:
     """
 
     metadata: Any
+    asked_engine: Engine
 
     def __init__(
         self, container: Container, metadata: Metadata, test: SelfTest, device: torch.device, dtype: torch.dtype
@@ -42,6 +48,7 @@ class Loaded:
         kind = kinds.find(metadata.kind).model_kind
         reader = READERS[metadata.payload]
         self.module: Any = reader.load(container, device, dtype, kind.methods, operators_of(kind))
+        self.engine, self.engine_note, self.asked_engine = "torchscript", "asked for", "torchscript"
         self.metadata = metadata
         self.device = device
         self.dtype = dtype
@@ -62,7 +69,37 @@ class Loaded:
 
     def __reduce__(self) -> tuple[object, ...]:
         where = (str(self.path), self.sha256, str(self.device), str(self.dtype).removeprefix("torch."))
-        return reopen, (*where, False, self.trust)
+        return reopen, (*where, False, self.trust, self.asked_engine)
+
+    def native(self) -> tuple[Program | None, str]:
+        """A faster program and what to say of it, or None and the reason; kinds that have one override this."""
+        return None, f"there is none for models of kind {self.metadata.kind}"
+
+    def use(self, engine: Engine) -> None:
+        """Let an engine compute, the native one only if it passes the self-test of the file.
+
+        Raises:
+            ArtifactError: ``native``, and it cannot.
+            ValueError: no such engine.
+        """
+        if engine not in get_args(Engine):
+            raise ValueError(unknown("engine", engine, get_args(Engine)))
+        self.asked_engine = engine
+        if engine == "torchscript":
+            return
+        program, self.engine_note = self.native()
+        try:
+            if program is None:
+                raise ArtifactError(self.engine_note)
+            where = self.dtype, self.device, f"{self.path} (native engine)"
+            run_self_test(self._test, program, self.metadata, *where)
+            self.module, self.engine = program, "native"
+        except (ArtifactError, ValueError, MemoryError) as error:
+            if engine == "native":
+                raise ArtifactError(f"{self.path}: engine 'native' cannot run this model: {error}") from error
+            self.engine_note = str(error)
+            if program is not None:
+                _log.warning("TorchScript computes instead of the native engine: %s", error)
 
     def program(self) -> Any:
         """The network as it is in the file, on the CPU: not frozen, weights in the precision of the file.
@@ -96,7 +133,12 @@ class Loaded:
 
 
 def open_container(
-    container: Container, *, device: torch.device, dtype: torch.dtype | str | None = None, verify: bool = True
+    container: Container,
+    *,
+    device: torch.device,
+    dtype: torch.dtype | str | None = None,
+    verify: bool = True,
+    engine: Engine = "torchscript",
 ) -> Loaded:
     """The model in a container, of the class of its kind; see :func:`mlff.load`."""
     chosen = None if dtype is None else find_dtype(dtype)
@@ -111,6 +153,7 @@ def open_container(
             if known not in _agreed:
                 container.check_digests()
             _agreed.add(known)
+        model.use(engine)
     except ArtifactError:
         raise
     except Exception as error:  # whatever parsers and torch raise for crafted bytes
@@ -118,17 +161,21 @@ def open_container(
     return model
 
 
-def reopen(path: str, sha256: str, device: str, dtype: str, verify: bool = False, trust: bool = False) -> Any:
+def reopen(
+    path: str, sha256: str, device: str, dtype: str, verify: bool = False, trust: bool = False, engine: Engine = "auto"
+) -> Any:
     """A loaded model again, from its file; ArtifactError if that is gone or has changed.
 
     A process keeps the last few, so that whoever gets many pickled copies, as the workers of a pool do, compiles one.
     """
     container = Container(Path(path), trust=trust)
     container.check_same(sha256)
-    key = (path, sha256, device, dtype, str(verify), str(trust))
+    key = (path, sha256, device, dtype, str(verify), str(trust), engine)
     model = _reopened.get(key)
     if model is None:
-        model = _reopened[key] = open_container(container, device=find_device(device), dtype=dtype, verify=verify)
+        where = find_device(device)
+        model = open_container(container, device=where, dtype=dtype, verify=verify, engine=engine)
+        _reopened[key] = model
         for oldest in list(_reopened)[:-_KEPT]:
             _reopened.pop(oldest, None)
     return model

@@ -55,6 +55,8 @@ def _read(name: str) -> dict[str, Any]:
         "path": str(model.path),
         "sha256": model.sha256,
         "size_bytes": model.path.stat().st_size,
+        "engine": model.engine,
+        "engine_note": model.engine_note,
         "metadata": model.metadata.model_dump(mode="json"),
     }
     try:
@@ -90,6 +92,7 @@ def _show(content: dict[str, Any], facts: dict[str, str]) -> None:
         "training data": "; ".join(_dataset(data) for data in metadata["training_data"]),
         "created": metadata["created"],
         "versions": ", ".join(f"{key} {value}" for key, value in metadata["versions"].items()),
+        "engine": content["engine"] + (f" ({content['engine_note']})" if content["engine_note"] else ""),
         "self-test": _self_test(content["self_test"]),
     }
     width = max(map(len, rows))

@@ -78,8 +78,14 @@ class SkinNeighborList:
         self.rebuilds = 0
         self._reference: _Reference | None = None
 
-    def update(self, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> tuple[Tensor, Tensor]:
-        """Edges of a structure; arguments, results and errors as in :func:`mlff.graph.neighbor_list`."""
+    def update(
+        self, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, *, beyond: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Edges of a structure; arguments, results and errors as in :func:`mlff.graph.neighbor_list`.
+
+        Args:
+            beyond: all kept pairs, some of them beyond the cutoff, for models that look at the distances themselves.
+        """
         structure = check_structure(positions, cell, pbc)
         device = output_device(positions)
         self.queries += 1
@@ -89,6 +95,9 @@ class SkinNeighborList:
         if reference is None or wraps is None:
             reference = self._search(structure, device)
             wraps = np.zeros((len(structure.positions), 3))
+        if beyond and self.max_neighbors is None:
+            shifts = _jumped(reference.source, reference.target, reference.shifts, wraps)
+            return torch.stack([reference.source, reference.target]), shifts
         return self._within_cutoff(reference, structure, wraps, device)
 
     def _search(self, structure: Structure, device: torch.device) -> _Reference:
@@ -138,12 +147,17 @@ class SkinNeighborList:
         vectors += reference.shift_vectors
         keep = torch.nonzero(torch.linalg.vector_norm(vectors, dim=1) <= self.cutoff).flatten()
         source, target = reference.source.index_select(0, keep), reference.target.index_select(0, keep)
-        shifts = reference.shifts.index_select(0, keep)
-        if wraps.any():
-            # The jump of a pair is the same for all its images: the order of the edges stays.
-            jumps = torch.from_numpy(wraps).to(device)
-            shifts = shifts + jumps.index_select(0, target) - jumps.index_select(0, source)
+        shifts = _jumped(source, target, reference.shifts.index_select(0, keep), wraps)
         return limited(structure, torch.stack([source, target]), shifts, self.max_neighbors, self.max_neighbors_strict)
+
+
+def _jumped(source: Tensor, target: Tensor, shifts: Tensor, wraps: Floats) -> Tensor:
+    """Shifts of pairs whose atoms jumped by lattice vectors [N, 3] since the search."""
+    if not wraps.any():
+        return shifts
+    # The jump of a pair is the same for all its images: the order of the edges stays.
+    jumps = torch.from_numpy(wraps).to(shifts.device)
+    return shifts + jumps.index_select(0, target) - jumps.index_select(0, source)
 
 
 def _two_largest(vectors: Floats) -> float:

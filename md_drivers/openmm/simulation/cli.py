@@ -55,6 +55,7 @@ def simulate_command(
     stop_above: options.StopAbove = None,
     resume: options.Resume = False,
     device: options.Device = None,
+    engine: options.EngineName = "auto",
     dtype: options.Dtype = None,
     threads: options.Threads = None,
 ) -> None:
@@ -116,6 +117,7 @@ def simulate_command(
                 steps=steps,
                 settings=settings,
                 device=device,
+                engine=engine,
                 resume=resume,
                 platform=platform,
                 checkpoint_interval=checkpoint_interval,

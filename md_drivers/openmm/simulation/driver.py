@@ -13,6 +13,7 @@ from md_drivers.common.engine import import_openmm
 from md_drivers.common.models import Model, open_potential
 from md_drivers.openmm.simulation.results import Progress, SimulationResult
 from md_drivers.openmm.simulation.settings import SimulationSettings
+from mlff.artifacts.loaded import Engine
 
 
 def simulate(
@@ -23,6 +24,7 @@ def simulate(
     steps: int,
     settings: SimulationSettings | None = None,
     device: str | torch.device | None = None,
+    engine: Engine | None = None,
     resume: bool = False,
     platform: str | None = None,
     checkpoint_interval: int = 5000,
@@ -44,6 +46,7 @@ def simulate(
         steps: since the start, those before a resumption included.
         settings: ensemble, temperature and all else that defines the simulation.
         device: of the model; ``None`` takes a GPU if there is one.
+        engine: what computes, see :func:`mlff.load`.
         resume: go on from the checkpoint in ``output``: as without interruption on the same platform and version of
             OpenMM (to the last bit on Reference), with new random numbers elsewhere and for the barostat of ``npt``.
         platform: of OpenMM; ``None``: Reference where all forces are the model's, else the fastest.
@@ -67,5 +70,5 @@ def simulate(
     settings = settings or SimulationSettings()
     on_progress, should_stop = on_progress or ignore, should_stop or never
     request = Request(settings, steps, resume, platform, checkpoint_interval, on_progress, should_stop, stop_above)
-    potential = open_potential(model, device, settings.dtype, user="a simulation")
+    potential = open_potential(model, device, settings.dtype, engine=engine, user="a simulation")
     return run(Path(structure), potential, Path(output), request)

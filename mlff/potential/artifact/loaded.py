@@ -14,11 +14,12 @@ from torch import Tensor
 from mlff.artifacts.container import Container
 from mlff.artifacts.loaded import Loaded
 from mlff.artifacts.metadata import Metadata
-from mlff.artifacts.self_test import Outputs, SelfTest
+from mlff.artifacts.self_test import Outputs, Program, SelfTest
 from mlff.artifacts.torchscript import plain_execution
 from mlff.graph import AtomicGraph, spans_volume
 from mlff.potential.artifact.evaluation import make_graph, run_model
 from mlff.potential.artifact.metadata import ArtifactMetadata
+from mlff.potential.artifact.native import native_program
 from mlff.potential.artifact.self_test import PotentialSelfTest
 
 
@@ -44,6 +45,12 @@ class LoadedModel(Loaded):
     def __repr__(self) -> str:
         elements = "-".join(self.metadata.symbols)
         return f"LoadedModel({self.name}, {elements}, cutoff {self.metadata.cutoff:g} Å, {self.dtype}, {self.device})"
+
+    def native(self) -> tuple[Program | None, str]:
+        """On CPUs, where the native library knows the network."""
+        if self.device.type != "cpu":
+            return None, "it runs on CPUs only"
+        return native_program(self.metadata.architecture, self.program().state_dict(), self.module, self.dtype)
 
     def check_species(self, numbers: np.ndarray | Tensor) -> None:
         """Make sure that the model knows all elements.

@@ -50,7 +50,7 @@ def test_all_drivers_have_the_same_default_device():
 def test_the_default_device_is_a_gpu_if_there_is_one(monkeypatch, model, model_path, there, device):
     asked: list[str] = []
 
-    def load(path, *, device, dtype):
+    def load(path, *, device, dtype, engine):
         asked.append(device)
         return model
 
