@@ -36,5 +36,6 @@ if TYPE_CHECKING:
     from mlff.symmetry.subgroups import SubgroupClass as SubgroupClass
     from mlff.symmetry.subgroups import find_subgroups as find_subgroups
     from mlff.symmetry.subgroups import subgroup_classes as subgroup_classes
+    from mlff.symmetry.tensors import tensor_group as tensor_group
 
 __getattr__, __dir__, __all__ = lazy(__name__, __file__)

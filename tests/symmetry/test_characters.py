@@ -22,6 +22,7 @@ from mlff.symmetry import (
     stabiliser,
     subduced,
     subgroup_classes,
+    tensor_group,
 )
 from mlff.symmetry.representations import characters, parse_irreps
 
@@ -207,3 +208,40 @@ def test_irreps_written_otherwise_are_refused(text: str) -> None:
 def test_tensors_of_the_wrong_size_are_refused() -> None:
     with pytest.raises(InputError, match="3 finite components"):
         stabiliser(finite_group("Oh"), "1o", np.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("irreps", "group", "expected"),
+    [
+        ("4e", "T", "Oh"),
+        ("3o", "T", "Td"),
+        ("2e", "C1", "D2h"),
+        ("2e", "C3", "D∞h"),
+        ("1o+1e", "C4", "C∞"),
+        ("6e", "I", "Ih"),
+        ("1o+3e+2o", "C3", "C3"),
+        ("4e+4o", "D3h", "D3h"),
+        ("0e+1e", "C2", "C∞h"),
+        ("0o", "Oh", "K"),
+        ("1o+2e+3o", "D2", "D2"),
+        ("3o", "C2v", "C2v"),
+        ("4e+4o", "Cs", "Cs"),
+        ("2x0e", "C1", "Kh"),
+        ("9o+6e", "S4", "S4"),
+    ],
+)
+def test_tensors_that_a_group_leaves_have_the_symmetry_that_is_known(irreps: str, group: str, expected: str) -> None:
+    """Also in another orientation: a general quadrupole has D2h, an l = 4 tensor of T has Oh."""
+    small = finite_group(group)
+    basis = invariants(irreps, small.matrices)
+    tensor = basis @ np.random.default_rng(1).normal(size=basis.shape[1])
+    if irreps == "0o":
+        tensor = np.ones(1)
+    turn = Rotation.random(random_state=2).as_matrix()
+    found = tensor_group(irreps, representation(irreps, turn[None])[0] @ tensor)
+    assert found.name == expected
+    turned = turn @ small.matrices @ turn.T
+    if isinstance(found, Group):
+        found.indices(turned)
+    elif irreps != "0o":
+        assert all(map(found.contains, turned))
