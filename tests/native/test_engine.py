@@ -77,15 +77,15 @@ def test_what_the_library_lacks_is_named(fields, reason):
 
 
 def test_an_architecture_larger_than_its_tensors_is_not_built(model):
-    tensors = model.program().state_dict()
+    program_of_file = model.program()
     claimed = {
         **model.metadata.architecture,
         "backbone": {**model.metadata.architecture["backbone"], "channels": 10**6},
     }
-    program, reason = native.native_program(claimed, tensors, model.module, torch.float32)
+    program, reason = native.native_program(claimed, program_of_file, model.module, torch.float32)
     assert program is None
     assert "tensors" in reason
-    assert native.native_program({}, tensors, model.module, torch.float32)[0] is None
+    assert native.native_program({}, program_of_file, model.module, torch.float32)[0] is None
 
 
 def test_a_library_that_computes_something_else_is_not_used(file, monkeypatch, caplog):

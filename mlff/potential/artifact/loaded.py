@@ -50,7 +50,7 @@ class LoadedModel(Loaded):
         """On CPUs, where the native library knows the network."""
         if self.device.type != "cpu":
             return None, "it runs on CPUs only"
-        return native_program(self.metadata.architecture, self.program().state_dict(), self.module, self.dtype)
+        return native_program(self.metadata.architecture, self.program(), self.module, self.dtype)
 
     def check_species(self, numbers: np.ndarray | Tensor) -> None:
         """Make sure that the model knows all elements.

@@ -8,17 +8,15 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlff.artifacts.self_test import Outputs, Program
 from mlff.graph.graph import GraphInput
 from mlff.native import NativeEvaluator, level, shared_library
 from mlff.potential.config import PotentialConfig
 from mlff.potential.potential import Potential, completed
-from mlff.potential.uncertainty import LastLayerUncertainty
 
 NOT_BUILT = "the native library is not built here, see docs/native.md"
-_UNCERTAINTY = "uncertainty."
 _log = logging.getLogger(__name__)
 _told: set[str] = set()
 
@@ -42,14 +40,14 @@ def obstacle(config: PotentialConfig) -> str:
 
 
 def native_program(
-    architecture: Mapping[str, Any], tensors: Mapping[str, Tensor], script: Program, dtype: torch.dtype
+    architecture: Mapping[str, Any], read: nn.Module, script: Program, dtype: torch.dtype
 ) -> tuple[Program | None, str]:
     """The program and what it was compiled for, or None and the reason.
 
     Args:
         architecture: the configuration of the potential, as its file has it: anything.
-        tensors: of the TorchScript, by name.
-        script: computes what the library does not.
+        read: the TorchScript as it is in the file.
+        script: the same, ready to be called; computes what the library does not.
         dtype: to compute in.
     """
     try:
@@ -64,21 +62,31 @@ def native_program(
             _told.add(NOT_BUILT)
             _log.warning("models compute slower than they could: %s", NOT_BUILT)
         return None, NOT_BUILT
+    tensors = read.state_dict()
     if not _fits(config, tensors):
         return None, "its tensors are not those of its architecture"
     try:
         potential = _potential(config, tensors)
     except (RuntimeError, ValueError, KeyError):
         return None, "its tensors are not those of its architecture"
-    return NativeProgram(potential, script, dtype), f"compiled for {level()}"
+    return NativeProgram(potential, script, dtype, getattr(read, "uncertainty", None)), f"compiled for {level()}"
 
 
 class NativeProgram:
-    """Called as :class:`mlff.potential.Potential` is; uncertainties of forces come from the TorchScript."""
+    """Called as :class:`mlff.potential.Potential` is; uncertainties of forces come from the TorchScript.
 
-    def __init__(self, potential: Potential, script: Program, dtype: torch.dtype) -> None:
+    Args:
+        potential: with the weights.
+        script: computes what the library does not.
+        dtype: to compute in.
+        uncertainty: of energies, called as :class:`mlff.potential.uncertainty.LastLayerUncertainty` is; None: none.
+    """
+
+    def __init__(
+        self, potential: Potential, script: Program, dtype: torch.dtype, uncertainty: Program | None = None
+    ) -> None:
         self.evaluator = NativeEvaluator(potential, dtype)
-        self._script, self._dtype, self._uncertainty = script, dtype, potential.uncertainty
+        self._script, self._dtype, self._uncertainty = script, dtype, uncertainty
 
     def __call__(
         self,
@@ -130,8 +138,4 @@ def _potential(config: PotentialConfig, tensors: Mapping[str, Tensor]) -> Potent
     own = potential.state_dict()
     given = completed({name: value for name, value in tensors.items() if name in own or name == "scale"})
     potential.load_state_dict(given)
-    if _UNCERTAINTY + "spread" in tensors:
-        # of energies: how those of forces grow, the script knows
-        spread, members, floors = (tensors[_UNCERTAINTY + name] for name in ("spread", "members", "floors"))
-        potential.uncertainty = LastLayerUncertainty(spread, members, floors)
     return potential
