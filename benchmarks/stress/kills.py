@@ -95,7 +95,8 @@ def kill(whole: Whole, folder: Path, limit: Limit) -> Tally:
 
 def _judged(ending: Ending) -> str:
     """The fault of an interrupted run itself: what it was told makes an exit status, and no traceback."""
-    told = {-signal.SIGKILL, -signal.SIGXFSZ, 130, 143, -signal.SIGINT, -signal.SIGTERM, 1}
+    # 2: a write that the limit cuts short, without the signal that the next one would bring, is an error.
+    told = {-signal.SIGKILL, -signal.SIGXFSZ, 130, 143, -signal.SIGINT, -signal.SIGTERM, 1, 2}
     return ending.fault or ("" if ending.status in told else f"exit status {ending.status}: {ending.last}")
 
 
