@@ -35,6 +35,8 @@ def read_text(path: Path, errors: str = "strict") -> str:
             raw = unpacked.read(limit + 1)
         text = raw.decode("utf-8-sig", errors) if len(raw) <= limit else None
     except Exception as error:  # decompressors raise many kinds
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"cannot be read ({error.strerror})", file=path) from error
         reason = f"unreadable, truncated or damaged ({type(error).__name__}: {error})"
         raise DataError(reason[:200], file=path, hint="write or download it again") from error
     if text is None:

@@ -46,7 +46,7 @@ class SubgroupClass:
 
     @property
     def variants(self) -> int:
-        """|G| / |H|: in how many ways G can break to this class, conjugates and domains of each counted."""
+        """In how many ways the group can break to this class, conjugates and domains of each counted: the index."""
         return len(self.parent) // self.order
 
     @property
