@@ -236,7 +236,7 @@ def test_self_test_reports(toy_file):
 
 def test_missing_file(tmp_path):
     for missing in (tmp_path / "none.pt", str(tmp_path / "none.pt"), "none.pt", tmp_path):
-        with pytest.raises(FileNotFoundError, match="no such file|holds no model"):
+        with pytest.raises(FileNotFoundError, match=r"no such file|holds no model"):
             mlff.load(missing)
 
 
