@@ -129,7 +129,7 @@ class MLFFCalculator(Calculator):
         if uncertainty and FORCES not in self._model.sigmas:
             raise ValueError(f"model {model_name(self._model)!r} computes no uncertainty of its forces")
         self._uncertainty = uncertainty
-        self._skin, self._told_open = float(skin), False
+        self._skin, self._told = float(skin), set[str]()  # what was said once; shared by copies
         self._graphs = ModelGraphs(self._model, self._skin)
         self._together: Together | None = None
         self._busy = threading.RLock()
@@ -254,8 +254,8 @@ class MLFFCalculator(Calculator):
     def _compute(self, atoms: Atoms, properties: Sequence[str]) -> dict[str, Any]:
         check_applicable(self._model, atoms)
         stress = "stress" in properties
-        if stress and not atoms.pbc.all() and atoms.pbc.any() and not self._told_open:
-            self._told_open = True
+        if stress and not atoms.pbc.all() and atoms.pbc.any() and "open" not in self._told:
+            self._told.add("open")
             _log.warning("stress has components along the periodic directions alone, those along open ones are zero")
         if stress and (obstacle := self.stress_obstacle(atoms)) is not None:
             raise PropertyNotImplementedError(obstacle)

@@ -170,7 +170,8 @@ def _all(jobs: list[Job], calculator: MLFFCalculator, request: Request) -> list[
             status = "completed" if all(result.converged for result in found.values()) else "not converged"
     except (KeyboardInterrupt, Stopped) as error:
         status = "stopped"
-        left = next(job.name for index, job in enumerate(jobs) if index not in found and job.name not in failures)
+        open_jobs = [job.name for index, job in enumerate(jobs) if index not in found and job.name not in failures]
+        left = open_jobs[0] if open_jobs else jobs[-1].name  # all are done, and files were being written
         raise RelaxInterrupted(in_order(), left, getattr(error, "signum", signal.SIGINT)) from error
     finally:
         if request.output is not None and (found or failures):

@@ -59,7 +59,7 @@ class RelaxResult:
         initial: structure as given, with the constraints used.
         energies, fmaxes: potential energy and largest force after each step of this call, where it began included,
             ``steps - first_step + 1`` values.
-        seconds: wall time.
+        seconds: wall time from the first step to the last; in a batch it includes the others'.
         neighbor_rebuilds: neighbour-list rebuilds in this run.
         close_contacts: pairs of the relaxed structure that are closer than half the sum of their covalent radii, such
             as ``"C0-O1 0.420 A"``. A structure with any is not trustworthy, whatever its forces.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import greenlet
 import numpy as np
 import torch
 
@@ -180,8 +181,13 @@ def _warn(warning: DomainWarning) -> None:
 
     Python keeps what was shown in a registry of the module, hence another one.
     """
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _ENGINES:
-        frame = frame.f_back
+    frame, task = sys._getframe(1), greenlet.getcurrent()
+    while frame.f_globals.get("__name__", "").split(".")[0] in _ENGINES:
+        if frame.f_back is None and task.parent is not None:  # where calculations take turns, their hub called
+            task = task.parent
+        outer = frame.f_back or task.gr_frame
+        if outer is None:
+            break
+        frame = outer
     module = frame.f_globals.get("__name__", "")
     warnings.warn_explicit(warning, DomainWarning, frame.f_code.co_filename, frame.f_lineno, module, registry={})

@@ -24,7 +24,7 @@ class Together:
 
     One evaluation of many small structures takes less time than many: operators are started once, on a GPU they fill
     it. What a function computes between its questions is its own, such as the steps of an optimizer of ASE, so results
-    are those of one after the other.
+    are those of one after the other, up to rounding.
 
     Args:
         model: that is asked.
@@ -33,10 +33,14 @@ class Together:
 
     def __init__(self, model: LoadedModel, size: int) -> None:
         self._model, self._size = model, size
+        self._running: set[greenlet.greenlet] = set()
 
     def evaluate(self, graph: AtomicGraph, **what: Any) -> Outputs:
-        """What ``model.evaluate`` gives for one structure; for the functions that run here."""
-        outputs: Outputs = greenlet.getcurrent().parent.switch(graph, what)
+        """What ``model.evaluate`` gives for one structure; asked by a function that runs here, with those of others."""
+        own = greenlet.getcurrent()
+        if own not in self._running or own.parent is None:
+            return self._model.evaluate(graph, **what)
+        outputs: Outputs = own.parent.switch(graph, what)
         return outputs
 
     def run(self, functions: Iterable[Callable[[], None]]) -> None:
@@ -49,16 +53,29 @@ class Together:
         try:
             while True:
                 while len(asking) < self._size and (function := next(waiting, None)) is not None:
-                    _go_on(greenlet.greenlet(function), asking)
+                    self._go_on(greenlet.greenlet(function), asking)
                 if not asking:
                     return
                 answers, told = self._answers(asking), asking
                 asking = []
                 for (own, *_), answer in zip(told, answers, strict=True):
-                    _go_on(own, asking, answer)
+                    self._go_on(own, asking, answer)
         finally:
-            for own, *_ in asking:
+            for own in [*self._running]:
                 own.throw()  # files that it has open are closed
+            self._running.clear()
+
+    def _go_on(self, own: greenlet.greenlet, asking: _Asking, answer: Outputs | Exception | None = None) -> None:
+        """Let a function go on with an answer until it asks again or ends."""
+        self._running.add(own)
+        given = () if answer is None else (answer,)
+        try:
+            question = own.throw(answer) if isinstance(answer, Exception) else own.switch(*given)
+        finally:
+            if own.dead:
+                self._running.discard(own)
+        if not own.dead:
+            asking.append((own, *question))
 
     def _answers(self, asking: _Asking) -> list[Outputs | Exception]:
         answers: list[Any] = [None] * len(asking)
@@ -102,11 +119,3 @@ def _parts(indices: list[int], asking: _Asking, room: int) -> list[list[int]]:
             parts, edges = [*parts, []], asking[index][1].num_edges
         parts[-1].append(index)
     return parts
-
-
-def _go_on(own: greenlet.greenlet, asking: _Asking, answer: Outputs | Exception | None = None) -> None:
-    """Let a function go on with an answer until it asks again or ends."""
-    given = () if answer is None else (answer,)
-    question = own.throw(answer) if isinstance(answer, Exception) else own.switch(*given)
-    if not own.dead:
-        asking.append((own, *question))

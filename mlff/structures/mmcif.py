@@ -26,7 +26,7 @@ def one_location(text: str) -> tuple[str, list[str]]:
     rows: list[int] = []
     sites: list[Site] = []
     for k in range(heads[-1] + 1, len(lines)):
-        words = [word.strip("'\"") for word in _WORD.findall(lines[k])]
+        words = [_unquoted(word) for word in _WORD.findall(lines[k])]
         if not words or words[0].startswith(("#", "_")) or words[0].lower().startswith(("loop_", "data_")):
             break
         if len(words) != len(columns):
@@ -36,6 +36,11 @@ def one_location(text: str) -> tuple[str, list[str]]:
     rest, several = left_out(sites)
     dropped = {rows[k] for k in rest}
     return "\n".join(line for k, line in enumerate(lines) if k not in dropped) + "\n", several
+
+
+def _unquoted(word: str) -> str:
+    """Without the quotes around it; a prime belongs to the name, as in O2' of a sugar."""
+    return word[1:-1] if len(word) > 1 and word[0] in "'\"" and word[0] == word[-1] else word
 
 
 def _site(row: dict[str, str]) -> Site:

@@ -15,7 +15,7 @@ from mlff.support.errors import ConfigError, InputError, unknown
 from mlff.support.files import write_text
 
 M = TypeVar("M", bound=BaseModel)
-_MOST_BYTES = 1 << 20  # seconds to read; a description of 5000 trajectories has less
+_MOST_BYTES = 1 << 20
 _Place = tuple[int | str, ...]
 
 
@@ -58,25 +58,29 @@ def _parsed(text: str) -> Any:
         raise ValueError(" ".join(str(problem).split())) from problem
 
 
-def read_mapping(path: Path, *, error: type[InputError] = ConfigError, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def read_mapping(
+    path: Path, *, error: type[InputError] = ConfigError, overrides: Sequence[str] = (), most: int = _MOST_BYTES
+) -> dict[str, Any]:
     """Fields of a YAML or JSON file.
 
     Args:
         path: of the file; an empty one has no fields.
         error: class of what is raised.
+        most: bytes that are read, since reading takes seconds for each MiB.
         overrides: ``section.field=value`` items, values in YAML; they replace what the file says.
 
     Raises:
-        InputError: unreadable, larger than 1 MiB, not YAML, or no fields; the message names the file.
+        InputError: unreadable, larger than ``most``, not YAML, or no fields; the message names the file.
     """
     try:
-        if (size := path.stat().st_size) > _MOST_BYTES:
-            raise error(f"{path}: {size >> 10} KiB are too much for settings, at most {_MOST_BYTES >> 10} are read")
-        content = _parsed(path.read_text(encoding="utf-8"))
+        size = path.stat().st_size
+        content = _parsed(path.read_text(encoding="utf-8")) if size <= most else None
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem})") from problem
     except ValueError as problem:
         raise error(f"{path}: not valid YAML: {problem}") from problem
+    if size > most:
+        raise error(f"{path}: {size >> 10} KiB are too much for settings, at most {most >> 10} are read")
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise error(f"{path}: expected fields such as 'name: value' at the top level")

@@ -35,6 +35,8 @@ def check_xtc(path: Path, start: int, frames: int) -> None:
         while start + _HEADER.size <= size:
             file.seek(start)
             atoms = _HEADER.unpack(file.read(_HEADER.size))[-1]
+            if atoms < 0:
+                break
             packed = file.read(_PACKED.size) if atoms > _FEW else b""
             length = 12 * atoms
             if len(packed) == _PACKED.size:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff.support.errors import InputError, unknown
+from mlff.support.errors import InputError, RunError, unknown
 from mlff.symmetry.group import Group
 from mlff.symmetry.mulliken import mulliken_names
 from mlff.symmetry.naming import class_sizes
@@ -134,6 +134,8 @@ def _complex_table(group: Group) -> NDArray[np.complex128]:
         gaps = abs(values[:, None] - values[None, :]) + np.diag(np.full(len(values), np.inf))
         if gaps.min() > _SPREAD * abs(values).max() / len(sizes):
             break
+    else:
+        raise RunError(f"the characters of {group} cannot be told apart numerically; report this as a bug")
     found = (vectors / root[:, None]).T
     found = found / found[:, :1]  # χ / χ_1
     norms = (abs(found) ** 2 * sizes).sum(axis=1) / len(group)

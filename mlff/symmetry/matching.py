@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from mlff.symmetry.elements import Matrix
@@ -30,10 +31,6 @@ class Operations:
     matrices: Matrix
     images: NDArray[np.intp]
     deviations: NDArray[np.float64]
-
-    def first(self, count: int) -> Operations:
-        """The most exact ones."""
-        return Operations(self.matrices[:count], self.images[:count], self.deviations[:count])
 
 
 def find_operations(positions: NDArray[np.float64], numbers: NDArray[np.int_], tolerance: float) -> Operations:
@@ -91,16 +88,54 @@ def idealised(positions: NDArray[np.float64], found: Operations) -> tuple[NDArra
     return current, Operations(matrices, found.images, deviations)
 
 
-def is_closed(found: Operations) -> bool:
-    """Whether products of these operations are among them, by permutation and hand."""
+def closed_subsets(found: Operations) -> Iterator[Operations]:
+    """The groups among these operations, by permutation and hand, those of most operations first."""
+    table = _products(found)
+    if (table >= 0).all():
+        yield found
+    groups = {_bits([]): np.zeros(len(table), dtype=bool)}
+    latest = list(groups.values())
+    while latest:  # each from a smaller one and one operation more
+        larger = {}
+        for group in latest:
+            for k in np.flatnonzero(~group):
+                grown = _generated(table, group, int(k))
+                if grown is not None and (key := _bits(grown)) not in groups:
+                    groups[key] = larger[key] = grown
+        latest = list(larger.values())
+    for group in sorted(groups.values(), key=lambda one: -int(one.sum())):
+        if group.any() and not group.all():
+            yield Operations(found.matrices[group], found.images[group], found.deviations[group])
+
+
+def _products(found: Operations) -> NDArray[np.intp]:
+    """[n, n] the operation that a product is; -1: none of these."""
     hands = (np.linalg.det(found.matrices) > 0).astype(np.intp)
     keys = np.concatenate([hands[:, None], found.images], axis=1)
-    known = {key.tobytes() for key in keys}
-    for hand, image in zip(hands, found.images, strict=True):
+    known = {key.tobytes(): k for k, key in enumerate(keys)}
+    table = np.empty((len(keys), len(keys)), dtype=np.intp)
+    for row, hand, image in zip(table, hands, found.images, strict=True):
         products = np.concatenate([(hands == hand).astype(np.intp)[:, None], image[found.images]], axis=1)
-        if any(key.tobytes() not in known for key in products):
-            return False
-    return True
+        row[:] = [known.get(key.tobytes(), -1) for key in products]
+    return table
+
+
+def _generated(table: NDArray[np.intp], group: NDArray[np.bool_], more: int) -> NDArray[np.bool_] | None:
+    """What a group and one operation more generate; None: something that is not among the operations."""
+    grown = group.copy()
+    grown[more] = True
+    while True:
+        members = np.flatnonzero(grown)
+        products = table[np.ix_(members, members)]
+        if (products < 0).any():
+            return None
+        grown[products] = True
+        if grown.sum() == len(members):
+            return grown
+
+
+def _bits(members: ArrayLike) -> bytes:
+    return np.packbits(np.asarray(members, dtype=bool)).tobytes()
 
 
 def _fitted(

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from mlff.support.errors import InputError
 from mlff.symmetry.group import Group
 from mlff.symmetry.limits import LimitGroup
-from mlff.symmetry.matching import Operations, find_operations, idealised, is_closed
+from mlff.symmetry.matching import Operations, closed_subsets, find_operations, idealised
 from mlff.symmetry.schoenflies import group_of, point_group_named
 from mlff.symmetry.subgroups import subgroup_classes
 
@@ -71,12 +71,8 @@ def point_group(atoms: Atoms, tolerance: float = TOLERANCE) -> MoleculeSymmetry:
     if spread <= 0.5 * tolerance:
         return _linear(positions, numbers, centre, along, spread, tolerance)
     found = find_operations(positions, numbers, tolerance)
-    for count in range(len(found.deviations), 0, -1):
-        if count < len(found.deviations) and found.deviations[count] - found.deviations[count - 1] < 1e-9:
-            continue  # operations of equal deviation stay together
-        if not is_closed(found.first(count)):
-            continue
-        exact, operations = idealised(positions, found.first(count))
+    for closed in closed_subsets(found):
+        exact, operations = idealised(positions, closed)
         if operations.deviations.max() <= tolerance:
             break
     operations = _unit_first(operations)

@@ -12,6 +12,8 @@ from mlff.support.errors import DataError
 from mlff.support.files import write_text
 from mlff.support.settings import Section, read_mapping, validated
 
+_MOST_BYTES = 1 << 24  # of a description, which names every trajectory: some 70 000
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -95,7 +97,7 @@ def read_record(path: Path) -> SystemRecord:
     Raises:
         DataError: unreadable, not JSON or YAML, unknown or bad field; one line for each field.
     """
-    record = validated(SystemRecord, read_mapping(path, error=DataError), str(path), error=DataError)
+    record = validated(SystemRecord, read_mapping(path, error=DataError, most=_MOST_BYTES), str(path), error=DataError)
     default = path.parent.resolve().name if path.name == SYSTEM_FILE else path.stem
     return record if record.name else record.model_copy(update={"name": default})
 

@@ -179,6 +179,16 @@ def test_mmcif_files_keep_the_same_locations(tmp_path):
         read_located(tmp_path / "x.cif")
 
 
+def test_primes_belong_to_the_names_of_mmcif_atoms():
+    """A nucleotide: O2 of the base is another atom than O2' of the sugar."""
+    rows = "ATOM 1 O O2 . U A 1 0.0 0 0 1.00 5 B 1\nATOM 2 C 'C2' . U A 1 3.0 0 0 1.00 5 B 1\n"
+    rows += "ATOM 3 O \"O2'\" A U A 1 1.0 0 0 0.40 5 B 1\nATOM 4 O \"O2'\" B U A 1 2.0 0 0 0.60 5 B 1\n"
+    rows += "ATOM 5 C C2' A U A 1 4.0 0 0 0.40 5 B 1\nATOM 6 C C2' B U A 1 5.0 0 0 0.60 5 B 1\n"
+    text, several = mmcif.one_location(MMCIF + rows)
+    kept = [row.split()[1] for row in text.splitlines() if row.startswith("ATOM")]
+    assert (kept, several) == (["1", "2", "4", "6"], ["U B 5"])
+
+
 @pytest.mark.parametrize(
     ("name", "suffix"), [("a.PDB.gz", ".pdb"), ("b.ent", ".ent"), ("c.mmcif", ".mmcif"), ("d.xyz", None), ("e", None)]
 )

@@ -108,6 +108,15 @@ def test_a_deviation_never_exceeds_the_tolerance_and_operations_form_a_group(tol
     assert (atoms.numbers[found.images] == atoms.numbers).all()
 
 
+@pytest.mark.parametrize(("seed", "order"), [(2, 6), (4, 12)])
+def test_one_stray_operation_hides_no_group(seed: int, order: int) -> None:
+    """Groups of this order are within tolerance, beside operations that belong to none of them."""
+    atoms = molecule("C6H6")
+    exact = point_group(atoms).positions
+    atoms.positions = exact + np.random.default_rng(seed).normal(scale=0.0025, size=(12, 3))
+    assert len(point_group(atoms, 0.01).group.matrices) >= order
+
+
 def test_a_bent_molecule_is_linear_within_a_wide_tolerance_only() -> None:
     atoms = molecule("CO2")
     atoms.positions[0, 0] += 0.02

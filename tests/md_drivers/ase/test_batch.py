@@ -131,6 +131,48 @@ def test_a_stop_keeps_what_is_finished_and_is_resumed(model: LoadedModel, by: st
         assert len(ase.io.read(tmp_path / name / "trajectory.traj", ":")) == result.steps + 1
 
 
+def test_atoms_that_a_callback_kept_can_be_asked_after_a_stop(model: LoadedModel) -> None:
+    kept: list[Atoms] = []
+
+    def keep(step: RelaxStep) -> None:
+        kept.append(step.atoms)
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(RelaxInterrupted):
+        relax({name: molecule(name) for name in ("H2O", "CH3OH")}, model, batch=2, fmax=1e-9, on_progress=keep)
+    for atoms in kept:
+        atoms.positions[0] += 0.01
+        assert np.isfinite(atoms.get_potential_energy())
+
+
+def test_all_are_ended_when_one_raises(model: LoadedModel) -> None:
+    hub, ended = together.Together(model, 3), []
+
+    def ask(index: int) -> None:
+        try:
+            hub.evaluate(model.graph(molecule("H2O")))
+            if index == 0:
+                raise RuntimeError("one of them")
+            hub.evaluate(model.graph(molecule("H2O")))
+        finally:
+            ended.append(index)
+
+    with pytest.raises(RuntimeError, match="one of them"):
+        hub.run(partial(ask, index) for index in range(3))
+    assert sorted(ended) == [0, 1, 2]
+
+
+def test_an_interrupt_while_the_last_files_are_written(model: LoadedModel, tmp_path: Path, monkeypatch: Any) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("md_drivers.ase.relaxation.write_figure", interrupted)
+    with pytest.raises(RelaxInterrupted) as caught:
+        relax(molecule("H2O"), model, tmp_path / "out", steps=1)
+    assert len(caught.value.results) == 1
+
+
 def test_a_calculator_of_the_user_is_left_as_it_was(model: LoadedModel) -> None:
     calculator = MLFFCalculator(model)
     relax({"a": molecule("H2O"), "b": molecule("CH3OH")}, calculator, steps=1, batch=2)
@@ -150,4 +192,5 @@ def test_what_lies_outside_is_said_once_for_all_and_noted_for_each() -> None:
         results = relax(given, "formate-cu110", steps=0, batch=2)
     kinds = [str(warning.message.kind) for warning in said if isinstance(warning.message, DomainWarning)]
     assert len(kinds) == len(set(kinds)) > 0
+    assert {warning.filename for warning in said if isinstance(warning.message, DomainWarning)} == {__file__}
     assert all("composition" in result.outside for result in results)
