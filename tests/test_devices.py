@@ -145,9 +145,9 @@ def test_a_loaded_model_stays_on_its_gpu(monkeypatch):
     model = mlff.load(mlff.available()[0], verify=False)
     asked: list[tuple[str, str]] = []
 
-    def reopen(path, sha256, device, dtype, *, verify, trust):
+    def reopen(path, sha256, device, dtype, *, verify, trust, engine):
         assert verify
-        assert trust == model.trust
+        assert (trust, engine) == (model.trust, model.asked_engine)
         asked.append((device, dtype))
         return model
 

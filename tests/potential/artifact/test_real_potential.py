@@ -44,7 +44,7 @@ def test_eager_and_reloaded_agree(tmp_path, forces, backbone):
     path = mlff.export(potential, tmp_path / "model.pt", self_test_frames=[slab()])
     for dtype in (torch.float32, torch.float64):
         convert_parameters(potential, dtype)
-        model = mlff.load(path, dtype=dtype, verify=False)
+        model = mlff.load(path, dtype=dtype, verify=False, engine="torchscript")
         assert model.metadata.conservative == (forces == "conservative")
         assert model.metadata.max_neighbors == potential.config.max_neighbors
         assert PotentialConfig.model_validate(model.metadata.architecture) == potential.config
