@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import greenlet
 
@@ -16,7 +16,16 @@ from mlff.potential.artifact.evaluation import of_output
 # leave its caches.
 _EDGES = {"cpu": 2_000, "cuda": 200_000}
 
-_Asking = list[tuple[greenlet.greenlet, AtomicGraph, dict[str, Any]]]
+
+class _Question(NamedTuple):
+    """What is asked of a structure; equal ones are answered together."""
+
+    forces: bool
+    stress: bool
+    sigmas: tuple[str, ...]
+
+
+_Asking = list[tuple[greenlet.greenlet, AtomicGraph, _Question]]
 
 
 class Together:
@@ -35,12 +44,14 @@ class Together:
         self._model, self._size = model, size
         self._running: set[greenlet.greenlet] = set()
 
-    def evaluate(self, graph: AtomicGraph, **what: Any) -> Outputs:
+    def evaluate(
+        self, graph: AtomicGraph, *, forces: bool = True, stress: bool = False, sigmas: Sequence[str] = ()
+    ) -> Outputs:
         """What ``model.evaluate`` gives for one structure; asked by a function that runs here, with those of others."""
-        own = greenlet.getcurrent()
+        own, question = greenlet.getcurrent(), _Question(forces, stress, tuple(sigmas))
         if own not in self._running or own.parent is None:
-            return self._model.evaluate(graph, **what)
-        outputs: Outputs = own.parent.switch(graph, what)
+            return self._model.evaluate(graph, **question._asdict())
+        outputs: Outputs = own.parent.switch(graph, question)
         return outputs
 
     def run(self, functions: Iterable[Callable[[], None]]) -> None:
@@ -78,10 +89,10 @@ class Together:
             asking.append((own, *question))
 
     def _answers(self, asking: _Asking) -> list[Outputs | Exception]:
-        answers: list[Any] = [None] * len(asking)
-        alike: dict[str, list[int]] = {}
-        for index, (_, _, what) in enumerate(asking):
-            alike.setdefault(repr(sorted(what.items())), []).append(index)
+        answers: list[Outputs | Exception] = [{}] * len(asking)
+        alike: dict[_Question, list[int]] = {}
+        for index, (_, _, question) in enumerate(asking):
+            alike.setdefault(question, []).append(index)
         room = _EDGES.get(self._model.device.type, _EDGES["cuda"])
         for indices in (part for group in alike.values() for part in _parts(group, asking, room)):
             found = self._evaluated([asking[index][1] for index in indices], asking[indices[0]][2])
@@ -89,14 +100,14 @@ class Together:
                 answers[index] = answer
         return answers
 
-    def _evaluated(self, graphs: Sequence[AtomicGraph], what: dict[str, Any]) -> Sequence[Outputs | Exception]:
+    def _evaluated(self, graphs: Sequence[AtomicGraph], question: _Question) -> Sequence[Outputs | Exception]:
         """Outputs of each graph; of a batch that fails they are computed one by one, so that others do not fail."""
         try:
-            outputs = self._model.evaluate(AtomicGraph.collate(graphs), **what)
+            outputs = self._model.evaluate(AtomicGraph.collate(graphs), **question._asdict())
         except Exception as error:
             if len(graphs) == 1:
                 return [error]
-            return [self._evaluated([graph], what)[0] for graph in graphs]
+            return [self._evaluated([graph], question)[0] for graph in graphs]
         return split(outputs, [len(graph.numbers) for graph in graphs])
 
 
