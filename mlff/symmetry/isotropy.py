@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mlff.support.errors import InputError
 from mlff.symmetry.characters import character_table
 from mlff.symmetry.group import Group, Mask
-from mlff.symmetry.representations import Irrep, parse_irreps, representation
+from mlff.symmetry.representations import Irrep, irreps_of, representation
 from mlff.symmetry.schoenflies import group_of
 from mlff.symmetry.subgroups import SubgroupClass, overgroups, subgroup_classes
 
@@ -83,10 +83,7 @@ def stabiliser(group: Group, irreps: str | list[Irrep], tensor: NDArray[np.float
     Raises:
         InputError: the tensor has not the components of these irreps, or what is within tolerance forms no group.
     """
-    irreps = parse_irreps(irreps) if isinstance(irreps, str) else irreps
-    size = sum(2 * degree + 1 for degree, _ in irreps)
-    if tensor.shape != (size,) or not np.isfinite(tensor).all():
-        raise InputError(f"a tensor of these irreps has {size} finite components, got an array {list(tensor.shape)}")
+    irreps = irreps_of(irreps, tensor)
     moved = np.linalg.norm(representation(irreps, group.matrices) @ tensor - tensor, axis=1)
     members = moved <= tolerance * np.linalg.norm(tensor)
     if not (group.closure(members) == members).all():

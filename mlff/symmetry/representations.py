@@ -35,6 +35,15 @@ def parse_irreps(text: str) -> list[Irrep]:
     return found
 
 
+def irreps_of(irreps: str | list[Irrep], tensor: NDArray[np.float64]) -> list[Irrep]:
+    """The irreps of a tensor [d]; InputError: it has not as many finite components."""
+    irreps = parse_irreps(irreps) if isinstance(irreps, str) else irreps
+    size = sum(2 * degree + 1 for degree, _ in irreps)
+    if tensor.shape != (size,) or not np.isfinite(tensor).all():
+        raise InputError(f"a tensor of these irreps has {size} finite components, got an array {list(tensor.shape)}")
+    return irreps
+
+
 def format_irreps(irreps: list[Irrep]) -> str:
     """The reverse of :func:`parse_irreps`."""
     return "+".join(f"{degree}{'e' if parity > 0 else 'o'}" for degree, parity in irreps)

@@ -16,7 +16,7 @@ from mlff.support.errors import InputError
 from mlff.symmetry.elements import Matrix, rotation
 from mlff.symmetry.group import Group, same_entries
 from mlff.symmetry.limits import LimitGroup
-from mlff.symmetry.representations import Irrep, parse_irreps, representation
+from mlff.symmetry.representations import Irrep, irreps_of, representation
 from mlff.symmetry.schoenflies import group_of
 
 _STEP = 1e-5  # of central differences, in turns
@@ -42,10 +42,7 @@ def tensor_group(irreps: str | list[Irrep], tensor: NDArray[np.float64], toleran
     Raises:
         InputError: the tensor has not the components of these irreps, or what is within tolerance forms no group.
     """
-    irreps = parse_irreps(irreps) if isinstance(irreps, str) else irreps
-    size = sum(2 * degree + 1 for degree, _ in irreps)
-    if tensor.shape != (size,) or not np.isfinite(tensor).all():
-        raise InputError(f"a tensor of these irreps has {size} finite components, got an array {list(tensor.shape)}")
+    irreps = irreps_of(irreps, tensor)
     limit = tolerance * float(np.linalg.norm(tensor))
     _, lengths, directions = np.linalg.svd(_derivatives(irreps, tensor))
     still = 3 - int((lengths > max(limit, 1e-8 * float(np.linalg.norm(tensor)))).sum())
